@@ -1,0 +1,170 @@
+"""The one way to open the warehouse: local DuckDB or Snowflake, the same SQL on both.
+
+Statements are written in the part of SQL that both engines share, with ``?`` for bound values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import duckdb
+import pyarrow as pa
+
+from ingestion.contracts import raw_tables
+
+DATABASE = "INSIGHTMART"
+
+_SQL_TYPES = {
+    pa.int64(): "BIGINT",
+    pa.string(): "VARCHAR",
+    pa.bool_(): "BOOLEAN",
+    pa.date32(): "DATE",
+    pa.timestamp("us"): "TIMESTAMP_NTZ",
+}
+
+
+def sql_type(kind: pa.DataType) -> str:
+    """The warehouse type of an Arrow type, spelled for Snowflake (DuckDB reads TIMESTAMP for TIMESTAMP_NTZ)."""
+    if pa.types.is_decimal(kind):
+        return f"DECIMAL({kind.precision}, {kind.scale})"
+    return _SQL_TYPES[kind]
+
+
+class Cursor(Protocol):
+    """The part of a DB-API cursor that both drivers have."""
+
+    def execute(self, sql: str, params: Any = ...) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
+
+
+class Warehouse:
+    """An open connection with the few operations the pipeline's own Python needs.
+
+    Args:
+        connection: a DuckDB or Snowflake connection (Snowflake: opened with ``paramstyle='qmark'``).
+        dialect: ``duckdb`` or ``snowflake``.
+    """
+
+    def __init__(self, connection: Any, dialect: str) -> None:
+        self.connection = connection
+        self.dialect = dialect
+
+    def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
+        """Run one statement and throw its result away."""
+        self._run(sql, params)
+
+    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query, as tuples."""
+        return [tuple(row) for row in self._run(sql, params).fetchall()]
+
+    def records(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """All rows of a query, as dictionaries with lower-case column names."""
+        cursor = self._run(sql, params)
+        names = [column[0].lower() for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def value(self, sql: str, params: Sequence[Any] = ()) -> Any:
+        """The first column of the first row, or None when there is no row."""
+        found = self._run(sql, params).fetchall()
+        return found[0][0] if found else None
+
+    def insert(self, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert a few records (all with the same keys). Bulk data goes through dlt, never through here."""
+        if not rows:
+            return
+        names = list(rows[0])
+        marks = ", ".join("?" for _ in names)
+        statement = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"
+        cursor = self.connection.cursor()
+        try:
+            cursor.executemany(statement, [tuple(row[name] for name in names) for row in rows])
+        finally:
+            if self.dialect == "snowflake":
+                cursor.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing for the statements inside."""
+        self.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self.execute("ROLLBACK")
+            raise
+        self.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+    def __enter__(self) -> Warehouse:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _run(self, sql: str, params: Sequence[Any]) -> Any:
+        if self.dialect == "duckdb":
+            return self.connection.execute(sql.replace("TIMESTAMP_NTZ", "TIMESTAMP"), list(params))
+        return self.connection.cursor().execute(sql, list(params) or None)
+
+
+def open_duckdb(path: Path) -> Warehouse:
+    """Open (or create) the local warehouse file.
+
+    Several connections of one process share the file; a second process is refused by DuckDB itself.
+
+    Raises:
+        duckdb.IOException: another process has the file open.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return Warehouse(duckdb.connect(str(path)), "duckdb")
+
+
+def create_tables(warehouse: Warehouse) -> None:
+    """Create the schemas ``raw`` and ``ops`` and their tables where they do not exist yet. Safe to repeat."""
+    warehouse.execute("CREATE SCHEMA IF NOT EXISTS raw")
+    warehouse.execute("CREATE SCHEMA IF NOT EXISTS ops")
+    for table, columns in raw_tables().items():
+        declared = ", ".join(f"{column.name} {sql_type(column.type)}" for column in columns)
+        warehouse.execute(f"CREATE TABLE IF NOT EXISTS raw.{table} ({declared})")
+    for table, declaration in OPS_TABLES.items():
+        warehouse.execute(f"CREATE TABLE IF NOT EXISTS ops.{table} ({declaration})")
+
+
+# ops tables that plain SQL writes. Instants are UTC; *_sum are exact sums of the entity's money or quantity column.
+OPS_TABLES: dict[str, str] = {
+    # one row a load package and entity: what the source said it has, what landed, what was rejected
+    "loads": """load_id VARCHAR, source VARCHAR, entity VARCHAR, window_start TIMESTAMP_NTZ, window_end TIMESTAMP_NTZ,
+        rows BIGINT, rejected_rows BIGINT, bytes BIGINT, source_count BIGINT, source_sum DECIMAL(38, 4),
+        landed_sum DECIMAL(38, 4), content_hash VARCHAR, started_at TIMESTAMP_NTZ, ended_at TIMESTAMP_NTZ,
+        seconds DECIMAL(18, 3), status VARCHAR, error VARCHAR, loaded_at TIMESTAMP_NTZ""",
+    # how far each entity is known completely: every event before covered_through is in raw
+    "source_watermarks": "source VARCHAR, entity VARCHAR, covered_through TIMESTAMP_NTZ, load_id VARCHAR,"
+    " updated_at TIMESTAMP_NTZ",
+    # event windows that a load touched after they had been released to the models
+    "correction_windows": """window_id VARCHAR, source VARCHAR, entity VARCHAR, window_start TIMESTAMP_NTZ,
+        window_end TIMESTAMP_NTZ, reason VARCHAR, load_id VARCHAR, rows BIGINT, queued_at TIMESTAMP_NTZ,
+        status VARCHAR, attempts BIGINT, last_error VARCHAR, closed_at TIMESTAMP_NTZ, plan_id VARCHAR""",
+    # every object seen in the store drops, by key and content
+    "files": """source VARCHAR, entity VARCHAR, file_name VARCHAR, etag VARCHAR, file_hash VARCHAR, bytes BIGINT,
+        modified_at TIMESTAMP_NTZ, store_id BIGINT, file_date DATE, file_hour TIMESTAMP_NTZ, rows BIGINT,
+        rejected_rows BIGINT, status VARCHAR, reason VARCHAR, load_id VARCHAR, seen_at TIMESTAMP_NTZ""",
+    "runs": """run_id VARCHAR, command VARCHAR, as_of TIMESTAMP_NTZ, git_sha VARCHAR, gateway VARCHAR,
+        environment VARCHAR, plan_id VARCHAR, status VARCHAR, error VARCHAR, started_at TIMESTAMP_NTZ,
+        ended_at TIMESTAMP_NTZ, summary VARCHAR""",
+    "run_intervals": """run_id VARCHAR, model VARCHAR, snapshot_version VARCHAR, fingerprint VARCHAR,
+        interval_start TIMESTAMP_NTZ, interval_end TIMESTAMP_NTZ, rows BIGINT, seconds DECIMAL(18, 3),
+        audits_passed BIGINT, audits_failed BIGINT, status VARCHAR, recorded_at TIMESTAMP_NTZ""",
+    "check_results": """run_id VARCHAR, scan_id VARCHAR, area VARCHAR, check_name VARCHAR, dataset VARCHAR,
+        severity VARCHAR, outcome VARCHAR, value VARCHAR, definition VARCHAR, window_start TIMESTAMP_NTZ,
+        window_end TIMESTAMP_NTZ, environment VARCHAR, snapshot_versions VARCHAR, scanned_at TIMESTAMP_NTZ,
+        as_of TIMESTAMP_NTZ""",
+    "reconciliations": """run_id VARCHAR, as_of TIMESTAMP_NTZ, entity VARCHAR, control VARCHAR, business_date DATE,
+        store_id BIGINT, measure VARCHAR, source_total DECIMAL(38, 4), raw_total DECIMAL(38, 4),
+        core_total DECIMAL(38, 4), certified_total DECIMAL(38, 4), excluded_total DECIMAL(38, 4),
+        quarantined_total DECIMAL(38, 4), difference DECIMAL(38, 4), status VARCHAR, reconciled_at TIMESTAMP_NTZ""",
+}
