@@ -32,24 +32,31 @@ class NotRunning(SandboxError):
 
 
 class ProcessMark(BaseModel):
-    """A process we started: its pid, and its start time (seconds since the epoch), since the system reuses pids."""
+    """A process we started: its pid and, since pids are reused, when it started.
+
+    `started` counts seconds from boot, not from the epoch: setting the system's clock must not change it.
+    """
 
     pid: int
-    create_time: float
+    started: float
 
     @classmethod
     def of(cls, pid: int) -> ProcessMark:
         """The mark of a living process; raises psutil.NoSuchProcess."""
-        return cls(pid=pid, create_time=psutil.Process(pid).create_time())
+        return cls(pid=pid, started=_seconds_from_boot(psutil.Process(pid)))
 
     def process(self) -> psutil.Process | None:
         """The process, or None when it has ended or when another one has its pid now."""
         with contextlib.suppress(psutil.NoSuchProcess):
             process = psutil.Process(self.pid)
-            # A start time read from another boot clock may differ by a tick; a reused pid differs by far more.
-            if abs(process.create_time() - self.create_time) < 1 and process.status() != psutil.STATUS_ZOMBIE:
+            same = abs(_seconds_from_boot(process) - self.started) < 1
+            if same and process.status() != psutil.STATUS_ZOMBIE:
                 return process
         return None
+
+
+def _seconds_from_boot(process: psutil.Process) -> float:
+    return process.create_time() - psutil.boot_time()
 
 
 class SandboxState(BaseModel):
