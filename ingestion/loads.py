@@ -1,0 +1,374 @@
+"""What the sources share: one dlt package a load, exact recovery after a kill, load records and watermarks.
+
+A load runs in two steps. ``load`` brings the rows of one or more raw tables in as one dlt package, under one load id.
+``record`` then writes the load's rows of ``ops.loads``, its watermarks and its correction windows, in one transaction
+of the caller's. A kill in the first step leaves nothing behind (the next load deletes the half package first); a kill
+between the two leaves raw rows that no load record names: the window is read again, and models keep the latest version.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from ingestion.contracts import ENTITIES, LOAD_COLUMNS, REJECTS_TABLE, Entity, raw_tables
+from ingestion.warehouse import Warehouse
+
+# dlt reads these when it is imported or when a pipeline starts; this is the one place that imports it.
+os.environ.update(
+    RUNTIME__DLTHUB_TELEMETRY="false",
+    RUNTIME__LOG_LEVEL="CRITICAL",  # failures are raised, and reported once, by whoever called us
+    RESTORE_FROM_DESTINATION="false",  # we keep no state in dlt: watermarks are in ops.source_watermarks
+    NORMALIZE__PARQUET_NORMALIZER__ADD_DLT_LOAD_ID="true",  # Arrow rows carry no load id otherwise
+)
+import dlt
+from dlt.common.storages.load_package import create_load_id
+from dlt.pipeline.exceptions import PipelineStepFailed
+
+RAW = "raw"
+EPOCH = datetime(1970, 1, 1)  # as the start of a window: no lower bound
+FROZEN = {"tables": "evolve", "columns": "freeze", "data_type": "freeze"}  # which tables there are, _conform decides
+OVERLAP = timedelta(minutes=30)  # re-read each time, for rows committed late with an older updated_at
+
+
+class SourceError(Exception):
+    """A source or a load failed: one line with cause and cure, never a secret.
+
+    Args:
+        source: ``oltp``, ``shopify`` or ``stores``.
+        cause: what went wrong.
+        cure: what to do about it.
+    """
+
+    def __init__(self, source: str, cause: str, cure: str) -> None:
+        self.source = source
+        self.cause = " ".join(cause.split()).rstrip(".")
+        self.cure = " ".join(cure.split())
+        super().__init__(f"{source}: {self.cause}. {self.cure}")
+
+
+@dataclass(frozen=True)
+class IngestContext:
+    """Where one run of the ingestion reads "now" from and writes to.
+
+    Attributes:
+        warehouse: open connection to the warehouse; its raw and ops tables exist (``create_tables``).
+        home: INSIGHTMART_HOME; dlt works below ``home/dlt``, distrusted files are kept in ``home/quarantine``.
+        as_of: "now" of the run, UTC without a zone. Nothing later is read.
+        history_start: first instant of history, UTC without a zone; models know no earlier hour.
+        progress: takes one line for whoever watches.
+        destination: dlt destination of the same warehouse, e.g. ``dlt.destinations.duckdb(path)``.
+    """
+
+    warehouse: Warehouse
+    home: Path
+    as_of: datetime
+    history_start: datetime
+    progress: Callable[[str], None]
+    destination: Any
+
+    def __post_init__(self) -> None:
+        if self.as_of.tzinfo is not None or self.history_start.tzinfo is not None:
+            raise ValueError("as_of and history_start are UTC instants without a zone")
+
+
+@dataclass(frozen=True)
+class Window:
+    """A half-open range of UTC instants without a zone; a start of ``EPOCH`` means no lower bound."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What to read of one entity now, and where its watermark stands afterwards (None: it does not move)."""
+
+    window: Window
+    covered_through: datetime | None
+
+
+@dataclass
+class LoadResult:
+    """What one load did for one entity: a row of ``ops.loads``.
+
+    ``status`` is ``loaded``, ``empty`` (read, and there was nothing) or ``skipped`` (not due; nothing is recorded).
+    ``source_count`` and ``source_sum`` are what the source itself counted, ``landed_sum`` the same sum over the raw rows.
+    ``covered_through`` is where the entity's watermark stands after this load; None leaves it where it is.
+    Instants are UTC without a zone; ``started_at`` and ``ended_at`` are of the real clock.
+    """
+
+    source: str
+    entity: str
+    load_id: str | None
+    window: Window | None
+    rows: int
+    rejected_rows: int = 0
+    bytes: int = 0
+    source_count: int | None = None
+    source_sum: Decimal | None = None
+    landed_sum: Decimal | None = None
+    content_hash: str | None = None
+    status: str = "loaded"
+    covered_through: datetime | None = None
+    started_at: datetime = field(default_factory=lambda: clock())
+    ended_at: datetime = field(default_factory=lambda: clock())
+
+
+def clock() -> datetime:
+    """The real time, UTC without a zone: for durations and load records, never for what is read."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+# --- what to read ------------------------------------------------------------------------------------------------
+
+
+def covered_through(context: IngestContext, source: str, entity: str) -> datetime | None:
+    """The entity's watermark: every change before it is in raw. None when it was never loaded."""
+    value: datetime | None = context.warehouse.value(
+        "SELECT covered_through FROM ops.source_watermarks WHERE source = ? AND entity = ?", [source, entity]
+    )
+    return value
+
+
+def plan_reading(context: IngestContext, entity: Entity, requested: Window | None = None) -> Reading | None:
+    """The window of changes to read next, or None when nothing is due.
+
+    Without a request: from the watermark (less the overlap) to ``as_of``; the first time everything before ``as_of``.
+    A daily entity is due once a UTC day. With a request: just that window, cut at ``as_of``; the watermark moves only
+    where the window joins on to what is covered already (for an hourly entity that was never loaded: to the start of
+    history).
+    """
+    covered = covered_through(context, entity.source, entity.name)
+    if requested is not None:
+        window = Window(requested.start, min(requested.end, context.as_of))
+        if window.end <= window.start:
+            return None
+        reaches = covered or (context.history_start if entity.cadence == "hourly" else EPOCH)
+        return Reading(window, window.end if window.start <= reaches < window.end else None)
+    if covered is None:
+        return Reading(Window(EPOCH, context.as_of), context.as_of)
+    due = context.as_of.date() > covered.date() if entity.cadence == "daily" else context.as_of > covered
+    return Reading(Window(covered - OVERLAP, context.as_of), context.as_of) if due else None
+
+
+def skipped(entity: Entity) -> LoadResult:
+    """The result of an entity that is not due."""
+    return LoadResult(entity.source, entity.name, None, None, 0, status="skipped")
+
+
+# --- one package into raw ----------------------------------------------------------------------------------------
+
+Batches = Mapping[str, Iterable[pa.Table]] | Iterable[tuple[str, pa.Table]]
+
+
+def load(context: IngestContext, source: str, tables: Batches) -> str:
+    """Append batches to raw tables as one dlt package and return its load id.
+
+    Args:
+        context: the run.
+        source: ``oltp``, ``shopify`` or ``stores``.
+        tables: raw table names (``oltp_orders``, ``rejects``, ...) with their batches, one table after the other; or
+            pairs of table name and batch in any order, for a source that yields several tables at once. A batch has
+            exactly the columns of the contract; ``_loaded_at`` may be left out, it becomes ``as_of`` either way.
+
+    Returns:
+        The load id all rows carry in ``_dlt_load_id``. A load without any row has an id that no raw row carries.
+
+    Raises:
+        SourceError: the warehouse refused the rows, or did not hold all of them afterwards.
+        Exception: whatever reading the batches raised, unchanged. In both cases nothing of the load stays in raw.
+    """
+    pipeline = _pipeline(context, source)
+    if pipeline.has_pending_data or _started(context, source):
+        _recover(context, pipeline, source, "it ended before its package was in; its rows were deleted")
+    started = {"source": source, "status": "started", "started_at": clock(), "loaded_at": context.as_of}
+    context.warehouse.insert("ops.loads", [started])
+    stream = _Stream(context, source, tables)
+    try:
+        load_id = _run(pipeline, source, stream)
+        _verify(context, source, load_id, stream.rows)
+    except Exception as error:
+        _recover(context, pipeline, source, " ".join(str(error).split())[:1000])
+        raise
+    context.warehouse.execute("DELETE FROM ops.loads WHERE source = ? AND status = 'started'", [source])
+    return load_id
+
+
+class _Stream:
+    """The batches as dlt takes them in: conformed to the contract, counted, with the first failure kept."""
+
+    def __init__(self, context: IngestContext, source: str, tables: Batches) -> None:
+        self.context = context
+        self.source = source
+        self.tables = tables
+        self.rows: Counter[str] = Counter()
+        self.error: Exception | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            for table, batch in self._pairs():
+                if batch.num_rows:
+                    self.rows[table] += batch.num_rows
+                    yield dlt.mark.with_table_name(_conform(table, batch, self.context.as_of), table)
+        except Exception as error:  # dlt wraps it several times; load() raises the original
+            self.error = error
+            raise
+
+    def _pairs(self) -> Iterator[tuple[str, pa.Table]]:
+        if isinstance(self.tables, Mapping):
+            return ((table, batch) for table, batches in self.tables.items() for batch in batches)
+        return iter(self.tables)
+
+
+def _conform(table: str, batch: pa.Table, as_of: datetime) -> pa.Table:
+    """The batch with ``_loaded_at``, in the contract's order; raises ValueError when it is not of the contract."""
+    loaded_at, load_id = LOAD_COLUMNS
+    expected = pa.schema([column for column in raw_tables()[table] if column.name != load_id.name])
+    if loaded_at.name in batch.column_names:
+        batch = batch.drop_columns([loaded_at.name])
+    batch = batch.append_column(loaded_at, pa.repeat(pa.scalar(as_of, loaded_at.type), batch.num_rows))
+    if set(batch.column_names) == set(expected.names):
+        batch = batch.select(expected.names)
+    if not batch.schema.equals(expected):
+        raise ValueError(f"a batch for raw.{table} has the columns {batch.schema}, the contract says {expected}")
+    return batch
+
+
+def _pipeline(context: IngestContext, source: str) -> dlt.Pipeline:
+    return dlt.pipeline(
+        pipeline_name=source,
+        pipelines_dir=str(context.home / "dlt"),
+        destination=context.destination,
+        dataset_name=RAW,
+    )
+
+
+def _run(pipeline: dlt.Pipeline, source: str, stream: _Stream) -> str:
+    """Extract, normalize and load the stream; the load id of its package."""
+    rows = dlt.resource(stream, name=source, write_disposition="append", schema_contract=FROZEN)
+    try:
+        info = pipeline.run(rows, loader_file_format="parquet")
+    except PipelineStepFailed as failure:
+        if stream.error is not None:
+            raise stream.error from None
+        raise SourceError(
+            source,
+            f"the warehouse did not take the load at step {failure.step!r}: {_root(failure)}",
+            "Nothing of the load was kept; the next run repeats it",
+        ) from failure
+    return str(info.loads_ids[0]) if stream.rows else create_load_id()
+
+
+def _root(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error)
+
+
+def _verify(context: IngestContext, source: str, load_id: str, rows: Mapping[str, int]) -> None:
+    """Every row that was handed over is in raw, counted there by load id."""
+    for table, expected in rows.items():
+        landed = context.warehouse.value(f"SELECT COUNT(*) FROM raw.{table} WHERE _dlt_load_id = ?", [load_id])
+        if landed != expected:
+            raise SourceError(
+                source,
+                f"raw.{table} holds {landed} rows of load {load_id}, the source sent {expected}",
+                "Nothing of the load was kept; the next run repeats it",
+            )
+
+
+# --- recovery ----------------------------------------------------------------------------------------------------
+
+
+def _started(context: IngestContext, source: str) -> bool:
+    """Whether an earlier load of this source neither finished nor was cleared away."""
+    statement = "SELECT COUNT(*) FROM ops.loads WHERE source = ? AND status = 'started'"
+    return bool(context.warehouse.value(statement, [source]))
+
+
+def _recover(context: IngestContext, pipeline: dlt.Pipeline, source: str, error: str) -> None:
+    """Put raw back to where it was before a load that did not finish.
+
+    dlt resumes a package by file, and repeats a file that was in but not yet ticked off: so the package is given up,
+    and every raw row whose load id dlt does not list as complete (status 0) is deleted. Single writer per source.
+    """
+    if pipeline.has_pending_data:
+        pipeline.abort_packages()
+    known = context.warehouse.value(
+        "SELECT COUNT(*) FROM information_schema.tables"
+        " WHERE UPPER(table_schema) = 'RAW' AND UPPER(table_name) = '_DLT_LOADS'"
+    )
+    complete = "SELECT load_id FROM raw._dlt_loads WHERE status = 0" if known else "SELECT '' AS load_id"
+    for table in (entity.table for entity in ENTITIES if entity.source == source):
+        context.warehouse.execute(f"DELETE FROM raw.{table} WHERE _dlt_load_id NOT IN ({complete})")
+    context.warehouse.execute(
+        f"DELETE FROM raw.{REJECTS_TABLE} WHERE source = ? AND _dlt_load_id NOT IN ({complete})", [source]
+    )
+    context.warehouse.execute(
+        "UPDATE ops.loads SET status = 'failed', error = ?, ended_at = ? WHERE source = ? AND status = 'started'",
+        [error, clock(), source],
+    )
+
+
+# --- load records and watermarks ---------------------------------------------------------------------------------
+
+
+def record(context: IngestContext, results: Sequence[LoadResult]) -> None:
+    """Write the load records and move the watermarks; call it inside ``context.warehouse.transaction()``.
+
+    Correction windows and anything else that has to be true together with the load go into the same transaction.
+    A watermark never moves back. Results with the status ``skipped`` leave no trace.
+    """
+    done = [result for result in results if result.status != "skipped"]
+    context.warehouse.insert("ops.loads", [_load_row(context, result) for result in done])
+    for result in done:
+        if result.covered_through is not None:
+            _move_watermark(context, result, result.covered_through)
+
+
+def _load_row(context: IngestContext, result: LoadResult) -> dict[str, Any]:
+    return {
+        "load_id": result.load_id,
+        "source": result.source,
+        "entity": result.entity,
+        "window_start": result.window.start if result.window else None,
+        "window_end": result.window.end if result.window else None,
+        "rows": result.rows,
+        "rejected_rows": result.rejected_rows,
+        "bytes": result.bytes,
+        "source_count": result.source_count,
+        "source_sum": result.source_sum,
+        "landed_sum": result.landed_sum,
+        "content_hash": result.content_hash,
+        "started_at": result.started_at,
+        "ended_at": result.ended_at,
+        "seconds": Decimal(str(round((result.ended_at - result.started_at).total_seconds(), 3))),
+        "status": result.status,
+        "loaded_at": context.as_of,
+    }
+
+
+def _move_watermark(context: IngestContext, result: LoadResult, through: datetime) -> None:
+    covered = covered_through(context, result.source, result.entity)
+    if covered is not None and covered >= through:
+        return
+    key = [result.source, result.entity]
+    context.warehouse.execute("DELETE FROM ops.source_watermarks WHERE source = ? AND entity = ?", key)
+    row = {
+        "source": result.source,
+        "entity": result.entity,
+        "covered_through": through,
+        "load_id": result.load_id,
+        "updated_at": context.as_of,
+    }
+    context.warehouse.insert("ops.source_watermarks", [row])
