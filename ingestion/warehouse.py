@@ -66,6 +66,13 @@ class Warehouse:
         names = [column[0].lower() for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
+    def arrow(self, sql: str, params: Sequence[Any], schema: pa.Schema) -> pa.Table:
+        """All rows of a query as Arrow, with the names and types of ``schema`` (columns in its order)."""
+        cursor = self._run(sql, params)
+        duck = self.dialect == "duckdb"
+        found = cursor.to_arrow_table() if duck else cursor.fetch_arrow_all(force_return_table=True)
+        return found.rename_columns(schema.names).cast(schema)
+
     def value(self, sql: str, params: Sequence[Any] = ()) -> Any:
         """The first column of the first row, or None when there is no row."""
         found = self._run(sql, params).fetchall()
@@ -124,15 +131,21 @@ def open_duckdb(path: Path) -> Warehouse:
     return Warehouse(duckdb.connect(str(path)), "duckdb")
 
 
-def create_tables(warehouse: Warehouse) -> None:
-    """Create the schemas ``raw`` and ``ops`` and their tables where they do not exist yet. Safe to repeat."""
-    warehouse.execute("CREATE SCHEMA IF NOT EXISTS raw")
-    warehouse.execute("CREATE SCHEMA IF NOT EXISTS ops")
+def table_statements() -> Iterator[str]:
+    """The statements that create the schemas ``raw`` and ``ops`` and their tables where they do not exist yet."""
+    yield "CREATE SCHEMA IF NOT EXISTS raw"
+    yield "CREATE SCHEMA IF NOT EXISTS ops"
     for table, columns in raw_tables().items():
         declared = ", ".join(f"{column.name} {sql_type(column.type)}" for column in columns)
-        warehouse.execute(f"CREATE TABLE IF NOT EXISTS raw.{table} ({declared})")
+        yield f"CREATE TABLE IF NOT EXISTS raw.{table} ({declared})"
     for table, declaration in OPS_TABLES.items():
-        warehouse.execute(f"CREATE TABLE IF NOT EXISTS ops.{table} ({declaration})")
+        yield f"CREATE TABLE IF NOT EXISTS ops.{table} ({declaration})"
+
+
+def create_tables(warehouse: Warehouse) -> None:
+    """Create what is missing of the schemas ``raw`` and ``ops``. Safe to repeat."""
+    for statement in table_statements():
+        warehouse.execute(statement)
 
 
 # ops tables that plain SQL writes. Instants are UTC; *_sum are exact sums of the entity's money or quantity column.

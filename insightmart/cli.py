@@ -1,0 +1,116 @@
+"""The `insightmart` command. Commands are imported when they are called, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from insightmart.errors import FAILED, USAGE, InsightMartError
+
+# name -> (module, function, one line of help): the help is kept here so that listing the commands imports none of them.
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "demo": ("insightmart.demo", "demo", "Play the whole story on a sandbox and tie every total to the truth."),
+    "sandbox": ("insightmart.sandbox_cli", "sandbox", "The three sources and a mail inbox on this machine, for trying things."),
+    "ingest": ("insightmart.ingest", "ingest_command", "Load what is new at the sources, or a given window."),
+    "cycle": ("insightmart.cycle", "cycle_command", "The hourly job: ingest, corrections, models, reconciliation, reports."),
+    "restate": ("insightmart.corrections", "restate_command", "Rebuild a window of a model and everything below it."),
+    "quarantine": ("insightmart.quarantine", "quarantine", "Rejected rows and files, with their reasons."),
+    "reconcile": ("insightmart.reconcile", "reconcile_command", "Tie control totals from the sources to the certified tables."),
+    "report": ("insightmart.report", "report_command", "What failed, what it holds back, what to do; as text or mail."),
+    "status": ("insightmart.status", "status_command", "Write the static status page."),
+    "doctor": ("insightmart.doctor", "doctor_command", "Check configuration, credentials, reachability and versions."),
+}
+
+
+class LazyCommands(click.Group):
+    """A group whose commands live in modules of their own."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, name, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
+
+
+class Instant(click.ParamType):
+    """A UTC instant such as 2026-03-05T10:05 or 2026-03-05; an offset is converted to UTC."""
+
+    name = "timestamp"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            instant = datetime.fromisoformat(str(value).strip())
+        except ValueError:
+            self.fail(f"{value!r} is not a timestamp such as 2026-03-05T10:05", param, ctx)
+        return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
+
+
+as_of_option = click.option(
+    "--as-of",
+    type=Instant(),
+    envvar="INSIGHTMART_AS_OF",
+    help="Act as if it were this UTC instant (default: now, or INSIGHTMART_AS_OF).",
+)
+
+
+@click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="insightmart")
+@click.option("--debug", is_flag=True, help="Show tracebacks and the libraries' own log lines.")
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
+    """InsightMart's data pipeline: sources -> raw -> staging -> core -> gate -> certified.
+
+    Models are planned and run with `sqlmesh` as in any SQLMesh project; this command adds ingestion, the queue of late
+    corrections, evidence and reports. Start with `insightmart demo`, or `insightmart doctor` on your own sources.
+
+    Exit codes: 0 done, 1 a gate, a source or a step failed, 2 wrong usage or configuration, 75 another cycle runs.
+    """
+    ctx.ensure_object(dict)["debug"] = debug
+
+
+def main() -> None:
+    """Console script: run the command and turn an expected failure into one line and its exit code."""
+    from insightmart.logs import configure_logging
+
+    debug = "--debug" in sys.argv
+    configure_logging(debug)
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        raise SystemExit(130) from None
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(USAGE) from None
+    except InsightMartError as error:
+        if debug:
+            raise
+        click.echo(f"insightmart: {error}", err=True)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except Exception as error:
+        if debug:
+            raise
+        line = str(error).splitlines()[0] if str(error) else ""
+        click.echo(f"insightmart: unexpected {type(error).__name__}: {line} (run again with --debug)", err=True)
+        raise SystemExit(FAILED) from None
+    raise SystemExit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""The quality gate: a Soda scan of exactly the physical tables and the window that a plan or a run wants to publish."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import yaml
+
+from ingestion.warehouse import Warehouse
+from insightmart.errors import GateError
+from insightmart.runs import current_run_id
+from insightmart.settings import load_settings, utc_now
+from insightmart.warehouse import open_warehouse
+
+if TYPE_CHECKING:
+    from sqlmesh import ExecutionContext
+
+DATA_SOURCE = "insightmart"
+BLOCKING = "critical"
+
+
+def scan_window(
+    context: ExecutionContext,
+    *,
+    area: str,
+    part: str | None,
+    start: datetime,
+    end: datetime,
+    execution_time: datetime,
+    checks: str,
+    variables: str,
+    datasets: Mapping[str, tuple[str, str | None]],
+    changed_since: Mapping[str, tuple[str, str]] | None = None,
+    whole_days: bool = False,
+) -> pd.DataFrame:
+    """Scan the candidates of one window and say yes by returning.
+
+    The scan sees views named as the checks name them, over the physical tables of the very snapshots under evaluation,
+    cut to the window. Every result is written to ops.check_results on a connection of its own, so that it outlives the
+    transaction that a failure rolls back.
+
+    Args:
+        context: SQLMesh's context of this evaluation; it knows the physical tables.
+        area: subject area, the name of the file in soda/checks.
+        part: source within the area, or None.
+        start: first instant of the window, UTC.
+        end: last instant of the window as SQLMesh hands it over (inclusive), UTC.
+        execution_time: the run's "now".
+        checks: SodaCL text.
+        variables: YAML text of the thresholds.
+        datasets: name in the checks -> (model, column that holds its instant or date; None to scan the whole table).
+        changed_since: name in the checks -> (model, column); cut to what changed since the window began.
+        whole_days: widen the window to whole UTC dates.
+
+    Raises:
+        GateError: a critical check failed, or the scan itself could not run.
+    """
+    window_start, window_end = _window(start, end, whole_days)
+    gate = f"{area}__{part}" if part else area
+    scan_id = uuid.uuid4().hex
+    scratch = f"GATE_SCAN_{scan_id[:12].upper()}"
+    tables = {model: str(context.resolve_table(model)) for model, _ in [*datasets.values(), *(changed_since or {}).values()]}
+
+    with open_warehouse(load_settings()) as warehouse:
+        warehouse.execute(f"CREATE SCHEMA {scratch}")
+        try:
+            for name, (model, column) in datasets.items():
+                cut = f" WHERE {_bounds(column, window_start, window_end)}" if column else ""
+                warehouse.execute(f"CREATE VIEW {scratch}.{name} AS SELECT * FROM {tables[model]}{cut}")
+            for name, (model, column) in (changed_since or {}).items():
+                cut = f" WHERE {column} >= TIMESTAMP '{window_start}'"
+                warehouse.execute(f"CREATE VIEW {scratch}.{name} AS SELECT * FROM {tables[model]}{cut}")
+            outcomes = _scan(warehouse, scratch, checks, variables)
+        finally:
+            warehouse.execute(f"DROP SCHEMA IF EXISTS {scratch} CASCADE")
+        _record(warehouse, gate, scan_id, outcomes, window_start, window_end, tables, execution_time)
+
+    failed = [o for o in outcomes if o["outcome"] == "fail" and o["severity"] == BLOCKING]
+    broken = [o for o in outcomes if o["outcome"] == "error"]
+    if broken:
+        raise GateError(f"gate.{gate} {_spoken(window_start, window_end)}: the scan could not run: {broken[0]['value']}")
+    if failed:
+        listed = "; ".join(f"{o['check_name']} (found {o['value']})" for o in failed)
+        raise GateError(f"gate.{gate} {_spoken(window_start, window_end)}: {listed}")
+    return pd.DataFrame(
+        [
+            {
+                "WINDOW_START": window_start,
+                "WINDOW_END": window_end,
+                "SCAN_ID": scan_id,
+                "CHECKS_PASSED": sum(o["outcome"] == "pass" for o in outcomes),
+                "CHECKS_WARNED": sum(o["outcome"] in ("warn", "fail") for o in outcomes),
+                "SCANNED_AT": utc_now(),
+            }
+        ]
+    )
+
+
+def _window(start: datetime, end: datetime, whole_days: bool) -> tuple[datetime, datetime]:
+    """The half-open window in UTC without a zone."""
+    first, last = start.replace(tzinfo=None), end.replace(tzinfo=None)
+    if last.microsecond == 999999:  # SQLMesh makes the end inclusive for Python models
+        last += timedelta(microseconds=1)
+    if whole_days:
+        midnight = {"hour": 0, "minute": 0, "second": 0, "microsecond": 0}
+        first = first.replace(**midnight)  # type: ignore[arg-type]
+        last = (last - timedelta(microseconds=1)).replace(**midnight) + timedelta(days=1)  # type: ignore[arg-type]
+    return first, last
+
+
+def _bounds(column: str, start: datetime, end: datetime) -> str:
+    # Both values come from SQLMesh's own intervals; a view cannot bind parameters.
+    return f"{column} >= TIMESTAMP '{start}' AND {column} < TIMESTAMP '{end}'"
+
+
+def _spoken(start: datetime, end: datetime) -> str:
+    return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
+
+
+def _scan(warehouse: Warehouse, schema: str, checks: str, variables: str) -> list[dict[str, str]]:
+    """Run Soda on the views and return one record a check. An error of the scan is a record too, never "no failures"."""
+    from soda.scan import Scan
+
+    thresholds = {name: str(value) for name, value in yaml.safe_load(variables)["variables"].items()}
+    scan = Scan()
+    scan.disable_telemetry()
+    scan.set_verbose(False)
+    scan.set_data_source_name(DATA_SOURCE)
+    if warehouse.dialect == "duckdb":
+        scan.add_duckdb_connection(warehouse.connection, DATA_SOURCE)
+    else:
+        scan.add_configuration_yaml_str(_snowflake_source(warehouse))
+    scan.add_variables({**thresholds, "SCHEMA": schema})
+    scan.add_sodacl_yaml_str(checks)
+    scan.execute()
+    results = scan.get_scan_results()["checks"]
+    outcomes = [_outcome(result) for result in results]
+    if scan.has_error_logs() or not outcomes:
+        reason = next((line for line in scan.get_error_logs_text().splitlines() if line.strip()), "no check was evaluated")
+        outcomes.append(
+            {
+                "check_name": "scan",
+                "dataset": "",
+                "severity": BLOCKING,
+                "outcome": "error",
+                "value": reason.replace(schema, "candidate").strip()[:500],
+                "definition": "",
+            }
+        )
+    return outcomes
+
+
+def _outcome(result: Mapping[str, Any]) -> dict[str, str]:
+    attributes = {item["name"]: item["value"] for item in result.get("resourceAttributes", [])}
+    diagnostics = result.get("diagnostics") or {}
+    return {
+        "check_name": str(result["name"]),
+        "dataset": str(result.get("table") or "").rsplit(".", 1)[-1],
+        "severity": str(attributes.get("severity", BLOCKING)),
+        "outcome": str(result["outcome"] or "error"),
+        "value": str(diagnostics.get("value")),  # never diagnostics.blocks: they may hold personal data
+        "definition": str(result.get("definition", ""))[:2000],
+    }
+
+
+def _snowflake_source(warehouse: Warehouse) -> str:
+    settings = load_settings()
+    password = settings.snowflake_password
+    source = {
+        f"data_source {DATA_SOURCE}": {
+            "type": "snowflake",
+            "account": settings.snowflake_account,
+            "username": settings.snowflake_user,
+            "password": password.get_secret_value() if password else None,
+            "private_key_path": str(settings.snowflake_private_key_path or "") or None,
+            "role": settings.snowflake_role,
+            "warehouse": settings.snowflake_warehouse,
+            "database": "INSIGHTMART",
+        }
+    }
+    return yaml.safe_dump(source)
+
+
+def _record(
+    warehouse: Warehouse,
+    gate: str,
+    scan_id: str,
+    outcomes: list[dict[str, str]],
+    start: datetime,
+    end: datetime,
+    tables: Mapping[str, str],
+    execution_time: datetime,
+) -> None:
+    """Write the results to ops.check_results."""
+    shared = {
+        "run_id": current_run_id(),
+        "scan_id": scan_id,
+        "area": gate,
+        "window_start": start,
+        "window_end": end,
+        "snapshot_versions": json.dumps(dict(sorted(tables.items()))),
+        "scanned_at": utc_now(),
+        "as_of": execution_time.replace(tzinfo=None),
+    }
+    warehouse.insert("ops.check_results", [{**shared, **outcome} for outcome in outcomes])

@@ -1,0 +1,78 @@
+"""Runs as evidence: one row in ops.runs a command, and the run id that every log line and check result carries."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ingestion.warehouse import Warehouse
+from insightmart.settings import PROJECT, Settings, utc_now
+
+_current: str | None = None
+
+
+def current_run_id() -> str:
+    """Id of the run this process is in; a plain `sqlmesh` command gets one of its own."""
+    global _current
+    if _current is None:
+        _current = f"sqlmesh-{uuid.uuid4().hex[:12]}"
+    return _current
+
+
+@dataclass
+class Run:
+    """A command under way. Set `status` and `summary` before it ends."""
+
+    run_id: str
+    command: str
+    as_of: datetime
+    status: str = "succeeded"
+    error: str | None = None
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def recorded_run(warehouse: Warehouse, settings: Settings, command: str, as_of: datetime) -> Iterator[Run]:
+    """Record a command in ops.runs: a row when it starts, completed when it ends, also when it fails."""
+    global _current
+    run = Run(f"{command}-{as_of:%Y%m%dT%H%M}-{uuid.uuid4().hex[:8]}", command, as_of)
+    _current = run.run_id
+    warehouse.insert(
+        "ops.runs",
+        [
+            {
+                "run_id": run.run_id,
+                "command": command,
+                "as_of": as_of,
+                "git_sha": _git_sha(),
+                "gateway": settings.gateway,
+                "environment": "prod",
+                "status": "running",
+                "started_at": utc_now(),
+            }
+        ],
+    )
+    try:
+        yield run
+    except BaseException as error:
+        run.status, run.error = "failed", f"{type(error).__name__}: {error}"[:1000]
+        raise
+    finally:
+        warehouse.execute(
+            "UPDATE ops.runs SET status = ?, error = ?, ended_at = ?, summary = ? WHERE run_id = ?",
+            [run.status, run.error, utc_now(), json.dumps(run.summary, default=str), run.run_id],
+        )
+        _current = None
+
+
+def _git_sha() -> str | None:
+    found = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=PROJECT, capture_output=True, text=True, check=False, timeout=10
+    )
+    return found.stdout.strip() or None

@@ -1,0 +1,104 @@
+"""Every setting, read in one place from the environment and `.env`."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, date, datetime
+from functools import cached_property
+from pathlib import Path
+from zoneinfo import available_timezones
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from insightmart.errors import ConfigurationError
+
+PROJECT = Path(__file__).resolve().parents[1]  # the SQLMesh project is the repository root
+
+
+class Settings(BaseSettings):
+    """The pipeline's settings; the README's table says what each is for."""
+
+    model_config = SettingsConfigDict(env_file=PROJECT / ".env", extra="ignore", populate_by_name=True)
+
+    home: Path = Field(Path("var"), alias="INSIGHTMART_HOME")
+    gateway: str = Field("local", alias="INSIGHTMART_GATEWAY")
+    start: date = Field(date(2026, 1, 1), alias="INSIGHTMART_START")
+    currency: str = Field("USD", alias="INSIGHTMART_CURRENCY", pattern="^[A-Z]{3}$")
+    timezone: str = Field("America/New_York", alias="INSIGHTMART_TIMEZONE")
+
+    oltp_dsn: SecretStr | None = Field(None, alias="OLTP_DSN")
+    stores_url: str | None = Field(None, alias="STORES_URL")
+    store_grace_minutes: int = Field(30, alias="STORE_GRACE_MINUTES", ge=0)
+    aws_endpoint_url: str | None = Field(None, alias="AWS_ENDPOINT_URL")
+    shopify_url: str | None = Field(None, alias="SHOPIFY_URL")
+    shopify_token: SecretStr | None = Field(None, alias="SHOPIFY_TOKEN")
+
+    smtp_url: SecretStr | None = Field(None, alias="SMTP_URL")
+    report_to: str | None = Field(None, alias="REPORT_TO")
+    report_from: str = Field("insightmart@localhost", alias="REPORT_FROM")
+
+    snowflake_account: str | None = Field(None, alias="SNOWFLAKE_ACCOUNT")
+    snowflake_user: str | None = Field(None, alias="SNOWFLAKE_USER")
+    snowflake_password: SecretStr | None = Field(None, alias="SNOWFLAKE_PASSWORD")
+    snowflake_authenticator: str = Field("snowflake_jwt", alias="SNOWFLAKE_AUTHENTICATOR")
+    snowflake_private_key_path: Path | None = Field(None, alias="SNOWFLAKE_PRIVATE_KEY_PATH")
+    snowflake_role: str = Field("INSIGHTMART_TRANSFORMER", alias="SNOWFLAKE_ROLE")
+    snowflake_warehouse: str = Field("INSIGHTMART_TRANSFORM", alias="SNOWFLAKE_WAREHOUSE")
+
+    @field_validator("gateway")
+    @classmethod
+    def _known_gateway(cls, value: str) -> str:
+        if value not in ("local", "snowflake"):
+            raise ValueError("must be 'local' or 'snowflake'")
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("must be an IANA time zone such as 'America/New_York'")
+        return value
+
+    @cached_property
+    def database_path(self) -> Path:
+        """The local warehouse; the file is named as the catalog, in upper case."""
+        return self.home / "INSIGHTMART.duckdb"
+
+    @property
+    def history_start(self) -> datetime:
+        """First instant of history, UTC without a zone."""
+        return datetime(self.start.year, self.start.month, self.start.day)
+
+    @property
+    def secrets(self) -> list[str]:
+        """Texts that must appear in no log, error or report."""
+        found = [self.oltp_dsn, self.shopify_token, self.smtp_url, self.snowflake_password]
+        return [secret.get_secret_value() for secret in found if secret]
+
+
+def load_settings() -> Settings:
+    """Read the settings.
+
+    Raises:
+        ConfigurationError: a value cannot be used; the message names the variable, never the value.
+    """
+    try:
+        settings = Settings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        raise ConfigurationError(
+            f"{name} cannot be used: {first['msg']}", f"Set {name} in the environment or in .env"
+        ) from None
+    # SQLMesh and Soda read the same variables: relative paths and defaults must mean the same to them.
+    settings.home = settings.home.absolute()
+    os.environ["INSIGHTMART_HOME"] = str(settings.home)
+    os.environ.setdefault("INSIGHTMART_START", settings.start.isoformat())
+    os.environ.setdefault("INSIGHTMART_GATEWAY", settings.gateway)
+    return settings
+
+
+def utc_now() -> datetime:
+    """The wall clock, UTC without a zone. Everything that acts on "now" takes --as-of instead of calling this."""
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,43 @@
+"""SQL that several models share, as macros."""
+
+import typing as t
+
+from sqlglot import exp
+from sqlmesh import macro
+
+
+@macro()
+def event_instant(evaluator: t.Any, stated: exp.Expression, updated: exp.Expression, loaded: exp.Expression) -> str:
+    """The instant by which a record is assigned to its window, never NULL.
+
+    The stated instant where it can be believed: not before the first day of history and at most a day after the record's
+    last change. Otherwise the last change, so that the row still falls into a window and is quarantined there.
+    """
+    start = f"CAST('{evaluator.var('history_start')}' AS TIMESTAMP_NTZ)"
+    changed = f"COALESCE({updated.sql('snowflake')}, {loaded.sql('snowflake')})"
+    at = stated.sql("snowflake")
+    return (
+        f"CASE WHEN {at} >= {start} AND {at} <= DATEADD(DAY, 1, {changed}) THEN {at} "
+        f"ELSE GREATEST({start}, {changed}) END"
+    )
+
+
+@macro()
+def failed_rules(evaluator: t.Any, *rules: exp.Expression) -> str:
+    """The ids of the row rules that a row breaks, separated by ', '; NULL for a good row.
+
+    Each rule is written ``(rule_id, condition of a bad row)``; seeds/rules.csv says what it means and who owns it.
+    A condition that is NULL does not fail the row.
+    """
+    parts = []
+    for rule in rules:
+        name, condition = rule.expressions
+        parts.append(f"CASE WHEN {condition.sql('snowflake')} THEN '{name.name}, ' ELSE '' END")
+    return f"NULLIF(RTRIM({' || '.join(parts)}, ', '), '')"
+
+
+@macro()
+def row_without_key(evaluator: t.Any, missing: exp.Expression, *columns: exp.Expression) -> str:
+    """A text that tells rows without a key apart by their content, so that each of them is kept; NULL for other rows."""
+    content = " || '|' || ".join(f"COALESCE(CAST({column.sql('snowflake')} AS VARCHAR), '')" for column in columns)
+    return f"CASE WHEN {missing.sql('snowflake')} THEN MD5({content}) END"

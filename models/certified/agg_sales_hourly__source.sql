@@ -1,0 +1,27 @@
+MODEL (
+  name certified.agg_sales_hourly__@{source},
+  kind INCREMENTAL_BY_TIME_RANGE (time_column sold_hour),
+  blueprints ((source := oltp), (source := shopify)),
+  depends_on (gate.sales__@{source}),
+  description 'Parts of certified.agg_sales_hourly by UTC hour and source; they add up.',
+  grain (sold_hour, business_date, business_hour, store_id, channel),
+  tags (sales)
+);
+
+SELECT
+  sold_hour::TIMESTAMP_NTZ AS sold_hour, /* UTC hour of this part */
+  business_date::DATE AS business_date, /* Local date of the store */
+  business_hour::INT AS business_hour, /* Local hour of the store, 0 to 23 */
+  store_id::INT AS store_id, /* Store; 0 online, -1 not known */
+  channel::VARCHAR AS channel, /* store, phone, online or unknown */
+  orders::BIGINT AS orders, /* Orders placed */
+  units::BIGINT AS units, /* Pieces sold */
+  gross_sales::DECIMAL(18, 4) AS gross_sales, /* quantity x unit price */
+  discounts::DECIMAL(18, 4) AS discounts, /* Discounts given */
+  returns::DECIMAL(18, 4) AS returns, /* Refunds, on the day of the refund */
+  net_sales::DECIMAL(18, 4) AS net_sales, /* gross_sales - discounts - returns */
+  taxes::DECIMAL(18, 4) AS taxes, /* Tax charged less tax refunded */
+  shipping::DECIMAL(18, 4) AS shipping, /* Shipping charged less shipping refunded */
+  total_sales::DECIMAL(18, 4) AS total_sales /* net_sales + taxes + shipping */
+FROM core.agg_sales_hourly__@{source}
+WHERE sold_hour BETWEEN @start_ts AND @end_ts;

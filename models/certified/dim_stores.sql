@@ -1,0 +1,28 @@
+MODEL (
+  name certified.dim_stores,
+  kind FULL,
+  depends_on (gate.stores),
+  description 'Stores with their history (SCD2): the version that held at an instant is the one with valid_from <= instant < valid_to.',
+  grain (store_id, valid_from),
+  tags (stores)
+);
+
+SELECT
+  store_id::INT AS store_id, /* Store; 0 is the online shop, -1 stands for an unknown store */
+  valid_from::TIMESTAMP_NTZ AS valid_from, /* First instant of this version, UTC */
+  valid_to::TIMESTAMP_NTZ AS valid_to, /* First instant after this version; 9999-12-31 while it holds */
+  is_current::BOOLEAN AS is_current, /* Whether this is the latest version */
+  is_inferred::BOOLEAN AS is_inferred, /* Known only from sales; the reference file has not come yet */
+  store_name::VARCHAR AS store_name, /* Name */
+  store_format::VARCHAR AS store_format, /* Format, for example flagship */
+  region::VARCHAR AS region, /* Sales region */
+  city::VARCHAR AS city, /* City */
+  state::VARCHAR AS state, /* State or province */
+  country::VARCHAR AS country, /* ISO 3166 country */
+  timezone::VARCHAR AS timezone, /* IANA time zone that gives the business date */
+  opened_on::DATE AS opened_on, /* First day of trading */
+  closed_on::DATE AS closed_on, /* First day without trading; NULL while open */
+  square_feet::INT AS square_feet, /* Sales area in square feet */
+  manager::VARCHAR AS manager, /* Store manager */
+  raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */
+FROM core.dim_stores;

@@ -1,0 +1,32 @@
+MODEL (
+  name certified.fct_order_lines__@{source},
+  kind INCREMENTAL_BY_TIME_RANGE (time_column ordered_at),
+  blueprints ((source := oltp), (source := shopify)),
+  depends_on (gate.sales__@{source}),
+  description 'One source of certified.fct_order_lines: exactly the windows that the gate has scanned.',
+  grain (source_system, order_id, line_number),
+  tags (sales)
+);
+
+SELECT
+  source_system::VARCHAR AS source_system, /* oltp (stores and phone) or shopify (online) */
+  order_id::VARCHAR AS order_id, /* The order's number in its source system */
+  line_number::BIGINT AS line_number, /* Line within the order; the line item id for shopify */
+  ordered_at::TIMESTAMP_NTZ AS ordered_at, /* When the order was placed, UTC */
+  business_date::DATE AS business_date, /* Local date of the store when the order was placed */
+  store_id::INT AS store_id, /* Store; 0 is the online shop */
+  channel::VARCHAR AS channel, /* store, phone or online */
+  customer_id::VARCHAR AS customer_id, /* Customer, as in dim_customers; NULL for a guest */
+  sku::VARCHAR AS sku, /* Product, as in dim_products */
+  quantity::BIGINT AS quantity, /* Pieces sold */
+  unit_price::DECIMAL(12, 4) AS unit_price, /* Price of one piece before discount */
+  gross_sales::DECIMAL(18, 4) AS gross_sales, /* quantity x unit_price */
+  discount_amount::DECIMAL(18, 4) AS discount_amount, /* Discount on this line */
+  tax_amount::DECIMAL(18, 4) AS tax_amount, /* Tax on this line */
+  net_sales_before_returns::DECIMAL(18, 4) AS net_sales_before_returns, /* gross_sales - discount_amount */
+  currency::VARCHAR AS currency, /* ISO 4217 code; always the company's */
+  order_status::VARCHAR AS order_status, /* pending, paid, shipped or completed */
+  source_updated_at::TIMESTAMP_NTZ AS source_updated_at, /* Last change at the source, UTC */
+  raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */
+FROM core.fct_order_lines__@{source}
+WHERE ordered_at BETWEEN @start_ts AND @end_ts;

@@ -1,0 +1,33 @@
+MODEL (
+  name certified.fct_orders,
+  kind VIEW,
+  description 'Orders that count (neither cancelled nor test); one row is one order in its latest version.',
+  grain (source_system, order_id),
+  tags (sales)
+);
+
+SELECT
+  source_system::VARCHAR AS source_system, /* oltp (stores and phone) or shopify (online) */
+  order_id::VARCHAR AS order_id, /* The order's number in its source system */
+  ordered_at::TIMESTAMP_NTZ AS ordered_at, /* When the order was placed, UTC */
+  business_date::DATE AS business_date, /* Local date of the store when the order was placed */
+  business_hour::INT AS business_hour, /* Local hour of the store, 0 to 23 */
+  store_id::INT AS store_id, /* Store; 0 is the online shop */
+  channel::VARCHAR AS channel, /* store, phone or online */
+  customer_id::VARCHAR AS customer_id, /* Customer, as in dim_customers; NULL for a guest */
+  order_status::VARCHAR AS order_status, /* pending, paid, shipped or completed */
+  currency::VARCHAR AS currency, /* ISO 4217 code; always the company's */
+  line_count::BIGINT AS line_count, /* Accepted lines */
+  units::BIGINT AS units, /* Pieces on the accepted lines */
+  gross_sales::DECIMAL(18, 4) AS gross_sales, /* Sum of quantity x unit_price over the accepted lines */
+  discount_amount::DECIMAL(18, 4) AS discount_amount, /* Discount of the whole order */
+  tax_amount::DECIMAL(18, 4) AS tax_amount, /* Tax of the whole order */
+  shipping_amount::DECIMAL(18, 4) AS shipping_amount, /* Shipping charged */
+  total_amount::DECIMAL(18, 4) AS total_amount, /* What the source says the customer owes */
+  source_updated_at::TIMESTAMP_NTZ AS source_updated_at, /* Last change at the source, UTC */
+  raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */
+FROM certified.fct_orders__oltp
+UNION ALL
+SELECT
+  source_system, order_id, ordered_at, business_date, business_hour, store_id, channel, customer_id, order_status, currency, line_count, units, gross_sales, discount_amount, tax_amount, shipping_amount, total_amount, source_updated_at, raw_load_id
+FROM certified.fct_orders__shopify;

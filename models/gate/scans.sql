@@ -1,0 +1,17 @@
+MODEL (
+  name gate.@{area},
+  kind VIEW,
+  blueprints (
+    (area := sales, first := oltp, second := shopify),
+    (area := inventory, first := stores, second := shopify)
+  ),
+  description 'Every window of the area that passed its gate, over both sources.'
+);
+
+SELECT
+  LOWER(@first)::VARCHAR AS source, window_start, window_end, scan_id, checks_passed, checks_warned, scanned_at
+FROM gate.@{area}__@{first}
+UNION ALL
+SELECT
+  LOWER(@second)::VARCHAR AS source, window_start, window_end, scan_id, checks_passed, checks_warned, scanned_at
+FROM gate.@{area}__@{second};

@@ -1,0 +1,26 @@
+MODEL (
+  name staging._oltp_customers,
+  kind VIEW,
+  description 'Every version of every customer as loaded, with the rules it breaks. A view over raw: reference data has no event window, the dimension picks up what a load brought. Read staging.oltp_customers or quarantine.oltp_customers instead.',
+  grain (customer_id, source_updated_at, raw_load_id),
+  tags (customers, oltp)
+);
+
+SELECT
+  customer_id::VARCHAR AS customer_id,
+  NULLIF(LOWER(TRIM(email)), '')::VARCHAR AS email,
+  NULLIF(TRIM(city), '')::VARCHAR AS city,
+  NULLIF(TRIM(region), '')::VARCHAR AS region,
+  NULLIF(UPPER(TRIM(country)), '')::VARCHAR AS country,
+  NULLIF(TRIM(postal_code), '')::VARCHAR AS postal_code,
+  NULLIF(LOWER(TRIM(loyalty_tier)), '')::VARCHAR AS loyalty_tier,
+  marketing_opt_in::BOOLEAN AS marketing_opt_in,
+  created_at::TIMESTAMP_NTZ AS customer_created_at,
+  COALESCE(updated_at, created_at, _loaded_at)::TIMESTAMP_NTZ AS source_updated_at,
+  _loaded_at::TIMESTAMP_NTZ AS event_at,
+  _loaded_at::TIMESTAMP_NTZ AS _loaded_at,
+  _dlt_load_id::VARCHAR AS raw_load_id,
+  @failed_rules(
+    (customer_id_missing, customer_id IS NULL)
+  )::VARCHAR AS rule_ids
+FROM raw.oltp_customers;

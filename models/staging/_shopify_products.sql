@@ -1,0 +1,26 @@
+MODEL (
+  name staging._shopify_products,
+  kind VIEW,
+  description 'Every version of every Shopify product variant as loaded, in the columns of staging._oltp_products, with the rules it breaks. Read staging.shopify_products or quarantine.shopify_products instead.',
+  grain (variant_id, source_updated_at, raw_load_id),
+  tags (products, shopify)
+);
+
+SELECT
+  variant_id::BIGINT AS variant_id,
+  NULLIF(TRIM(sku), '')::VARCHAR AS sku,
+  NULLIF(TRIM(title), '')::VARCHAR AS product_name,
+  NULLIF(TRIM(product_type), '')::VARCHAR AS category,
+  NULLIF(TRIM(vendor), '')::VARCHAR AS brand,
+  unit_cost::DECIMAL(18, 4) AS unit_cost,
+  price::DECIMAL(18, 4) AS list_price,
+  (status = 'ACTIVE')::BOOLEAN AS is_active,
+  COALESCE(updated_at, _loaded_at)::TIMESTAMP_NTZ AS source_updated_at,
+  _loaded_at::TIMESTAMP_NTZ AS event_at,
+  _loaded_at::TIMESTAMP_NTZ AS _loaded_at,
+  _dlt_load_id::VARCHAR AS raw_load_id,
+  @failed_rules(
+    (sku_missing, NULLIF(TRIM(sku), '') IS NULL),
+    (price_negative, unit_cost < 0 OR price < 0)
+  )::VARCHAR AS rule_ids
+FROM raw.shopify_products;
