@@ -9,7 +9,6 @@ between the two leaves raw rows that no load record names: the window is read ag
 from __future__ import annotations
 
 import os
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,12 +30,13 @@ os.environ.update(
     NORMALIZE__PARQUET_NORMALIZER__ADD_DLT_LOAD_ID="true",  # Arrow rows carry no load id otherwise
 )
 import dlt
+from dlt.common.schema.typing import TSchemaContractDict
 from dlt.common.storages.load_package import create_load_id
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 RAW = "raw"
 EPOCH = datetime(1970, 1, 1)  # as the start of a window: no lower bound
-FROZEN = {"tables": "evolve", "columns": "freeze", "data_type": "freeze"}  # which tables there are, _conform decides
+FROZEN: TSchemaContractDict = {"tables": "evolve", "columns": "freeze", "data_type": "freeze"}  # tables: see _conform
 OVERLAP = timedelta(minutes=30)  # re-read each time, for rows committed late with an older updated_at
 
 
@@ -102,7 +102,7 @@ class LoadResult:
     """What one load did for one entity: a row of ``ops.loads``.
 
     ``status`` is ``loaded``, ``empty`` (read, and there was nothing) or ``skipped`` (not due; nothing is recorded).
-    ``source_count`` and ``source_sum`` are what the source itself counted, ``landed_sum`` the same sum over the raw rows.
+    ``source_count`` and ``source_sum`` are what the source counted, ``landed_sum`` the same sum over the raw rows.
     ``covered_through`` is where the entity's watermark stands after this load; None leaves it where it is.
     Instants are UTC without a zone; ``started_at`` and ``ended_at`` are of the real clock.
     """
@@ -255,7 +255,7 @@ def _pipeline(context: IngestContext, source: str) -> dlt.Pipeline:
 
 def _run(pipeline: dlt.Pipeline, source: str, stream: _Stream) -> str:
     """Extract, normalize and load the stream; the load id of its package."""
-    rows = dlt.resource(stream, name=source, write_disposition="append", schema_contract=FROZEN)
+    rows = dlt.resource(iter(stream), name=source, write_disposition="append", schema_contract=FROZEN)
     try:
         info = pipeline.run(rows, loader_file_format="parquet")
     except PipelineStepFailed as failure:
