@@ -38,15 +38,16 @@ class Correction:
     reason: str
 
 
-def event_instant(column: str) -> str:
-    """SQL for the instant a row counts at: its event, or when it was written where the event is not usable.
+def event_instant(column: str, updated_at: str = "updated_at") -> str:
+    """SQL for the instant a row counts at: its event, or when it was written where the event cannot be believed.
 
-    An event is not usable when it is missing, before history or more than a day later than the row's last change. The
-    models place rows by the same rule. ``:history_start`` is the first instant of history.
+    An event cannot be believed when it is missing, before history or more than a day later than the row's last change.
+    The models place rows by the same rule (macro ``event_instant``). ``:history_start`` is the first instant of history.
     """
+    changed = f"COALESCE({updated_at}, _loaded_at)"
     return (
-        f"CASE WHEN {column} IS NULL OR {column} < :history_start OR {column} > updated_at + INTERVAL '1 DAY'"
-        f" THEN GREATEST(:history_start, COALESCE(updated_at, _loaded_at)) ELSE {column} END"
+        f"CASE WHEN {column} >= :history_start AND {column} <= {changed} + INTERVAL '1 DAY' THEN {column}"
+        f" ELSE GREATEST(:history_start, {changed}) END"
     )
 
 
@@ -169,11 +170,10 @@ def shopify_sales(context: IngestContext, load_id: str, released: datetime | Non
         f"""
         changed_orders AS ({_changed(entity("shopify", "orders"), "order_id")}),
         touched AS (
-            SELECT {event_instant("processed_at")} AS happened FROM raw.shopify_orders
+            SELECT {event_instant("COALESCE(processed_at, created_at)")} AS happened FROM raw.shopify_orders
             WHERE order_id IN (SELECT order_id FROM changed_orders)
             UNION ALL
-            SELECT {event_instant("refunded_at")}
-            FROM (SELECT *, order_updated_at AS updated_at FROM raw.shopify_refunds) AS refunds
+            SELECT {event_instant("refunded_at", "order_updated_at")} FROM raw.shopify_refunds
             WHERE order_id IN (SELECT order_id FROM changed_orders)
         )
         """,
@@ -190,7 +190,9 @@ def shopify_inventory(context: IngestContext, load_id: str, released: datetime |
         released,
         f"""
         changed_levels AS ({_changed(entity("shopify", "inventory"), "inventory_item_id")}),
-        touched AS (SELECT updated_at AS happened FROM changed_levels)
+        touched AS (
+            SELECT GREATEST(:history_start, COALESCE(updated_at, :as_of)) AS happened FROM changed_levels
+        )
         """,
     )
 

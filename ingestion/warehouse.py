@@ -84,13 +84,13 @@ class Warehouse:
             return
         names = list(rows[0])
         marks = ", ".join("?" for _ in names)
-        statement = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"
-        cursor = self.connection.cursor()
-        try:
-            cursor.executemany(statement, [tuple(row[name] for name in names) for row in rows])
-        finally:
-            if self.dialect == "snowflake":
-                cursor.close()
+        columns = ", ".join(f'"{name.upper()}"' for name in names)  # quoted: ROWS is a reserved word on Snowflake
+        statement = f"INSERT INTO {table} ({columns}) VALUES ({marks})"
+        values = [tuple(row[name] for name in names) for row in rows]
+        if self.dialect == "duckdb":  # its cursor() is another connection, outside of our transaction
+            self.connection.executemany(statement, values)
+        else:
+            self.connection.cursor().executemany(statement, values)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -152,7 +152,7 @@ def create_tables(warehouse: Warehouse) -> None:
 OPS_TABLES: dict[str, str] = {
     # one row a load package and entity: what the source said it has, what landed, what was rejected
     "loads": """load_id VARCHAR, source VARCHAR, entity VARCHAR, window_start TIMESTAMP_NTZ, window_end TIMESTAMP_NTZ,
-        rows BIGINT, rejected_rows BIGINT, bytes BIGINT, source_count BIGINT, source_sum DECIMAL(38, 4),
+        "ROWS" BIGINT, rejected_rows BIGINT, bytes BIGINT, source_count BIGINT, source_sum DECIMAL(38, 4),
         landed_sum DECIMAL(38, 4), content_hash VARCHAR, started_at TIMESTAMP_NTZ, ended_at TIMESTAMP_NTZ,
         seconds DECIMAL(18, 3), status VARCHAR, error VARCHAR, loaded_at TIMESTAMP_NTZ""",
     # how far each entity is known completely: every event before covered_through is in raw
@@ -160,17 +160,17 @@ OPS_TABLES: dict[str, str] = {
     " updated_at TIMESTAMP_NTZ",
     # event windows that a load touched after they had been released to the models
     "correction_windows": """window_id VARCHAR, source VARCHAR, entity VARCHAR, window_start TIMESTAMP_NTZ,
-        window_end TIMESTAMP_NTZ, reason VARCHAR, load_id VARCHAR, rows BIGINT, queued_at TIMESTAMP_NTZ,
+        window_end TIMESTAMP_NTZ, reason VARCHAR, load_id VARCHAR, "ROWS" BIGINT, queued_at TIMESTAMP_NTZ,
         status VARCHAR, attempts BIGINT, last_error VARCHAR, closed_at TIMESTAMP_NTZ, plan_id VARCHAR""",
     # every object seen in the store drops, by key and content
     "files": """source VARCHAR, entity VARCHAR, file_name VARCHAR, etag VARCHAR, file_hash VARCHAR, bytes BIGINT,
-        modified_at TIMESTAMP_NTZ, store_id BIGINT, file_date DATE, file_hour TIMESTAMP_NTZ, rows BIGINT,
+        modified_at TIMESTAMP_NTZ, store_id BIGINT, file_date DATE, file_hour TIMESTAMP_NTZ, "ROWS" BIGINT,
         rejected_rows BIGINT, status VARCHAR, reason VARCHAR, load_id VARCHAR, seen_at TIMESTAMP_NTZ""",
     "runs": """run_id VARCHAR, command VARCHAR, as_of TIMESTAMP_NTZ, git_sha VARCHAR, gateway VARCHAR,
         environment VARCHAR, plan_id VARCHAR, status VARCHAR, error VARCHAR, started_at TIMESTAMP_NTZ,
         ended_at TIMESTAMP_NTZ, summary VARCHAR""",
     "run_intervals": """run_id VARCHAR, model VARCHAR, snapshot_version VARCHAR, fingerprint VARCHAR,
-        interval_start TIMESTAMP_NTZ, interval_end TIMESTAMP_NTZ, rows BIGINT, seconds DECIMAL(18, 3),
+        interval_start TIMESTAMP_NTZ, interval_end TIMESTAMP_NTZ, "ROWS" BIGINT, seconds DECIMAL(18, 3),
         audits_passed BIGINT, audits_failed BIGINT, status VARCHAR, recorded_at TIMESTAMP_NTZ""",
     "check_results": """run_id VARCHAR, scan_id VARCHAR, area VARCHAR, check_name VARCHAR, dataset VARCHAR,
         severity VARCHAR, outcome VARCHAR, value VARCHAR, definition VARCHAR, window_start TIMESTAMP_NTZ,
