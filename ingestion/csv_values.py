@@ -41,7 +41,8 @@ _INSTANT = rf"^{_DAY}[T ]{_TIME}{_OFFSET}$"
 _LOCAL_TIME = rf"^{_DAY}(?:[T ]{_TIME})?$"
 _DATE = rf"^{_DAY}$"
 
-TIMEZONES = pa.array(sorted(zoneinfo.available_timezones()), pa.string())
+# "localtime" is whatever the machine is set to, "Factory" is the zone of one that was never set
+TIMEZONES = pa.array(sorted(zoneinfo.available_timezones() - {"localtime", "Factory"}), pa.string())
 
 
 @dataclass
@@ -120,7 +121,10 @@ def decimal_values(
     either = pc.or_(pc.and_(point, comma), pc.match_substring_regex(text, _THREE_DECIMALS))
     ambiguous = _mask(either) & commas[files]
     verdicts.fail(
-        ambiguous, column, f"{column}_ambiguous", f"{column} may mean thousands or decimals in a file with decimal commas"
+        ambiguous,
+        column,
+        f"{column}_ambiguous",
+        f"{column} may mean thousands or decimals in a file with decimal commas",
     )
     no_number = pc.invert(pc.or_(pc.equal(text, ""), pc.or_(point, comma)))
     verdicts.fail(no_number, column, f"{column}_not_decimal", f"{column} is not a decimal number")

@@ -1,0 +1,101 @@
+"""A warehouse of its own for every test, and one real PostgreSQL server for all of them."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import dlt
+import psycopg
+import pytest
+from tenacity import Retrying, stop_after_delay, wait_fixed
+
+from ingestion.loads import IngestContext
+from ingestion.postgres import OltpSource
+from ingestion.warehouse import Warehouse, create_tables, open_duckdb
+from sandbox import postgres as server
+
+HISTORY_START = datetime(2026, 3, 1)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """INSIGHTMART_HOME of the test."""
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def warehouse(home: Path) -> Iterator[Warehouse]:
+    """A local warehouse with empty raw and ops tables."""
+    with open_duckdb(home / "INSIGHTMART.duckdb") as opened:
+        create_tables(opened)
+        yield opened
+
+
+@pytest.fixture
+def at(home: Path, warehouse: Warehouse) -> Callable[[str], IngestContext]:
+    """``at("2026-03-05T10:00")`` is a run at that instant (UTC), always on the test's own warehouse."""
+
+    def context(as_of: str) -> IngestContext:
+        destination = dlt.destinations.duckdb(str(home / "INSIGHTMART.duckdb"))
+        return IngestContext(
+            warehouse, home, datetime.fromisoformat(as_of), HISTORY_START, lambda line: None, destination
+        )
+
+    return context
+
+
+@pytest.fixture(scope="session")
+def oltp_dsns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """DSNs of a running PostgreSQL server with the OLTP tables: the owner's and the reader's."""
+    directory = server.choose_directory(tmp_path_factory.mktemp("oltp") / "postgres")
+    log = tmp_path_factory.mktemp("oltp-log") / "postgres.log"
+    owner, reader = secrets.token_hex(8), secrets.token_hex(8)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    server.initialise(directory, owner, log)
+    process = server.start(directory, port, log, None)
+    try:
+        admin_dsn = f"postgresql://postgres:{owner}@127.0.0.1:{port}/shop"
+        for attempt in Retrying(stop=stop_after_delay(30), wait=wait_fixed(0.05), reraise=True):
+            with attempt:
+                psycopg.connect(server.server_dsn(admin_dsn)).close()
+        server.create_database(admin_dsn, reader)
+        yield admin_dsn, f"postgresql://insightmart_reader:{reader}@127.0.0.1:{port}/shop"
+    finally:
+        process.send_signal(signal.SIGINT)  # do not wait for clients
+        process.wait(timeout=30)
+        shutil.rmtree(directory)
+
+
+class Oltp:
+    """The OLTP database of a test: empty tables, the owner's connection and the pipeline's source settings."""
+
+    def __init__(self, admin: psycopg.Connection, source: OltpSource) -> None:
+        self.admin = admin
+        self.source = source
+
+    def execute(self, statement: str, *params: Any) -> None:
+        """Run one statement as the tables' owner."""
+        self.admin.execute(statement, params)  # type: ignore[call-overload]
+
+    def add(self, table: str, **values: Any) -> None:
+        """Insert one row; columns not named are NULL."""
+        marks = ", ".join(["%s"] * len(values))
+        self.execute(f"INSERT INTO {table} ({', '.join(values)}) VALUES ({marks})", *values.values())
+
+
+@pytest.fixture
+def oltp(oltp_dsns: tuple[str, str]) -> Iterator[Oltp]:
+    """Empty OLTP tables."""
+    admin_dsn, reader_dsn = oltp_dsns
+    with psycopg.connect(admin_dsn, autocommit=True) as admin:
+        admin.execute("SET TIME ZONE 'UTC'")
+        admin.execute("TRUNCATE orders, order_lines, refunds, customers, products")
+        yield Oltp(admin, OltpSource(reader_dsn, attempts=2, retry_wait=0))
