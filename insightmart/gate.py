@@ -66,7 +66,7 @@ def scan_window(
     scratch = f"GATE_SCAN_{scan_id[:12].upper()}"
     tables = {model: str(context.resolve_table(model)) for model, _ in [*datasets.values(), *(changed_since or {}).values()]}
 
-    with open_warehouse(load_settings()) as warehouse:
+    with _own_connection(context) as warehouse:
         warehouse.execute(f"CREATE SCHEMA {scratch}")
         try:
             for name, (model, column) in datasets.items():
@@ -99,6 +99,17 @@ def scan_window(
             }
         ]
     )
+
+
+def _own_connection(context: ExecutionContext) -> Warehouse:
+    """A connection beside SQLMesh's, so that results survive a rollback.
+
+    On DuckDB a cursor of SQLMesh's own connection: a file opened twice in one process under two spellings of its path
+    would be two databases.
+    """
+    if context.engine_adapter.dialect == "duckdb":
+        return Warehouse(context.engine_adapter.connection.cursor(), "duckdb")
+    return open_warehouse(load_settings())
 
 
 def _window(start: datetime, end: datetime, whole_days: bool) -> tuple[datetime, datetime]:

@@ -41,3 +41,9 @@ def row_without_key(evaluator: t.Any, missing: exp.Expression, *columns: exp.Exp
     """A text that tells rows without a key apart by their content, so that each of them is kept; NULL for other rows."""
     content = " || '|' || ".join(f"COALESCE(CAST({column.sql('snowflake')} AS VARCHAR), '')" for column in columns)
     return f"CASE WHEN {missing.sql('snowflake')} THEN MD5({content}) END"
+
+
+@macro()
+def text(evaluator: t.Any, name: exp.Expression) -> exp.Expression:
+    """A blueprint's name as a text in lower case."""
+    return exp.Literal.string(name.name.lower())

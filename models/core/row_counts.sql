@@ -9,17 +9,17 @@ MODEL (
 );
 
 WITH checked AS (
-  SELECT event_at, 'orders' AS entity, rule_ids FROM staging._@{source}_orders WHERE event_at BETWEEN @start_ts AND @end_ts
+  SELECT event_at, source_system, 'orders' AS entity, rule_ids FROM staging._@{source}_orders WHERE event_at BETWEEN @start_ts AND @end_ts
   UNION ALL
-  SELECT event_at, 'order_lines' AS entity, rule_ids FROM staging._@{source}_order_lines WHERE event_at BETWEEN @start_ts AND @end_ts
+  SELECT event_at, source_system, 'order_lines' AS entity, rule_ids FROM staging._@{source}_order_lines WHERE event_at BETWEEN @start_ts AND @end_ts
   UNION ALL
-  SELECT event_at, 'refunds' AS entity, rule_ids FROM staging._@{source}_refunds WHERE event_at BETWEEN @start_ts AND @end_ts
+  SELECT event_at, source_system, 'refunds' AS entity, rule_ids FROM staging._@{source}_refunds WHERE event_at BETWEEN @start_ts AND @end_ts
 )
 SELECT
   DATE_TRUNC('HOUR', event_at)::TIMESTAMP_NTZ AS event_hour,
-  LOWER(@source)::VARCHAR AS source_system,
+  source_system::VARCHAR AS source_system,
   entity::VARCHAR AS entity,
   COUNT(*)::BIGINT AS row_count,
   COUNT(rule_ids)::BIGINT AS rejected_row_count
 FROM checked
-GROUP BY 1, entity;
+GROUP BY 1, source_system, entity;

@@ -9,9 +9,9 @@ MODEL (
 );
 
 SELECT
-  LOWER(@first)::VARCHAR AS source, window_start, window_end, scan_id, checks_passed, checks_warned, scanned_at
+  @text(@first)::VARCHAR AS source, window_start, window_end, scan_id, checks_passed, checks_warned, scanned_at
 FROM gate.@{area}__@{first}
 UNION ALL
 SELECT
-  LOWER(@second)::VARCHAR AS source, window_start, window_end, scan_id, checks_passed, checks_warned, scanned_at
+  @text(@second)::VARCHAR AS source, window_start, window_end, scan_id, checks_passed, checks_warned, scanned_at
 FROM gate.@{area}__@{second};
