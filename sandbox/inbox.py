@@ -26,7 +26,8 @@ class Inbox:
         self.directory = directory
         self._numbers = itertools.count(1 + sum(1 for _ in directory.glob("*.eml")))
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 (aiosmtpd's name)
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        """Store one message; aiosmtpd calls this by name and sends back what it returns."""
         content = envelope.original_content or b""
         name = f"{next(self._numbers):04d}-{_slug(content)}.eml"
         scratch = self.directory / f".{name}.part"
@@ -43,7 +44,7 @@ class InboxServer(Controller):
     """Serves an Inbox over SMTP on a free port of 127.0.0.1, in a thread of its own; the port is `self.port`."""
 
     def __init__(self, inbox: Inbox) -> None:
-        # Bound here: aiosmtpd wants to know the port beforehand, and a port that is only looked up may be taken by then.
+        # Bound here: aiosmtpd wants the port beforehand, and a port that is only looked up may be taken by then.
         self._listener = socket.create_server(("127.0.0.1", 0))
         super().__init__(inbox, hostname="127.0.0.1", port=self._listener.getsockname()[1], data_size_limit=64 << 20)
 

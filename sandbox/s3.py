@@ -1,4 +1,4 @@
-"""The S3 endpoint of the sandbox: moto over HTTP, in a process of its own, so that it does not share the supervisor's GIL.
+"""The S3 endpoint of the sandbox: moto over HTTP, in a process (and so with a GIL) of its own.
 
 `python -m sandbox.s3 --fd N` serves on the listening socket it inherits as file descriptor N. Objects live in memory
 and go when the process goes. Any access key is accepted.

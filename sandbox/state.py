@@ -56,7 +56,7 @@ class ProcessMark(BaseModel):
 
 
 def _seconds_from_boot(process: psutil.Process) -> float:
-    return process.create_time() - psutil.boot_time()
+    return float(process.create_time() - psutil.boot_time())
 
 
 class SandboxState(BaseModel):
@@ -176,9 +176,7 @@ class SandboxState(BaseModel):
     def require_ready(self) -> None:
         """Raise unless the sandbox answers and its preload is complete: NotRunning or SandboxError."""
         if self.supervisor is None:
-            raise NotRunning(
-                f"the sandbox in {self.home} has stopped: start a new one with `insightmart sandbox up`"
-            )
+            raise NotRunning(f"the sandbox in {self.home} has stopped: start a new one with `insightmart sandbox up`")
         if self.phase != "ready":
             raise SandboxError(f"the sandbox in {self.home} is still being filled: try again when `up` has returned")
 
@@ -203,7 +201,17 @@ class SandboxState(BaseModel):
             settings["SHOPIFY_URL"] = self.shopify_url
         if not self.empty:
             settings["INSIGHTMART_AS_OF"] = self.clock.strftime("%Y-%m-%dT%H:%M:%SZ")
-        return settings
+        return settings | _around_proxy()
+
+
+def _around_proxy() -> dict[str, str]:
+    """Where this shell sends HTTP through a proxy: settings that keep 127.0.0.1 out of it, under both spellings."""
+    if not any(os.environ.get(name) for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")):
+        return {}
+    direct = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    if "127.0.0.1" not in direct.split(","):
+        direct = ",".join(filter(None, [direct, "127.0.0.1"]))
+    return {"NO_PROXY": direct, "no_proxy": direct}
 
 
 def home_directory() -> Path:
