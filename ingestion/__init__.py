@@ -4,3 +4,12 @@ One module a source (``postgres``, ``shopify``, ``stores``) with an ``ingest`` f
 share (the dlt package, recovery after a kill, watermarks) and ``corrections`` for the event windows that a load touched
 after they had been released to the models. ``contracts`` says what lands, ``warehouse`` where.
 """
+
+import os
+
+# None of the libraries may call home. Set before any of them is imported, and only here (plain `sqlmesh`: config.yaml).
+os.environ.update(
+    SQLMESH__DISABLE_ANONYMIZED_ANALYTICS="1",
+    RUNTIME__DLTHUB_TELEMETRY="false",
+    OTEL_SDK_DISABLED="true",
+)

@@ -24,7 +24,6 @@ from ingestion.warehouse import Warehouse
 
 # dlt reads these when it is imported or when a pipeline starts; this is the one place that imports it.
 os.environ.update(
-    RUNTIME__DLTHUB_TELEMETRY="false",
     RUNTIME__LOG_LEVEL="CRITICAL",  # failures are raised, and reported once, by whoever called us
     RESTORE_FROM_DESTINATION="false",  # we keep no state in dlt: watermarks are in ops.source_watermarks
     NORMALIZE__PARQUET_NORMALIZER__ADD_DLT_LOAD_ID="true",  # Arrow rows carry no load id otherwise

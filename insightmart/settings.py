@@ -92,7 +92,7 @@ def load_settings() -> Settings:
             f"{name} cannot be used: {first['msg']}", f"Set {name} in the environment or in .env"
         ) from None
     # SQLMesh and Soda read the same variables: relative paths and defaults must mean the same to them.
-    settings.home = settings.home.absolute()
+    settings.home = settings.home.resolve()
     os.environ["INSIGHTMART_HOME"] = str(settings.home)
     os.environ.setdefault("INSIGHTMART_START", settings.start.isoformat())
     os.environ.setdefault("INSIGHTMART_GATEWAY", settings.gateway)
