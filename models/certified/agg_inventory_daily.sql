@@ -3,7 +3,9 @@ MODEL (
   kind VIEW,
   description 'Closing stock and stock-out hours by business date, store and product.',
   grain (business_date, store_id, sku),
-  tags (inventory)
+  tags (
+    inventory
+  )
 );
 
 SELECT
@@ -11,14 +13,31 @@ SELECT
   store_id::INT AS store_id, /* Store; 0 is the online location */
   sku::VARCHAR AS sku, /* Product, as in dim_products */
   MAX_BY(last_on_hand, last_counted_at)::BIGINT AS closing_on_hand, /* Pieces on hand at the last count of the day */
-  MAX(last_counted_at)::TIMESTAMP_NTZ AS closing_counted_at, /* Instant of that count, UTC */
+  MAX(last_counted_at)::TIMESTAMPNTZ AS closing_counted_at, /* Instant of that count, UTC */
   SUM(counted_hours)::BIGINT AS counted_hours, /* Hours with a count */
   SUM(stockout_hours)::BIGINT AS stockout_hours /* Counted hours with nothing on hand */
 FROM (
-  SELECT business_date, store_id, sku, last_counted_at, last_on_hand, counted_hours, stockout_hours
+  SELECT
+    business_date,
+    store_id,
+    sku,
+    last_counted_at,
+    last_on_hand,
+    counted_hours,
+    stockout_hours
   FROM certified.agg_inventory_daily__stores
   UNION ALL
-  SELECT business_date, store_id, sku, last_counted_at, last_on_hand, counted_hours, stockout_hours
+  SELECT
+    business_date,
+    store_id,
+    sku,
+    last_counted_at,
+    last_on_hand,
+    counted_hours,
+    stockout_hours
   FROM certified.agg_inventory_daily__shopify
 ) AS parts
-GROUP BY business_date, store_id, sku;
+GROUP BY
+  business_date,
+  store_id,
+  sku

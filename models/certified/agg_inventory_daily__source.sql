@@ -1,13 +1,23 @@
 MODEL (
   name certified.agg_inventory_daily__@{source},
-  kind INCREMENTAL_BY_TIME_RANGE (time_column counted_date),
+  kind INCREMENTAL_BY_TIME_RANGE (
+    time_column counted_date
+  ),
   cron '@hourly',
   interval_unit 'hour',
-  blueprints ((source := stores), (source := shopify)),
-  depends_on (gate.inventory__@{source}),
+  blueprints ((
+      source := stores
+    ), (
+      source := shopify
+  )),
+  depends_on (
+    gate.inventory__@{source}
+  ),
   description 'Parts of certified.agg_inventory_daily by UTC date and source.',
   grain (counted_date, business_date, store_id, sku),
-  tags (inventory)
+  tags (
+    inventory
+  )
 );
 
 SELECT
@@ -15,9 +25,10 @@ SELECT
   business_date::DATE AS business_date, /* Local date of the store */
   store_id::INT AS store_id, /* Store; 0 is the online location */
   sku::VARCHAR AS sku, /* Product, as in dim_products */
-  last_counted_at::TIMESTAMP_NTZ AS last_counted_at, /* Instant of the last count, UTC */
+  last_counted_at::TIMESTAMPNTZ AS last_counted_at, /* Instant of the last count, UTC */
   last_on_hand::BIGINT AS last_on_hand, /* Pieces on hand at the last count */
   counted_hours::BIGINT AS counted_hours, /* Hours with a count */
   stockout_hours::BIGINT AS stockout_hours /* Counted hours with nothing on hand */
 FROM core.agg_inventory_daily__@{source}
-WHERE counted_date BETWEEN @start_date AND @end_date;
+WHERE
+  counted_date BETWEEN @start_date AND @end_date

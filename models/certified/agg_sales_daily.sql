@@ -3,7 +3,9 @@ MODEL (
   kind VIEW,
   description 'Sales measures by business date, store and channel: the sums of the scanned hourly parts. Keyed by UTC hour below, because a UTC date touches several business dates, and so that an hour the gate holds back is in no daily figure.',
   grain (business_date, store_id, channel),
-  tags (sales)
+  tags (
+    sales
+  )
 );
 
 SELECT
@@ -20,10 +22,37 @@ SELECT
   SUM(shipping)::DECIMAL(18, 4) AS shipping, /* Shipping charged less shipping refunded */
   SUM(total_sales)::DECIMAL(18, 4) AS total_sales /* net_sales + taxes + shipping */
 FROM (
-  SELECT business_date, store_id, channel, orders, units, gross_sales, discounts, returns, net_sales, taxes, shipping, total_sales
+  SELECT
+    business_date,
+    store_id,
+    channel,
+    orders,
+    units,
+    gross_sales,
+    discounts,
+    returns,
+    net_sales,
+    taxes,
+    shipping,
+    total_sales
   FROM certified.agg_sales_hourly__oltp
   UNION ALL
-  SELECT business_date, store_id, channel, orders, units, gross_sales, discounts, returns, net_sales, taxes, shipping, total_sales
+  SELECT
+    business_date,
+    store_id,
+    channel,
+    orders,
+    units,
+    gross_sales,
+    discounts,
+    returns,
+    net_sales,
+    taxes,
+    shipping,
+    total_sales
   FROM certified.agg_sales_hourly__shopify
 ) AS parts
-GROUP BY business_date, store_id, channel;
+GROUP BY
+  business_date,
+  store_id,
+  channel

@@ -3,7 +3,9 @@ MODEL (
   kind VIEW,
   description 'Sales measures by business date and hour, store and channel.',
   grain (business_date, business_hour, store_id, channel),
-  tags (sales)
+  tags (
+    sales
+  )
 );
 
 SELECT
@@ -21,10 +23,40 @@ SELECT
   SUM(shipping)::DECIMAL(18, 4) AS shipping, /* Shipping charged less shipping refunded */
   SUM(total_sales)::DECIMAL(18, 4) AS total_sales /* net_sales + taxes + shipping */
 FROM (
-  SELECT business_date, business_hour, store_id, channel, orders, units, gross_sales, discounts, returns, net_sales, taxes, shipping, total_sales
+  SELECT
+    business_date,
+    business_hour,
+    store_id,
+    channel,
+    orders,
+    units,
+    gross_sales,
+    discounts,
+    returns,
+    net_sales,
+    taxes,
+    shipping,
+    total_sales
   FROM certified.agg_sales_hourly__oltp
   UNION ALL
-  SELECT business_date, business_hour, store_id, channel, orders, units, gross_sales, discounts, returns, net_sales, taxes, shipping, total_sales
+  SELECT
+    business_date,
+    business_hour,
+    store_id,
+    channel,
+    orders,
+    units,
+    gross_sales,
+    discounts,
+    returns,
+    net_sales,
+    taxes,
+    shipping,
+    total_sales
   FROM certified.agg_sales_hourly__shopify
 ) AS parts
-GROUP BY business_date, business_hour, store_id, channel;
+GROUP BY
+  business_date,
+  business_hour,
+  store_id,
+  channel

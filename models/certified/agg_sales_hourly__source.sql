@@ -1,15 +1,25 @@
 MODEL (
   name certified.agg_sales_hourly__@{source},
-  kind INCREMENTAL_BY_TIME_RANGE (time_column sold_hour),
-  blueprints ((source := oltp), (source := shopify)),
-  depends_on (gate.sales__@{source}),
+  kind INCREMENTAL_BY_TIME_RANGE (
+    time_column sold_hour
+  ),
+  blueprints ((
+      source := oltp
+    ), (
+      source := shopify
+  )),
+  depends_on (
+    gate.sales__@{source}
+  ),
   description 'Parts of certified.agg_sales_hourly by UTC hour and source; they add up.',
   grain (sold_hour, business_date, business_hour, store_id, channel),
-  tags (sales)
+  tags (
+    sales
+  )
 );
 
 SELECT
-  sold_hour::TIMESTAMP_NTZ AS sold_hour, /* UTC hour of this part */
+  sold_hour::TIMESTAMPNTZ AS sold_hour, /* UTC hour of this part */
   business_date::DATE AS business_date, /* Local date of the store */
   business_hour::INT AS business_hour, /* Local hour of the store, 0 to 23 */
   store_id::INT AS store_id, /* Store; 0 online, -1 not known */
@@ -24,4 +34,5 @@ SELECT
   shipping::DECIMAL(18, 4) AS shipping, /* Shipping charged less shipping refunded */
   total_sales::DECIMAL(18, 4) AS total_sales /* net_sales + taxes + shipping */
 FROM core.agg_sales_hourly__@{source}
-WHERE sold_hour BETWEEN @start_ts AND @end_ts;
+WHERE
+  sold_hour BETWEEN @start_ts AND @end_ts

@@ -1,10 +1,14 @@
 MODEL (
   name certified.dim_dates,
   kind FULL,
-  depends_on (gate.stores),
+  depends_on (
+    gate.stores
+  ),
   description 'The calendar; one row is one day.',
   grain calendar_date,
-  tags (stores)
+  tags (
+    stores
+  )
 );
 
 SELECT
@@ -15,4 +19,4 @@ SELECT
   day_of_month::INT AS day_of_month, /* Day of the month */
   day_of_week::INT AS day_of_week, /* ISO day of the week, Monday is 1 */
   is_weekend::BOOLEAN AS is_weekend /* Saturday or Sunday */
-FROM core.dim_dates;
+FROM core.dim_dates

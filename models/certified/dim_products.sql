@@ -1,10 +1,14 @@
 MODEL (
   name certified.dim_products,
   kind FULL,
-  depends_on (gate.products),
+  depends_on (
+    gate.products
+  ),
   description 'Products as they are now; one row is one SKU.',
   grain sku,
-  tags (products)
+  tags (
+    products
+  )
 );
 
 SELECT
@@ -16,6 +20,6 @@ SELECT
   list_price::DECIMAL(18, 4) AS list_price, /* List price of one piece */
   is_active::BOOLEAN AS is_active, /* Whether it is on sale */
   described_by::VARCHAR AS described_by, /* Source of the description: oltp or shopify */
-  source_updated_at::TIMESTAMP_NTZ AS source_updated_at, /* Last change at the source, UTC */
+  source_updated_at::TIMESTAMPNTZ AS source_updated_at, /* Last change at the source, UTC */
   raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */
-FROM core.dim_products;
+FROM core.dim_products

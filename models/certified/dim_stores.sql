@@ -1,16 +1,20 @@
 MODEL (
   name certified.dim_stores,
   kind FULL,
-  depends_on (gate.stores),
+  depends_on (
+    gate.stores
+  ),
   description 'Stores with their history (SCD2): the version that held at an instant is the one with valid_from <= instant < valid_to.',
   grain (store_id, valid_from),
-  tags (stores)
+  tags (
+    stores
+  )
 );
 
 SELECT
   store_id::INT AS store_id, /* Store; 0 is the online shop, -1 stands for an unknown store */
-  valid_from::TIMESTAMP_NTZ AS valid_from, /* First instant of this version, UTC */
-  valid_to::TIMESTAMP_NTZ AS valid_to, /* First instant after this version; 9999-12-31 while it holds */
+  valid_from::TIMESTAMPNTZ AS valid_from, /* First instant of this version, UTC */
+  valid_to::TIMESTAMPNTZ AS valid_to, /* First instant after this version; 9999-12-31 while it holds */
   is_current::BOOLEAN AS is_current, /* Whether this is the latest version */
   is_inferred::BOOLEAN AS is_inferred, /* Known only from sales; the reference file has not come yet */
   store_name::VARCHAR AS store_name, /* Name */
@@ -25,4 +29,4 @@ SELECT
   square_feet::INT AS square_feet, /* Sales area in square feet */
   manager::VARCHAR AS manager, /* Store manager */
   raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */
-FROM core.dim_stores;
+FROM core.dim_stores

@@ -1,21 +1,32 @@
 MODEL (
   name certified.fct_inventory__@{source},
-  kind INCREMENTAL_BY_TIME_RANGE (time_column counted_hour),
-  blueprints ((source := stores), (source := shopify)),
-  depends_on (gate.inventory__@{source}),
+  kind INCREMENTAL_BY_TIME_RANGE (
+    time_column counted_hour
+  ),
+  blueprints ((
+      source := stores
+    ), (
+      source := shopify
+  )),
+  depends_on (
+    gate.inventory__@{source}
+  ),
   description 'One source of certified.fct_inventory: exactly the windows that the gate has scanned.',
   grain (store_id, sku, counted_hour),
-  tags (inventory)
+  tags (
+    inventory
+  )
 );
 
 SELECT
   store_id::INT AS store_id, /* Store; 0 is the online location */
   sku::VARCHAR AS sku, /* Product, as in dim_products */
-  counted_hour::TIMESTAMP_NTZ AS counted_hour, /* UTC hour of the count */
+  counted_hour::TIMESTAMPNTZ AS counted_hour, /* UTC hour of the count */
   business_date::DATE AS business_date, /* Local date of the store at the count */
   on_hand::BIGINT AS on_hand, /* Pieces on hand */
   on_order::BIGINT AS on_order, /* Pieces ordered and not received; NULL when not stated */
-  counted_at::TIMESTAMP_NTZ AS counted_at, /* Instant of the count, UTC */
+  counted_at::TIMESTAMPNTZ AS counted_at, /* Instant of the count, UTC */
   raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */
 FROM core.fct_inventory__@{source}
-WHERE counted_hour BETWEEN @start_ts AND @end_ts;
+WHERE
+  counted_hour BETWEEN @start_ts AND @end_ts

@@ -1,18 +1,28 @@
 MODEL (
   name certified.fct_order_lines__@{source},
-  kind INCREMENTAL_BY_TIME_RANGE (time_column ordered_at),
-  blueprints ((source := oltp), (source := shopify)),
-  depends_on (gate.sales__@{source}),
+  kind INCREMENTAL_BY_TIME_RANGE (
+    time_column ordered_at
+  ),
+  blueprints ((
+      source := oltp
+    ), (
+      source := shopify
+  )),
+  depends_on (
+    gate.sales__@{source}
+  ),
   description 'One source of certified.fct_order_lines: exactly the windows that the gate has scanned.',
   grain (source_system, order_id, line_number),
-  tags (sales)
+  tags (
+    sales
+  )
 );
 
 SELECT
   source_system::VARCHAR AS source_system, /* oltp (stores and phone) or shopify (online) */
   order_id::VARCHAR AS order_id, /* The order's number in its source system */
   line_number::BIGINT AS line_number, /* Line within the order; the line item id for shopify */
-  ordered_at::TIMESTAMP_NTZ AS ordered_at, /* When the order was placed, UTC */
+  ordered_at::TIMESTAMPNTZ AS ordered_at, /* When the order was placed, UTC */
   business_date::DATE AS business_date, /* Local date of the store when the order was placed */
   store_id::INT AS store_id, /* Store; 0 is the online shop */
   channel::VARCHAR AS channel, /* store, phone or online */
@@ -26,7 +36,8 @@ SELECT
   net_sales_before_returns::DECIMAL(18, 4) AS net_sales_before_returns, /* gross_sales - discount_amount */
   currency::VARCHAR AS currency, /* ISO 4217 code; always the company's */
   order_status::VARCHAR AS order_status, /* pending, paid, shipped or completed */
-  source_updated_at::TIMESTAMP_NTZ AS source_updated_at, /* Last change at the source, UTC */
+  source_updated_at::TIMESTAMPNTZ AS source_updated_at, /* Last change at the source, UTC */
   raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */
 FROM core.fct_order_lines__@{source}
-WHERE ordered_at BETWEEN @start_ts AND @end_ts;
+WHERE
+  ordered_at BETWEEN @start_ts AND @end_ts

@@ -3,13 +3,15 @@ MODEL (
   kind VIEW,
   description 'Orders that count (neither cancelled nor test); one row is one order in its latest version.',
   grain (source_system, order_id),
-  tags (sales)
+  tags (
+    sales
+  )
 );
 
 SELECT
   source_system::VARCHAR AS source_system, /* oltp (stores and phone) or shopify (online) */
   order_id::VARCHAR AS order_id, /* The order's number in its source system */
-  ordered_at::TIMESTAMP_NTZ AS ordered_at, /* When the order was placed, UTC */
+  ordered_at::TIMESTAMPNTZ AS ordered_at, /* When the order was placed, UTC */
   business_date::DATE AS business_date, /* Local date of the store when the order was placed */
   business_hour::INT AS business_hour, /* Local hour of the store, 0 to 23 */
   store_id::INT AS store_id, /* Store; 0 is the online shop */
@@ -24,10 +26,28 @@ SELECT
   tax_amount::DECIMAL(18, 4) AS tax_amount, /* Tax of the whole order */
   shipping_amount::DECIMAL(18, 4) AS shipping_amount, /* Shipping charged */
   total_amount::DECIMAL(18, 4) AS total_amount, /* What the source says the customer owes */
-  source_updated_at::TIMESTAMP_NTZ AS source_updated_at, /* Last change at the source, UTC */
+  source_updated_at::TIMESTAMPNTZ AS source_updated_at, /* Last change at the source, UTC */
   raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */
 FROM certified.fct_orders__oltp
 UNION ALL
 SELECT
-  source_system, order_id, ordered_at, business_date, business_hour, store_id, channel, customer_id, order_status, currency, line_count, units, gross_sales, discount_amount, tax_amount, shipping_amount, total_amount, source_updated_at, raw_load_id
-FROM certified.fct_orders__shopify;
+  source_system,
+  order_id,
+  ordered_at,
+  business_date,
+  business_hour,
+  store_id,
+  channel,
+  customer_id,
+  order_status,
+  currency,
+  line_count,
+  units,
+  gross_sales,
+  discount_amount,
+  tax_amount,
+  shipping_amount,
+  total_amount,
+  source_updated_at,
+  raw_load_id
+FROM certified.fct_orders__shopify

@@ -1,17 +1,27 @@
 MODEL (
   name certified.fct_orders__@{source},
-  kind INCREMENTAL_BY_TIME_RANGE (time_column ordered_at),
-  blueprints ((source := oltp), (source := shopify)),
-  depends_on (gate.sales__@{source}),
+  kind INCREMENTAL_BY_TIME_RANGE (
+    time_column ordered_at
+  ),
+  blueprints ((
+      source := oltp
+    ), (
+      source := shopify
+  )),
+  depends_on (
+    gate.sales__@{source}
+  ),
   description 'One source of certified.fct_orders: exactly the windows that the gate has scanned.',
   grain (source_system, order_id),
-  tags (sales)
+  tags (
+    sales
+  )
 );
 
 SELECT
   source_system::VARCHAR AS source_system, /* oltp (stores and phone) or shopify (online) */
   order_id::VARCHAR AS order_id, /* The order's number in its source system */
-  ordered_at::TIMESTAMP_NTZ AS ordered_at, /* When the order was placed, UTC */
+  ordered_at::TIMESTAMPNTZ AS ordered_at, /* When the order was placed, UTC */
   business_date::DATE AS business_date, /* Local date of the store when the order was placed */
   business_hour::INT AS business_hour, /* Local hour of the store, 0 to 23 */
   store_id::INT AS store_id, /* Store; 0 is the online shop */
@@ -26,7 +36,8 @@ SELECT
   tax_amount::DECIMAL(18, 4) AS tax_amount, /* Tax of the whole order */
   shipping_amount::DECIMAL(18, 4) AS shipping_amount, /* Shipping charged */
   total_amount::DECIMAL(18, 4) AS total_amount, /* What the source says the customer owes */
-  source_updated_at::TIMESTAMP_NTZ AS source_updated_at, /* Last change at the source, UTC */
+  source_updated_at::TIMESTAMPNTZ AS source_updated_at, /* Last change at the source, UTC */
   raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */
 FROM core.fct_orders__@{source}
-WHERE ordered_at BETWEEN @start_ts AND @end_ts;
+WHERE
+  ordered_at BETWEEN @start_ts AND @end_ts

@@ -1,11 +1,21 @@
 MODEL (
   name certified.fct_refunds__@{source},
-  kind INCREMENTAL_BY_TIME_RANGE (time_column refunded_at),
-  blueprints ((source := oltp), (source := shopify)),
-  depends_on (gate.sales__@{source}),
+  kind INCREMENTAL_BY_TIME_RANGE (
+    time_column refunded_at
+  ),
+  blueprints ((
+      source := oltp
+    ), (
+      source := shopify
+  )),
+  depends_on (
+    gate.sales__@{source}
+  ),
   description 'One source of certified.fct_refunds: exactly the windows that the gate has scanned.',
   grain (source_system, refund_id, line_number),
-  tags (sales)
+  tags (
+    sales
+  )
 );
 
 SELECT
@@ -13,7 +23,7 @@ SELECT
   refund_id::VARCHAR AS refund_id, /* The refund's number in its source system */
   line_number::BIGINT AS line_number, /* Refunded line; NULL for a whole order, shipping or an unknown line */
   order_id::VARCHAR AS order_id, /* Refunded order; NULL or without a match when not known */
-  refunded_at::TIMESTAMP_NTZ AS refunded_at, /* When the money was given back, UTC */
+  refunded_at::TIMESTAMPNTZ AS refunded_at, /* When the money was given back, UTC */
   business_date::DATE AS business_date, /* Local date of the store at the refund */
   business_hour::INT AS business_hour, /* Local hour of the store at the refund, 0 to 23 */
   store_id::INT AS store_id, /* Store of the order; 0 online, -1 order not known */
@@ -24,7 +34,8 @@ SELECT
   tax_amount::DECIMAL(18, 4) AS tax_amount, /* Refunded tax */
   shipping_amount::DECIMAL(18, 4) AS shipping_amount, /* Refunded shipping */
   refund_reason::VARCHAR AS refund_reason, /* Reason as the source states it */
-  source_updated_at::TIMESTAMP_NTZ AS source_updated_at, /* Last change at the source, UTC */
+  source_updated_at::TIMESTAMPNTZ AS source_updated_at, /* Last change at the source, UTC */
   raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */
 FROM core.fct_refunds__@{source}
-WHERE refunded_at BETWEEN @start_ts AND @end_ts;
+WHERE
+  refunded_at BETWEEN @start_ts AND @end_ts

@@ -1,14 +1,21 @@
 MODEL (
   name core._stores_in_sales,
-  kind INCREMENTAL_BY_UNIQUE_KEY (unique_key store_id, disable_restatement true),
+  kind INCREMENTAL_BY_UNIQUE_KEY (
+    unique_key store_id,
+    disable_restatement TRUE
+  ),
   description 'Every store id that an order ever named, collected load by load, so that core.dim_stores can infer a store whose reference is not in yet.',
   grain store_id,
-  tags (stores)
+  tags (
+    stores
+  )
 );
 
 SELECT
   store_id::INT AS store_id,
-  MAX(_loaded_at)::TIMESTAMP_NTZ AS last_seen_at
+  MAX(_loaded_at)::TIMESTAMPNTZ AS last_seen_at
 FROM raw.oltp_orders
-WHERE _loaded_at >= @start_ts AND NOT store_id IS NULL
-GROUP BY store_id;
+WHERE
+  _loaded_at >= @start_ts AND NOT store_id IS NULL
+GROUP BY
+  store_id

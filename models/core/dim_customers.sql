@@ -1,31 +1,68 @@
 MODEL (
   name core.dim_customers,
-  kind INCREMENTAL_BY_UNIQUE_KEY (unique_key (customer_id, valid_from), disable_restatement true),
+  kind INCREMENTAL_BY_UNIQUE_KEY (
+    unique_key (customer_id, valid_from),
+    disable_restatement TRUE
+  ),
   description 'Customers with their history (SCD2 by source time). Only customers that a load touched are rebuilt, each with its whole history, so versions may arrive in any order. A customer that an order names before the daily load brings it is inferred. No clear-text e-mail, phone or name. Candidate of certified.dim_customers.',
   grain (customer_id, valid_from),
-  tags (customers),
-  audits (not_null(columns := (customer_id, valid_from)), unique_combination_of_columns(columns := (customer_id, valid_from)))
+  tags (
+    customers
+  ),
+  audits (
+    not_null(columns := (customer_id, valid_from)),
+    unique_combination_of_columns(columns := (customer_id, valid_from))
+  )
 );
 
 WITH touched AS (
   /* By load, not by event: whatever a load brought since the window began is looked at again, so nothing is missed. */
-  SELECT customer_id, MAX(_loaded_at) AS seen_at
+  SELECT
+    customer_id,
+    MAX(_loaded_at) AS seen_at
   FROM (
-    SELECT customer_id, _loaded_at FROM staging.oltp_customers
+    SELECT
+      customer_id,
+      _loaded_at
+    FROM staging.oltp_customers
     UNION ALL
-    SELECT customer_id::VARCHAR AS customer_id, _loaded_at FROM raw.oltp_orders
+    SELECT
+      customer_id::VARCHAR AS customer_id,
+      _loaded_at
+    FROM raw.oltp_orders
     UNION ALL
-    SELECT 'shopify:' || customer_id::VARCHAR AS customer_id, _loaded_at FROM raw.shopify_orders
+    SELECT
+      'shopify:' || customer_id::VARCHAR AS customer_id,
+      _loaded_at
+    FROM raw.shopify_orders
   ) AS loaded
-  WHERE _loaded_at >= @start_ts AND NOT customer_id IS NULL
-  GROUP BY customer_id
+  WHERE
+    _loaded_at >= @start_ts AND NOT customer_id IS NULL
+  GROUP BY
+    customer_id
 ), versions AS (
   SELECT
-    c.customer_id, c.email, c.city, c.region, c.country, c.postal_code, c.loyalty_tier, c.marketing_opt_in,
-    c.customer_created_at, c.source_updated_at, c._loaded_at, c.raw_load_id
+    c.customer_id,
+    c.email,
+    c.city,
+    c.region,
+    c.country,
+    c.postal_code,
+    c.loyalty_tier,
+    c.marketing_opt_in,
+    c.customer_created_at,
+    c.source_updated_at,
+    c._loaded_at,
+    c.raw_load_id
   FROM staging.oltp_customers AS c
-  WHERE c.customer_id IN (SELECT t.customer_id FROM touched AS t)
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY c.customer_id, c.source_updated_at ORDER BY c.raw_load_id DESC) = 1
+  WHERE
+    c.customer_id IN (
+      SELECT
+        t.customer_id
+      FROM touched AS t
+    )
+  QUALIFY
+    ROW_NUMBER() OVER (PARTITION BY c.customer_id, c.source_updated_at ORDER BY c.raw_load_id DESC) = 1
 ), history AS (
   SELECT
     *,
@@ -36,23 +73,55 @@ WITH touched AS (
 ), members AS (
   SELECT
     customer_id,
-    CASE WHEN position = 1 THEN '1970-01-01'::TIMESTAMP_NTZ ELSE source_updated_at END AS valid_from,
+    CASE WHEN position = 1 THEN '1970-01-01'::TIMESTAMPNTZ ELSE source_updated_at END AS valid_from,
     next_version_at AS valid_to,
     FALSE AS is_inferred,
     SHA2(email, 256) AS email_hash,
-    city, region, country, postal_code, loyalty_tier, marketing_opt_in, customer_created_at, source_updated_at, changed_at, raw_load_id
+    city,
+    region,
+    country,
+    postal_code,
+    loyalty_tier,
+    marketing_opt_in,
+    customer_created_at,
+    source_updated_at,
+    changed_at,
+    raw_load_id
   FROM history
   UNION ALL
   SELECT
-    t.customer_id, '1970-01-01'::TIMESTAMP_NTZ, NULL, TRUE, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, t.seen_at, NULL
+    t.customer_id,
+    '1970-01-01'::TIMESTAMPNTZ,
+    NULL,
+    TRUE,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    NULL,
+    t.seen_at,
+    NULL
   FROM touched AS t
-  WHERE NOT EXISTS (SELECT 1 FROM versions AS v WHERE v.customer_id = t.customer_id)
+  WHERE
+    NOT EXISTS(
+      SELECT
+        1
+      FROM versions AS v
+      WHERE
+        v.customer_id = t.customer_id
+    )
 )
 SELECT
   customer_id::VARCHAR AS customer_id,
-  valid_from::TIMESTAMP_NTZ AS valid_from,
-  COALESCE(valid_to, '9999-12-31'::TIMESTAMP_NTZ)::TIMESTAMP_NTZ AS valid_to,
-  (valid_to IS NULL)::BOOLEAN AS is_current,
+  valid_from::TIMESTAMPNTZ AS valid_from,
+  COALESCE(valid_to, '9999-12-31'::TIMESTAMPNTZ)::TIMESTAMPNTZ AS valid_to,
+  (
+    valid_to IS NULL
+  )::BOOLEAN AS is_current,
   is_inferred::BOOLEAN AS is_inferred,
   email_hash::VARCHAR AS email_hash,
   city::VARCHAR AS city,
@@ -61,8 +130,8 @@ SELECT
   postal_code::VARCHAR AS postal_code,
   loyalty_tier::VARCHAR AS loyalty_tier,
   marketing_opt_in::BOOLEAN AS marketing_opt_in,
-  customer_created_at::TIMESTAMP_NTZ AS customer_created_at,
-  source_updated_at::TIMESTAMP_NTZ AS source_updated_at,
-  changed_at::TIMESTAMP_NTZ AS changed_at,
+  customer_created_at::TIMESTAMPNTZ AS customer_created_at,
+  source_updated_at::TIMESTAMPNTZ AS source_updated_at,
+  changed_at::TIMESTAMPNTZ AS changed_at,
   raw_load_id::VARCHAR AS raw_load_id
-FROM members;
+FROM members

@@ -3,14 +3,36 @@ MODEL (
   kind FULL,
   description 'The calendar; one row is one day, from 2010 to 2039. Candidate of certified.dim_dates.',
   grain calendar_date,
-  tags (stores),
-  audits (not_null(columns := (calendar_date)), unique_values(columns := (calendar_date)))
+  tags (
+    stores
+  ),
+  audits (
+    not_null(columns := (
+      calendar_date
+    )),
+    unique_values(columns := (
+      calendar_date
+    ))
+  )
 );
 
 WITH digits AS (
-  SELECT digit FROM (VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9)) AS d(digit)
+  SELECT
+    digit
+  FROM (VALUES
+    (0),
+    (1),
+    (2),
+    (3),
+    (4),
+    (5),
+    (6),
+    (7),
+    (8),
+    (9)) AS d(digit)
 ), days AS (
-  SELECT DATEADD(DAY, a.digit + 10 * b.digit + 100 * c.digit + 1000 * e.digit, '2010-01-01'::DATE)::DATE AS calendar_date
+  SELECT
+    DATEADD(DAY, a.digit + 10 * b.digit + 100 * c.digit + 1000 * e.digit, '2010-01-01'::DATE)::DATE AS calendar_date
   FROM digits AS a
   CROSS JOIN digits AS b
   CROSS JOIN digits AS c
@@ -18,11 +40,14 @@ WITH digits AS (
 )
 SELECT
   calendar_date::DATE AS calendar_date,
-  EXTRACT(YEAR FROM calendar_date)::INT AS calendar_year,
-  EXTRACT(QUARTER FROM calendar_date)::INT AS calendar_quarter,
-  EXTRACT(MONTH FROM calendar_date)::INT AS calendar_month,
-  EXTRACT(DAY FROM calendar_date)::INT AS day_of_month,
+  DATE_PART(YEAR, calendar_date)::INT AS calendar_year,
+  DATE_PART(QUARTER, calendar_date)::INT AS calendar_quarter,
+  DATE_PART(MONTH, calendar_date)::INT AS calendar_month,
+  DATE_PART(DAY, calendar_date)::INT AS day_of_month,
   DAYOFWEEKISO(calendar_date)::INT AS day_of_week, /* Monday is 1 */
-  (DAYOFWEEKISO(calendar_date) >= 6)::BOOLEAN AS is_weekend
+  (
+    DAYOFWEEKISO(calendar_date) >= 6
+  )::BOOLEAN AS is_weekend
 FROM days
-WHERE calendar_date < '2040-01-01'::DATE;
+WHERE
+  calendar_date < '2040-01-01'::DATE

@@ -3,15 +3,43 @@ MODEL (
   kind FULL,
   description 'Products as they are now; one row is one SKU. The OLTP describes a product; Shopify only what the OLTP does not know. Candidate of certified.dim_products.',
   grain sku,
-  tags (products),
-  audits (not_null(columns := (sku)), unique_values(columns := (sku)))
+  tags (
+    products
+  ),
+  audits (not_null(columns := (
+      sku
+    )), unique_values(columns := (
+      sku
+  )))
 );
 
 WITH described AS (
-  SELECT sku, product_name, category, brand, unit_cost, list_price, is_active, source_updated_at, raw_load_id, 'oltp' AS described_by, 1 AS preference
+  SELECT
+    sku,
+    product_name,
+    category,
+    brand,
+    unit_cost,
+    list_price,
+    is_active,
+    source_updated_at,
+    raw_load_id,
+    'oltp' AS described_by,
+    1 AS preference
   FROM staging.oltp_products
   UNION ALL
-  SELECT sku, product_name, category, brand, unit_cost, list_price, is_active, source_updated_at, raw_load_id, 'shopify' AS described_by, 2 AS preference
+  SELECT
+    sku,
+    product_name,
+    category,
+    brand,
+    unit_cost,
+    list_price,
+    is_active,
+    source_updated_at,
+    raw_load_id,
+    'shopify' AS described_by,
+    2 AS preference
   FROM staging.shopify_products
 )
 SELECT
@@ -23,7 +51,8 @@ SELECT
   list_price::DECIMAL(18, 4) AS list_price,
   is_active::BOOLEAN AS is_active,
   described_by::VARCHAR AS described_by,
-  source_updated_at::TIMESTAMP_NTZ AS source_updated_at,
+  source_updated_at::TIMESTAMPNTZ AS source_updated_at,
   raw_load_id::VARCHAR AS raw_load_id
 FROM described
-QUALIFY ROW_NUMBER() OVER (PARTITION BY sku ORDER BY preference, source_updated_at DESC, raw_load_id DESC) = 1;
+QUALIFY
+  ROW_NUMBER() OVER (PARTITION BY sku ORDER BY preference, source_updated_at DESC, raw_load_id DESC) = 1

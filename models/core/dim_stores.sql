@@ -3,40 +3,71 @@ MODEL (
   kind FULL,
   description 'Stores with their history (SCD2 by reference date): a version starts on the first day whose reference file differs. Store 0 is the online shop, -1 stands for sales whose store is not known; a store seen in sales before its reference is inferred. Candidate of certified.dim_stores.',
   grain (store_id, valid_from),
-  tags (stores),
-  audits (not_null(columns := (store_id, valid_from, timezone)), unique_combination_of_columns(columns := (store_id, valid_from)))
+  tags (
+    stores
+  ),
+  audits (
+    not_null(columns := (store_id, valid_from, timezone)),
+    unique_combination_of_columns(columns := (store_id, valid_from))
+  )
 );
 
 WITH described AS (
   SELECT
-    store_id, store_name, store_format, region, city, state, country, timezone, opened_on, closed_on, square_feet, manager,
-    reference_date, raw_load_id,
-    store_name || '|' || COALESCE(store_format, '') || '|' || COALESCE(region, '') || '|' || COALESCE(city, '') || '|' || COALESCE(state, '')
-      || '|' || COALESCE(country, '') || '|' || timezone || '|' || COALESCE(opened_on::VARCHAR, '') || '|' || COALESCE(closed_on::VARCHAR, '')
-      || '|' || COALESCE(square_feet::VARCHAR, '') || '|' || COALESCE(manager, '') AS attributes
+    store_id,
+    store_name,
+    store_format,
+    region,
+    city,
+    state,
+    country,
+    timezone,
+    opened_on,
+    closed_on,
+    square_feet,
+    manager,
+    reference_date,
+    raw_load_id,
+    store_name || '|' || COALESCE(store_format, '') || '|' || COALESCE(region, '') || '|' || COALESCE(city, '') || '|' || COALESCE(state, '') || '|' || COALESCE(country, '') || '|' || timezone || '|' || COALESCE(opened_on::VARCHAR, '') || '|' || COALESCE(closed_on::VARCHAR, '') || '|' || COALESCE(square_feet::VARCHAR, '') || '|' || COALESCE(manager, '') AS attributes
   FROM staging.stores_reference
 ), changed AS (
   SELECT
     *,
     ROW_NUMBER() OVER (PARTITION BY store_id ORDER BY reference_date) AS position
   FROM described
-  QUALIFY attributes IS DISTINCT FROM LAG(attributes) OVER (PARTITION BY store_id ORDER BY reference_date)
+  QUALIFY
+    attributes IS DISTINCT FROM LAG(attributes) OVER (PARTITION BY store_id ORDER BY reference_date)
 ), versions AS (
   SELECT
     *,
-    CASE WHEN position = 1 THEN '1970-01-01'::TIMESTAMP_NTZ ELSE reference_date::TIMESTAMP_NTZ END AS valid_from,
-    LEAD(reference_date::TIMESTAMP_NTZ) OVER (PARTITION BY store_id ORDER BY reference_date) AS valid_to
+    CASE
+      WHEN position = 1
+      THEN '1970-01-01'::TIMESTAMPNTZ
+      ELSE reference_date::TIMESTAMPNTZ
+    END AS valid_from,
+    LEAD(reference_date::TIMESTAMPNTZ) OVER (PARTITION BY store_id ORDER BY reference_date) AS valid_to
   FROM changed
 ), inferred AS (
-  SELECT s.store_id
+  SELECT
+    s.store_id
   FROM core._stores_in_sales AS s
-  WHERE NOT EXISTS (SELECT 1 FROM described AS d WHERE d.store_id = s.store_id) AND s.store_id > 0
+  WHERE
+    NOT EXISTS(
+      SELECT
+        1
+      FROM described AS d
+      WHERE
+        d.store_id = s.store_id
+    )
+    AND s.store_id > 0
 )
 SELECT
   store_id::INT AS store_id,
-  valid_from::TIMESTAMP_NTZ AS valid_from,
-  COALESCE(valid_to, '9999-12-31'::TIMESTAMP_NTZ)::TIMESTAMP_NTZ AS valid_to,
-  (valid_to IS NULL)::BOOLEAN AS is_current,
+  valid_from::TIMESTAMPNTZ AS valid_from,
+  COALESCE(valid_to, '9999-12-31'::TIMESTAMPNTZ)::TIMESTAMPNTZ AS valid_to,
+  (
+    valid_to IS NULL
+  )::BOOLEAN AS is_current,
   FALSE::BOOLEAN AS is_inferred,
   store_name::VARCHAR AS store_name,
   store_format::VARCHAR AS store_format,
@@ -53,13 +84,45 @@ SELECT
 FROM versions
 UNION ALL
 SELECT
-  store_id::INT, '1970-01-01'::TIMESTAMP_NTZ, '9999-12-31'::TIMESTAMP_NTZ, TRUE, TRUE, ('Store ' || store_id::VARCHAR)::VARCHAR,
-  NULL::VARCHAR, NULL::VARCHAR, NULL::VARCHAR, NULL::VARCHAR, NULL::VARCHAR, @VAR('company_timezone')::VARCHAR,
-  NULL::DATE, NULL::DATE, NULL::INT, NULL::VARCHAR, NULL::VARCHAR
+  store_id::INT,
+  '1970-01-01'::TIMESTAMPNTZ,
+  '9999-12-31'::TIMESTAMPNTZ,
+  TRUE,
+  TRUE,
+  (
+    'Store ' || store_id::VARCHAR
+  )::VARCHAR,
+  NULL::VARCHAR,
+  NULL::VARCHAR,
+  NULL::VARCHAR,
+  NULL::VARCHAR,
+  NULL::VARCHAR,
+  @VAR('company_timezone')::VARCHAR,
+  NULL::DATE,
+  NULL::DATE,
+  NULL::INT,
+  NULL::VARCHAR,
+  NULL::VARCHAR
 FROM inferred
 UNION ALL
 SELECT
-  store_id::INT, '1970-01-01'::TIMESTAMP_NTZ, '9999-12-31'::TIMESTAMP_NTZ, TRUE, FALSE, store_name::VARCHAR, store_format::VARCHAR,
-  NULL::VARCHAR, NULL::VARCHAR, NULL::VARCHAR, NULL::VARCHAR, @VAR('company_timezone')::VARCHAR, NULL::DATE, NULL::DATE,
-  NULL::INT, NULL::VARCHAR, NULL::VARCHAR
-FROM (VALUES (0, 'Online', 'online'), (-1, 'Unknown', 'unknown')) AS fixed(store_id, store_name, store_format);
+  store_id::INT,
+  '1970-01-01'::TIMESTAMPNTZ,
+  '9999-12-31'::TIMESTAMPNTZ,
+  TRUE,
+  FALSE,
+  store_name::VARCHAR,
+  store_format::VARCHAR,
+  NULL::VARCHAR,
+  NULL::VARCHAR,
+  NULL::VARCHAR,
+  NULL::VARCHAR,
+  @VAR('company_timezone')::VARCHAR,
+  NULL::DATE,
+  NULL::DATE,
+  NULL::INT,
+  NULL::VARCHAR,
+  NULL::VARCHAR
+FROM (VALUES
+  (0, 'Online', 'online'),
+  (-1, 'Unknown', 'unknown')) AS fixed(store_id, store_name, store_format)

@@ -1,10 +1,18 @@
 MODEL (
   name core.fct_inventory__@{source},
-  kind INCREMENTAL_BY_TIME_RANGE (time_column counted_hour),
-  blueprints ((source := stores), (source := shopify)),
+  kind INCREMENTAL_BY_TIME_RANGE (
+    time_column counted_hour
+  ),
+  blueprints ((
+      source := stores
+    ), (
+      source := shopify
+  )),
   description 'Stock as counted; one row is the last count of a product in a store within a UTC hour. Store 0 is the online location. Candidate of certified.fct_inventory.',
   grain (store_id, sku, counted_hour),
-  tags (inventory),
+  tags (
+    inventory
+  ),
   audits (
     not_null(columns := (store_id, sku, counted_hour, on_hand, business_date)),
     unique_combination_of_columns(columns := (store_id, sku, counted_hour))
@@ -14,17 +22,22 @@ MODEL (
 SELECT
   i.store_id::INT AS store_id,
   i.sku::VARCHAR AS sku,
-  DATE_TRUNC('HOUR', i.counted_at)::TIMESTAMP_NTZ AS counted_hour,
+  DATE_TRUNC('HOUR', i.counted_at)::TIMESTAMPNTZ AS counted_hour,
   CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, @VAR('company_timezone')), i.counted_at)::DATE AS business_date,
   i.on_hand::BIGINT AS on_hand,
   i.on_order::BIGINT AS on_order,
-  i.counted_at::TIMESTAMP_NTZ AS counted_at,
+  i.counted_at::TIMESTAMPNTZ AS counted_at,
   i.raw_load_id::VARCHAR AS raw_load_id
 FROM staging.@{source}_inventory AS i
 LEFT JOIN core.dim_stores AS s
-  ON s.store_id = i.store_id AND i.counted_at >= s.valid_from AND i.counted_at < s.valid_to
-WHERE i.event_at BETWEEN @start_ts AND @end_ts AND i.counted_at BETWEEN @start_ts AND @end_ts
-QUALIFY ROW_NUMBER() OVER (
-  PARTITION BY i.store_id, i.sku, DATE_TRUNC('HOUR', i.counted_at)
-  ORDER BY i.counted_at DESC, i.raw_load_id DESC, i.file_name DESC NULLS LAST, i.file_line DESC NULLS LAST
-) = 1;
+  ON s.store_id = i.store_id
+  AND i.counted_at >= s.valid_from
+  AND i.counted_at < s.valid_to
+WHERE
+  i.event_at BETWEEN @start_ts AND @end_ts
+  AND i.counted_at BETWEEN @start_ts AND @end_ts
+QUALIFY
+  ROW_NUMBER() OVER (
+    PARTITION BY i.store_id, i.sku, DATE_TRUNC('HOUR', i.counted_at)
+    ORDER BY i.counted_at DESC, i.raw_load_id DESC, i.file_name DESC NULLS LAST, i.file_line DESC NULLS LAST
+  ) = 1

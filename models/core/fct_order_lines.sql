@@ -1,10 +1,18 @@
 MODEL (
   name core.fct_order_lines__@{source},
-  kind INCREMENTAL_BY_TIME_RANGE (time_column ordered_at),
-  blueprints ((source := oltp), (source := shopify)),
+  kind INCREMENTAL_BY_TIME_RANGE (
+    time_column ordered_at
+  ),
+  blueprints ((
+      source := oltp
+    ), (
+      source := shopify
+  )),
   description 'Order lines that count, in the window of their order; cancelled and test orders are left out. Candidate of certified.fct_order_lines.',
   grain (source_system, order_id, line_number),
-  tags (sales),
+  tags (
+    sales
+  ),
   audits (
     not_null(columns := (order_id, line_number, ordered_at, business_date, store_id, sku)),
     unique_combination_of_columns(columns := (order_id, line_number)),
@@ -16,7 +24,7 @@ SELECT
   l.source_system::VARCHAR AS source_system,
   l.order_id::VARCHAR AS order_id,
   l.line_number::BIGINT AS line_number,
-  o.ordered_at::TIMESTAMP_NTZ AS ordered_at,
+  o.ordered_at::TIMESTAMPNTZ AS ordered_at,
   CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, @VAR('company_timezone')), o.ordered_at)::DATE AS business_date,
   o.store_id::INT AS store_id,
   o.channel::VARCHAR AS channel,
@@ -24,21 +32,27 @@ SELECT
   l.sku::VARCHAR AS sku,
   l.quantity::BIGINT AS quantity,
   l.unit_price::DECIMAL(12, 4) AS unit_price,
-  (l.quantity * l.unit_price)::DECIMAL(18, 4) AS gross_sales,
+  (
+    l.quantity * l.unit_price
+  )::DECIMAL(18, 4) AS gross_sales,
   l.discount_amount::DECIMAL(18, 4) AS discount_amount,
   l.tax_amount::DECIMAL(18, 4) AS tax_amount,
-  (l.quantity * l.unit_price - l.discount_amount)::DECIMAL(18, 4) AS net_sales_before_returns,
+  (
+    l.quantity * l.unit_price - l.discount_amount
+  )::DECIMAL(18, 4) AS net_sales_before_returns,
   o.currency::VARCHAR AS currency,
   o.order_status::VARCHAR AS order_status,
-  l.source_updated_at::TIMESTAMP_NTZ AS source_updated_at,
+  l.source_updated_at::TIMESTAMPNTZ AS source_updated_at,
   l.raw_load_id::VARCHAR AS raw_load_id
 FROM staging.@{source}_order_lines AS l
 INNER JOIN staging.@{source}_orders AS o
   ON o.order_id = l.order_id
 LEFT JOIN core.dim_stores AS s
-  ON s.store_id = o.store_id AND o.ordered_at >= s.valid_from AND o.ordered_at < s.valid_to
+  ON s.store_id = o.store_id
+  AND o.ordered_at >= s.valid_from
+  AND o.ordered_at < s.valid_to
 WHERE
   l.event_at BETWEEN @start_ts AND @end_ts
   AND o.event_at BETWEEN @start_ts AND @end_ts
   AND o.ordered_at BETWEEN @start_ts AND @end_ts
-  AND o.is_counted;
+  AND o.is_counted

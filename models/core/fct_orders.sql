@@ -1,13 +1,25 @@
 MODEL (
   name core.fct_orders__@{source},
-  kind INCREMENTAL_BY_TIME_RANGE (time_column ordered_at),
-  blueprints ((source := oltp), (source := shopify)),
+  kind INCREMENTAL_BY_TIME_RANGE (
+    time_column ordered_at
+  ),
+  blueprints ((
+      source := oltp
+    ), (
+      source := shopify
+  )),
   description 'Orders that count; cancelled and test orders are left out. Units and gross sales come from the accepted lines; discount, tax, shipping and total from the order itself, or from its lines where the order states none. Candidate of certified.fct_orders.',
   grain (source_system, order_id),
-  tags (sales),
+  tags (
+    sales
+  ),
   audits (
-    not_null(columns := (order_id, ordered_at, business_date, business_hour, store_id, channel)),
-    unique_values(columns := (order_id))
+    not_null(
+      columns := (order_id, ordered_at, business_date, business_hour, store_id, channel)
+    ),
+    unique_values(columns := (
+      order_id
+    ))
   )
 );
 
@@ -20,12 +32,22 @@ WITH lines AS (
     SUM(discount_amount) AS discount_amount,
     SUM(tax_amount) AS tax_amount
   FROM core.fct_order_lines__@{source}
-  WHERE ordered_at BETWEEN @start_ts AND @end_ts
-  GROUP BY order_id
+  WHERE
+    ordered_at BETWEEN @start_ts AND @end_ts
+  GROUP BY
+    order_id
 ), orders AS (
   SELECT
-    o.source_system, o.order_id, o.ordered_at, o.store_id, o.channel, o.customer_id, o.order_status, o.currency,
-    o.source_updated_at, o.raw_load_id,
+    o.source_system,
+    o.order_id,
+    o.ordered_at,
+    o.store_id,
+    o.channel,
+    o.customer_id,
+    o.order_status,
+    o.currency,
+    o.source_updated_at,
+    o.raw_load_id,
     CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, @VAR('company_timezone')), o.ordered_at) AS ordered_at_local,
     COALESCE(l.line_count, 0) AS line_count,
     COALESCE(l.units, 0) AS units,
@@ -38,15 +60,20 @@ WITH lines AS (
   LEFT JOIN lines AS l
     ON l.order_id = o.order_id
   LEFT JOIN core.dim_stores AS s
-    ON s.store_id = o.store_id AND o.ordered_at >= s.valid_from AND o.ordered_at < s.valid_to
-  WHERE o.event_at BETWEEN @start_ts AND @end_ts AND o.ordered_at BETWEEN @start_ts AND @end_ts AND o.is_counted
+    ON s.store_id = o.store_id
+    AND o.ordered_at >= s.valid_from
+    AND o.ordered_at < s.valid_to
+  WHERE
+    o.event_at BETWEEN @start_ts AND @end_ts
+    AND o.ordered_at BETWEEN @start_ts AND @end_ts
+    AND o.is_counted
 )
 SELECT
   source_system::VARCHAR AS source_system,
   order_id::VARCHAR AS order_id,
-  ordered_at::TIMESTAMP_NTZ AS ordered_at,
+  ordered_at::TIMESTAMPNTZ AS ordered_at,
   ordered_at_local::DATE AS business_date,
-  EXTRACT(HOUR FROM ordered_at_local)::INT AS business_hour,
+  DATE_PART(HOUR, ordered_at_local)::INT AS business_hour,
   store_id::INT AS store_id,
   channel::VARCHAR AS channel,
   customer_id::VARCHAR AS customer_id,
@@ -59,6 +86,6 @@ SELECT
   tax_amount::DECIMAL(18, 4) AS tax_amount,
   shipping_amount::DECIMAL(18, 4) AS shipping_amount,
   COALESCE(total_amount, gross_sales - discount_amount + tax_amount + shipping_amount)::DECIMAL(18, 4) AS total_amount,
-  source_updated_at::TIMESTAMP_NTZ AS source_updated_at,
+  source_updated_at::TIMESTAMPNTZ AS source_updated_at,
   raw_load_id::VARCHAR AS raw_load_id
-FROM orders;
+FROM orders

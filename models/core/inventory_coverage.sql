@@ -1,39 +1,82 @@
 MODEL (
   name core.inventory_coverage,
-  kind INCREMENTAL_BY_TIME_RANGE (time_column counted_hour),
+  kind INCREMENTAL_BY_TIME_RANGE (
+    time_column counted_hour
+  ),
   description 'How many open stores should have sent their counts of a UTC hour and how many did. Missing stores are counted and shown, never invented. Candidate of certified.inventory_coverage.',
   grain counted_hour,
-  tags (inventory),
-  audits (not_null(columns := (counted_hour, open_stores, reporting_stores)), unique_values(columns := (counted_hour)))
+  tags (
+    inventory
+  ),
+  audits (
+    not_null(columns := (counted_hour, open_stores, reporting_stores)),
+    unique_values(columns := (
+      counted_hour
+    ))
+  )
 );
 
 WITH hours AS (
-  SELECT DATEADD(HOUR, h.hour_of_day, d.calendar_date::TIMESTAMP_NTZ) AS counted_hour
+  SELECT
+    DATEADD(HOUR, h.hour_of_day, d.calendar_date::TIMESTAMPNTZ) AS counted_hour
   FROM core.dim_dates AS d
-  CROSS JOIN (
-    VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9), (10), (11), (12), (13), (14), (15), (16), (17), (18), (19), (20), (21), (22), (23)
-  ) AS h(hour_of_day)
-  WHERE d.calendar_date BETWEEN @start_date AND @end_date
+  CROSS JOIN (VALUES
+    (0),
+    (1),
+    (2),
+    (3),
+    (4),
+    (5),
+    (6),
+    (7),
+    (8),
+    (9),
+    (10),
+    (11),
+    (12),
+    (13),
+    (14),
+    (15),
+    (16),
+    (17),
+    (18),
+    (19),
+    (20),
+    (21),
+    (22),
+    (23)) AS h(hour_of_day)
+  WHERE
+    d.calendar_date BETWEEN @start_date AND @end_date
 ), expected AS (
-  SELECT h.counted_hour, COUNT(DISTINCT s.store_id) AS open_stores
+  SELECT
+    h.counted_hour,
+    COUNT(DISTINCT s.store_id) AS open_stores
   FROM hours AS h
   LEFT JOIN core.dim_stores AS s
-    ON s.store_id > 0 AND NOT s.is_inferred
-    AND h.counted_hour >= s.valid_from AND h.counted_hour < s.valid_to
+    ON s.store_id > 0
+    AND NOT s.is_inferred
+    AND h.counted_hour >= s.valid_from
+    AND h.counted_hour < s.valid_to
     AND h.counted_hour::DATE >= COALESCE(s.opened_on, '1970-01-01'::DATE)
     AND h.counted_hour::DATE < COALESCE(s.closed_on, '9999-12-31'::DATE)
-  GROUP BY h.counted_hour
+  GROUP BY
+    h.counted_hour
 ), reported AS (
-  SELECT counted_hour, COUNT(DISTINCT store_id) AS reporting_stores
+  SELECT
+    counted_hour,
+    COUNT(DISTINCT store_id) AS reporting_stores
   FROM core.fct_inventory__stores
-  WHERE counted_hour BETWEEN @start_ts AND @end_ts
-  GROUP BY counted_hour
+  WHERE
+    counted_hour BETWEEN @start_ts AND @end_ts
+  GROUP BY
+    counted_hour
 )
 SELECT
-  e.counted_hour::TIMESTAMP_NTZ AS counted_hour,
+  e.counted_hour::TIMESTAMPNTZ AS counted_hour,
   e.open_stores::INT AS open_stores,
   COALESCE(r.reporting_stores, 0)::INT AS reporting_stores
 FROM expected AS e
 LEFT JOIN reported AS r
   ON r.counted_hour = e.counted_hour
-WHERE e.counted_hour BETWEEN @start_ts AND @end_ts;
+WHERE
+  e.counted_hour BETWEEN @start_ts AND @end_ts

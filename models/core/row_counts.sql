@@ -1,25 +1,59 @@
 MODEL (
   name core.row_counts__@{source},
-  kind INCREMENTAL_BY_TIME_RANGE (time_column event_hour),
-  blueprints ((source := oltp), (source := shopify)),
+  kind INCREMENTAL_BY_TIME_RANGE (
+    time_column event_hour
+  ),
+  blueprints ((
+      source := oltp
+    ), (
+      source := shopify
+  )),
   description 'How many rows of the sales entities stand in each UTC hour and how many of them are in quarantine: what the reject-rate check measures. Candidate of certified.row_counts.',
   grain (event_hour, entity),
-  tags (sales),
-  audits (unique_combination_of_columns(columns := (event_hour, entity)))
+  tags (
+    sales
+  ),
+  audits (
+    unique_combination_of_columns(columns := (event_hour, entity))
+  )
 );
 
 WITH checked AS (
-  SELECT event_at, source_system, 'orders' AS entity, rule_ids FROM staging._@{source}_orders WHERE event_at BETWEEN @start_ts AND @end_ts
+  SELECT
+    event_at,
+    source_system,
+    'orders' AS entity,
+    rule_ids
+  FROM staging._@{source}_orders
+  WHERE
+    event_at BETWEEN @start_ts AND @end_ts
   UNION ALL
-  SELECT event_at, source_system, 'order_lines' AS entity, rule_ids FROM staging._@{source}_order_lines WHERE event_at BETWEEN @start_ts AND @end_ts
+  SELECT
+    event_at,
+    source_system,
+    'order_lines' AS entity,
+    rule_ids
+  FROM staging._@{source}_order_lines
+  WHERE
+    event_at BETWEEN @start_ts AND @end_ts
   UNION ALL
-  SELECT event_at, source_system, 'refunds' AS entity, rule_ids FROM staging._@{source}_refunds WHERE event_at BETWEEN @start_ts AND @end_ts
+  SELECT
+    event_at,
+    source_system,
+    'refunds' AS entity,
+    rule_ids
+  FROM staging._@{source}_refunds
+  WHERE
+    event_at BETWEEN @start_ts AND @end_ts
 )
 SELECT
-  DATE_TRUNC('HOUR', event_at)::TIMESTAMP_NTZ AS event_hour,
+  DATE_TRUNC('HOUR', event_at)::TIMESTAMPNTZ AS event_hour,
   source_system::VARCHAR AS source_system,
   entity::VARCHAR AS entity,
   COUNT(*)::BIGINT AS row_count,
   COUNT(rule_ids)::BIGINT AS rejected_row_count
 FROM checked
-GROUP BY 1, source_system, entity;
+GROUP BY
+  1,
+  source_system,
+  entity

@@ -9,9 +9,21 @@ MODEL (
 );
 
 SELECT
-  @text(@first)::VARCHAR AS source, window_start, window_end, scan_id, checks_passed, checks_warned, scanned_at
+  @text(@first)::VARCHAR AS source,
+  window_start,
+  window_end,
+  scan_id,
+  checks_passed,
+  checks_warned,
+  scanned_at
 FROM gate.@{area}__@{first}
 UNION ALL
 SELECT
-  @text(@second)::VARCHAR AS source, window_start, window_end, scan_id, checks_passed, checks_warned, scanned_at
-FROM gate.@{area}__@{second};
+  @text(@second)::VARCHAR AS source,
+  window_start,
+  window_end,
+  scan_id,
+  checks_passed,
+  checks_warned,
+  scanned_at
+FROM gate.@{area}__@{second}

@@ -2,9 +2,45 @@ MODEL (
   name quarantine.@{entity},
   kind VIEW,
   blueprints (
-    (entity := oltp_orders), (entity := oltp_order_lines), (entity := oltp_refunds), (entity := oltp_customers), (entity := oltp_products),
-    (entity := shopify_orders), (entity := shopify_order_lines), (entity := shopify_refunds), (entity := shopify_products), (entity := shopify_inventory),
-    (entity := stores_inventory), (entity := stores_reference), (entity := stores_tills)
+    (
+      entity := oltp_orders
+    ),
+    (
+      entity := oltp_order_lines
+    ),
+    (
+      entity := oltp_refunds
+    ),
+    (
+      entity := oltp_customers
+    ),
+    (
+      entity := oltp_products
+    ),
+    (
+      entity := shopify_orders
+    ),
+    (
+      entity := shopify_order_lines
+    ),
+    (
+      entity := shopify_refunds
+    ),
+    (
+      entity := shopify_products
+    ),
+    (
+      entity := shopify_inventory
+    ),
+    (
+      entity := stores_inventory
+    ),
+    (
+      entity := stores_reference
+    ),
+    (
+      entity := stores_tills
+    )
   ),
   description 'The rows of the entity that break a rule, with the ids of the rules (ops.rules says what they mean), the load that brought them and, for files, the line. A row leaves by itself when its source is mended.'
 );
@@ -14,4 +50,4 @@ SELECT
   rule_ids AS reasons
 FROM staging._@{entity}
 WHERE
-  NOT rule_ids IS NULL;
+  NOT rule_ids IS NULL

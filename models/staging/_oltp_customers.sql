@@ -15,12 +15,10 @@ SELECT
   NULLIF(TRIM(postal_code), '')::VARCHAR AS postal_code,
   NULLIF(LOWER(TRIM(loyalty_tier)), '')::VARCHAR AS loyalty_tier,
   marketing_opt_in::BOOLEAN AS marketing_opt_in,
-  created_at::TIMESTAMP_NTZ AS customer_created_at,
-  COALESCE(updated_at, created_at, _loaded_at)::TIMESTAMP_NTZ AS source_updated_at,
-  _loaded_at::TIMESTAMP_NTZ AS event_at,
-  _loaded_at::TIMESTAMP_NTZ AS _loaded_at,
+  created_at::TIMESTAMPNTZ AS customer_created_at,
+  COALESCE(updated_at, created_at, _loaded_at)::TIMESTAMPNTZ AS source_updated_at,
+  _loaded_at::TIMESTAMPNTZ AS event_at,
+  _loaded_at::TIMESTAMPNTZ AS _loaded_at,
   _dlt_load_id::VARCHAR AS raw_load_id,
-  @failed_rules(
-    (customer_id_missing, customer_id IS NULL)
-  )::VARCHAR AS rule_ids
-FROM raw.oltp_customers;
+  @failed_rules((customer_id_missing, customer_id IS NULL))::VARCHAR AS rule_ids
+FROM raw.oltp_customers

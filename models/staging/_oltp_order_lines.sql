@@ -1,28 +1,60 @@
 MODEL (
   name staging._oltp_order_lines,
-  kind INCREMENTAL_BY_TIME_RANGE (time_column event_at),
+  kind INCREMENTAL_BY_TIME_RANGE (
+    time_column event_at
+  ),
   description 'Latest version of every order line with the rules it breaks, in the window of its order; a line without an order stands in the window of its own last change. Read staging.oltp_order_lines or quarantine.oltp_order_lines instead.',
   grain (order_id, line_number),
   tags (sales, oltp),
-  signals (source_covered(entities := 'oltp.orders oltp.order_lines'))
+  signals (
+    source_covered(entities := 'oltp.orders oltp.order_lines')
+  )
 );
 
 WITH latest AS (
   SELECT
-    order_id, line_number, sku, quantity, unit_price, discount_amount, tax_amount, updated_at, _loaded_at, _dlt_load_id,
+    order_id,
+    line_number,
+    sku,
+    quantity,
+    unit_price,
+    discount_amount,
+    tax_amount,
+    updated_at,
+    _loaded_at,
+    _dlt_load_id,
     @event_instant(updated_at, updated_at, _loaded_at) AS changed_at
   FROM raw.oltp_order_lines
-  WHERE _loaded_at >= DATEADD(DAY, -1, @start_ts)
-  QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY order_id, line_number, @row_without_key(
-      order_id IS NULL OR line_number IS NULL, sku, quantity, unit_price, discount_amount, tax_amount, updated_at
-    )
-    ORDER BY updated_at DESC NULLS LAST, _dlt_load_id DESC, quantity DESC NULLS LAST, unit_price DESC NULLS LAST
-  ) = 1
+  WHERE
+    _loaded_at >= DATEADD(DAY, -1, @start_ts)
+  QUALIFY
+    ROW_NUMBER() OVER (
+      PARTITION BY order_id, line_number, @row_without_key(
+        order_id IS NULL OR line_number IS NULL,
+        sku,
+        quantity,
+        unit_price,
+        discount_amount,
+        tax_amount,
+        updated_at
+      )
+      ORDER BY updated_at DESC NULLS LAST, _dlt_load_id DESC, quantity DESC NULLS LAST, unit_price DESC NULLS LAST
+    ) = 1
 ), placed AS (
   SELECT
-    l.order_id, l.line_number, l.sku, l.quantity, l.unit_price, l.discount_amount, l.tax_amount, l.updated_at,
-    l._loaded_at, l._dlt_load_id, o.event_at AS ordered_event_at, o.rule_ids AS order_rule_ids, l.changed_at
+    l.order_id,
+    l.line_number,
+    l.sku,
+    l.quantity,
+    l.unit_price,
+    l.discount_amount,
+    l.tax_amount,
+    l.updated_at,
+    l._loaded_at,
+    l._dlt_load_id,
+    o.event_at AS ordered_event_at,
+    o.rule_ids AS order_rule_ids,
+    l.changed_at
   FROM latest AS l
   LEFT JOIN staging._oltp_orders AS o
     ON o.order_id = l.order_id::VARCHAR
@@ -36,25 +68,40 @@ SELECT
   p.unit_price::DECIMAL(18, 4) AS unit_price,
   COALESCE(p.discount_amount, 0)::DECIMAL(18, 4) AS discount_amount,
   COALESCE(p.tax_amount, 0)::DECIMAL(18, 4) AS tax_amount,
-  p.updated_at::TIMESTAMP_NTZ AS source_updated_at,
-  COALESCE(p.ordered_event_at, p.changed_at)::TIMESTAMP_NTZ AS event_at,
-  p._loaded_at::TIMESTAMP_NTZ AS _loaded_at,
+  p.updated_at::TIMESTAMPNTZ AS source_updated_at,
+  COALESCE(p.ordered_event_at, p.changed_at)::TIMESTAMPNTZ AS event_at,
+  p._loaded_at::TIMESTAMPNTZ AS _loaded_at,
   p._dlt_load_id::VARCHAR AS raw_load_id,
   @failed_rules(
     (key_missing, p.order_id IS NULL OR p.line_number IS NULL),
-    (order_unknown, p.order_id IS NOT NULL AND p.ordered_event_at IS NULL),
-    (order_quarantined, p.order_rule_ids IS NOT NULL),
+    (order_unknown, NOT p.order_id IS NULL AND p.ordered_event_at IS NULL),
+    (order_quarantined, NOT p.order_rule_ids IS NULL),
     (sku_missing, NULLIF(TRIM(p.sku), '') IS NULL),
     (quantity_not_positive, COALESCE(p.quantity, 0) <= 0),
     (unit_price_missing, p.unit_price IS NULL),
     (unit_price_negative, p.unit_price < 0),
-    (discount_invalid, p.discount_amount < 0 OR (p.unit_price >= 0 AND p.quantity > 0 AND p.discount_amount > p.unit_price * p.quantity)),
+    (
+      discount_invalid,
+      p.discount_amount < 0
+      OR (
+        p.unit_price >= 0
+        AND p.quantity > 0
+        AND p.discount_amount > p.unit_price * p.quantity
+      )
+    ),
     (tax_negative, p.tax_amount < 0)
   )::VARCHAR AS rule_ids
 FROM placed AS p
-WHERE p.ordered_event_at BETWEEN @start_ts AND @end_ts
-  OR ( /* an order that the source knows but that is not released yet is no orphan: the line comes with its window */
+WHERE
+  p.ordered_event_at BETWEEN @start_ts AND @end_ts
+  OR (
     p.ordered_event_at IS NULL
     AND p.changed_at BETWEEN @start_ts AND @end_ts
-    AND NOT EXISTS (SELECT 1 FROM raw.oltp_orders AS r WHERE r.order_id = p.order_id)
-  );
+    AND NOT EXISTS(
+      SELECT
+        1
+      FROM raw.oltp_orders AS r
+      WHERE
+        r.order_id = p.order_id
+    )
+  ) /* an order that the source knows but that is not released yet is no orphan: the line comes with its window */

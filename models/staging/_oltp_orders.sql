@@ -1,26 +1,56 @@
 MODEL (
   name staging._oltp_orders,
-  kind INCREMENTAL_BY_TIME_RANGE (time_column event_at),
+  kind INCREMENTAL_BY_TIME_RANGE (
+    time_column event_at
+  ),
   description 'Latest version of every store and phone order with the rules it breaks; one row is one order. Read staging.oltp_orders or quarantine.oltp_orders instead.',
   grain order_id,
   tags (sales, oltp),
-  signals (source_covered(entities := 'oltp.orders'))
+  signals (
+    source_covered(entities := 'oltp.orders')
+  )
 );
 
 WITH latest AS (
   SELECT
-    order_id, customer_id, store_id, channel, status, is_test, currency, ordered_at, discount_amount, tax_amount,
-    shipping_amount, total_amount, updated_at, _loaded_at, _dlt_load_id,
+    order_id,
+    customer_id,
+    store_id,
+    channel,
+    status,
+    is_test,
+    currency,
+    ordered_at,
+    discount_amount,
+    tax_amount,
+    shipping_amount,
+    total_amount,
+    updated_at,
+    _loaded_at,
+    _dlt_load_id,
     @event_instant(ordered_at, updated_at, _loaded_at) AS event_at
   FROM raw.oltp_orders
-  WHERE _loaded_at >= DATEADD(DAY, -1, @start_ts) /* an order is loaded after it was placed: older loads hold nothing of this window */
-  QUALIFY ROW_NUMBER() OVER (
-    PARTITION BY order_id, @row_without_key(
-      order_id IS NULL, customer_id, store_id, channel, status, is_test, currency, ordered_at, discount_amount,
-      tax_amount, shipping_amount, total_amount, updated_at
-    )
-    ORDER BY updated_at DESC NULLS LAST, _dlt_load_id DESC, total_amount DESC NULLS LAST, status DESC NULLS LAST
-  ) = 1
+  WHERE
+    _loaded_at >= DATEADD(DAY, -1, @start_ts) /* an order is loaded after it was placed: older loads hold nothing of this window */
+  QUALIFY
+    ROW_NUMBER() OVER (
+      PARTITION BY order_id, @row_without_key(
+        order_id IS NULL,
+        customer_id,
+        store_id,
+        channel,
+        status,
+        is_test,
+        currency,
+        ordered_at,
+        discount_amount,
+        tax_amount,
+        shipping_amount,
+        total_amount,
+        updated_at
+      )
+      ORDER BY updated_at DESC NULLS LAST, _dlt_load_id DESC, total_amount DESC NULLS LAST, status DESC NULLS LAST
+    ) = 1
 )
 SELECT
   'oltp'::VARCHAR AS source_system,
@@ -31,25 +61,38 @@ SELECT
   LOWER(TRIM(status))::VARCHAR AS order_status,
   COALESCE(LOWER(TRIM(status)) <> 'cancelled' AND NOT COALESCE(is_test, FALSE), FALSE)::BOOLEAN AS is_counted, /* cancelled and test orders count nowhere */
   UPPER(TRIM(currency))::VARCHAR AS currency,
-  ordered_at::TIMESTAMP_NTZ AS ordered_at,
+  ordered_at::TIMESTAMPNTZ AS ordered_at,
   discount_amount::DECIMAL(18, 4) AS discount_amount,
   tax_amount::DECIMAL(18, 4) AS tax_amount,
   shipping_amount::DECIMAL(18, 4) AS shipping_amount,
   total_amount::DECIMAL(18, 4) AS total_amount,
-  updated_at::TIMESTAMP_NTZ AS source_updated_at,
-  event_at::TIMESTAMP_NTZ AS event_at,
-  _loaded_at::TIMESTAMP_NTZ AS _loaded_at,
+  updated_at::TIMESTAMPNTZ AS source_updated_at,
+  event_at::TIMESTAMPNTZ AS event_at,
+  _loaded_at::TIMESTAMPNTZ AS _loaded_at,
   _dlt_load_id::VARCHAR AS raw_load_id,
   @failed_rules(
     (order_id_missing, order_id IS NULL),
     (ordered_at_missing, ordered_at IS NULL),
-    (ordered_at_in_future, ordered_at > DATEADD(DAY, 1, COALESCE(updated_at, _loaded_at))),
-    (ordered_at_before_history, ordered_at < @VAR('history_start')::TIMESTAMP_NTZ),
+    (
+      ordered_at_in_future,
+      ordered_at > DATEADD(DAY, 1, COALESCE(updated_at, _loaded_at))
+    ),
+    (ordered_at_before_history, ordered_at < @VAR('history_start')::TIMESTAMPNTZ),
     (store_id_missing, store_id IS NULL),
-    (channel_unknown, COALESCE(LOWER(TRIM(channel)), '') NOT IN ('store', 'phone')),
-    (status_unknown, COALESCE(LOWER(TRIM(status)), '') NOT IN ('pending', 'paid', 'shipped', 'completed', 'cancelled')),
-    (currency_foreign, COALESCE(UPPER(TRIM(currency)), '') <> @VAR('company_currency')),
-    (amount_negative, discount_amount < 0 OR tax_amount < 0 OR shipping_amount < 0 OR total_amount < 0)
+    (channel_unknown, NOT COALESCE(LOWER(TRIM(channel)), '') IN ('store', 'phone')),
+    (
+      status_unknown,
+      NOT COALESCE(LOWER(TRIM(status)), '') IN ('pending', 'paid', 'shipped', 'completed', 'cancelled')
+    ),
+    (
+      currency_foreign,
+      COALESCE(UPPER(TRIM(currency)), '') <> @VAR('company_currency')
+    ),
+    (
+      amount_negative,
+      discount_amount < 0 OR tax_amount < 0 OR shipping_amount < 0 OR total_amount < 0
+    )
   )::VARCHAR AS rule_ids
 FROM latest
-WHERE event_at BETWEEN @start_ts AND @end_ts;
+WHERE
+  event_at BETWEEN @start_ts AND @end_ts

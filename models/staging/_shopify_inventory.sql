@@ -1,17 +1,34 @@
 MODEL (
   name staging._shopify_inventory,
-  kind INCREMENTAL_BY_TIME_RANGE (time_column event_at),
+  kind INCREMENTAL_BY_TIME_RANGE (
+    time_column event_at
+  ),
   description 'Stock levels of the online location with the rules they break, in the columns of staging._stores_inventory; one row is one product at the instant its level changed. Read staging.shopify_inventory or quarantine.shopify_inventory instead.',
   grain (store_id, sku, counted_at),
   tags (inventory, shopify),
-  signals (source_covered(entities := 'shopify.inventory'))
+  signals (
+    source_covered(entities := 'shopify.inventory')
+  )
 );
 
 WITH latest AS (
-  SELECT inventory_item_id, location_id, sku, on_hand, on_order, updated_at, _loaded_at, _dlt_load_id
+  SELECT
+    inventory_item_id,
+    location_id,
+    sku,
+    on_hand,
+    on_order,
+    updated_at,
+    _loaded_at,
+    _dlt_load_id
   FROM raw.shopify_inventory
-  WHERE _loaded_at >= DATEADD(DAY, -1, @start_ts)
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY inventory_item_id, location_id, updated_at ORDER BY _dlt_load_id DESC) = 1
+  WHERE
+    _loaded_at >= DATEADD(DAY, -1, @start_ts)
+  QUALIFY
+    ROW_NUMBER() OVER (
+      PARTITION BY inventory_item_id, location_id, updated_at
+      ORDER BY _dlt_load_id DESC
+    ) = 1
 )
 SELECT
   'shopify'::VARCHAR AS source_system,
@@ -19,20 +36,21 @@ SELECT
   NULLIF(TRIM(sku), '')::VARCHAR AS sku,
   on_hand::BIGINT AS on_hand,
   on_order::BIGINT AS on_order,
-  updated_at::TIMESTAMP_NTZ AS counted_at,
+  updated_at::TIMESTAMPNTZ AS counted_at,
   NULL::VARCHAR AS file_name,
   NULL::VARCHAR AS file_hash,
   NULL::BIGINT AS file_line,
-  NULL::TIMESTAMP_NTZ AS file_modified_at,
-  @event_instant(updated_at, _loaded_at, _loaded_at)::TIMESTAMP_NTZ AS event_at,
-  _loaded_at::TIMESTAMP_NTZ AS _loaded_at,
+  NULL::TIMESTAMPNTZ AS file_modified_at,
+  @event_instant(updated_at, _loaded_at, _loaded_at)::TIMESTAMPNTZ AS event_at,
+  _loaded_at::TIMESTAMPNTZ AS _loaded_at,
   _dlt_load_id::VARCHAR AS raw_load_id,
   @failed_rules(
     (sku_missing, NULLIF(TRIM(sku), '') IS NULL),
     (counted_at_missing, updated_at IS NULL),
-    (counted_at_before_history, updated_at < @VAR('history_start')::TIMESTAMP_NTZ),
+    (counted_at_before_history, updated_at < @VAR('history_start')::TIMESTAMPNTZ),
     (on_hand_missing, on_hand IS NULL),
     (on_hand_negative, on_hand < 0)
   )::VARCHAR AS rule_ids
 FROM latest
-WHERE @event_instant(updated_at, _loaded_at, _loaded_at) BETWEEN @start_ts AND @end_ts;
+WHERE
+  @event_instant(updated_at, _loaded_at, _loaded_at) BETWEEN @start_ts AND @end_ts

@@ -1,19 +1,34 @@
 MODEL (
   name staging._stores_inventory,
-  kind INCREMENTAL_BY_TIME_RANGE (time_column event_at),
+  kind INCREMENTAL_BY_TIME_RANGE (
+    time_column event_at
+  ),
   description 'Stock counts of the latest content of every store file with the rules they break; one row is one product counted in one store at one instant. Read staging.stores_inventory or quarantine.stores_inventory instead.',
   grain (store_id, sku, counted_at, file_name),
   tags (inventory, stores),
-  signals (source_covered(entities := 'stores.inventory'))
+  signals (
+    source_covered(entities := 'stores.inventory')
+  )
 );
 
 WITH current_content AS (
   SELECT
-    store_id, sku, on_hand, on_order, counted_at, file_name, file_hash, file_line, file_modified_at, _loaded_at,
+    store_id,
+    sku,
+    on_hand,
+    on_order,
+    counted_at,
+    file_name,
+    file_hash,
+    file_line,
+    file_modified_at,
+    _loaded_at,
     _dlt_load_id
   FROM raw.stores_inventory
-  WHERE _loaded_at >= DATEADD(DAY, -1, @start_ts)
-  QUALIFY _dlt_load_id = MAX(_dlt_load_id) OVER (PARTITION BY file_name) /* a rewritten file supersedes its earlier content */
+  WHERE
+    _loaded_at >= DATEADD(DAY, -1, @start_ts)
+  QUALIFY
+    _dlt_load_id = MAX(_dlt_load_id) OVER (PARTITION BY file_name) /* a rewritten file supersedes its earlier content */
 )
 SELECT
   'stores'::VARCHAR AS source_system,
@@ -21,22 +36,23 @@ SELECT
   NULLIF(TRIM(sku), '')::VARCHAR AS sku,
   on_hand::BIGINT AS on_hand,
   on_order::BIGINT AS on_order,
-  counted_at::TIMESTAMP_NTZ AS counted_at,
+  counted_at::TIMESTAMPNTZ AS counted_at,
   file_name::VARCHAR AS file_name,
   file_hash::VARCHAR AS file_hash,
   file_line::BIGINT AS file_line,
-  file_modified_at::TIMESTAMP_NTZ AS file_modified_at,
-  @event_instant(counted_at, _loaded_at, _loaded_at)::TIMESTAMP_NTZ AS event_at,
-  _loaded_at::TIMESTAMP_NTZ AS _loaded_at,
+  file_modified_at::TIMESTAMPNTZ AS file_modified_at,
+  @event_instant(counted_at, _loaded_at, _loaded_at)::TIMESTAMPNTZ AS event_at,
+  _loaded_at::TIMESTAMPNTZ AS _loaded_at,
   _dlt_load_id::VARCHAR AS raw_load_id,
   @failed_rules(
     (sku_missing, NULLIF(TRIM(sku), '') IS NULL),
     (store_id_missing, store_id IS NULL),
     (counted_at_missing, counted_at IS NULL),
     (counted_at_in_future, counted_at > DATEADD(DAY, 1, _loaded_at)),
-    (counted_at_before_history, counted_at < @VAR('history_start')::TIMESTAMP_NTZ),
+    (counted_at_before_history, counted_at < @VAR('history_start')::TIMESTAMPNTZ),
     (on_hand_missing, on_hand IS NULL),
     (on_hand_negative, on_hand < 0)
   )::VARCHAR AS rule_ids
 FROM current_content
-WHERE @event_instant(counted_at, _loaded_at, _loaded_at) BETWEEN @start_ts AND @end_ts;
+WHERE
+  @event_instant(counted_at, _loaded_at, _loaded_at) BETWEEN @start_ts AND @end_ts

@@ -3,15 +3,36 @@ MODEL (
   kind VIEW,
   description 'The daily reference rows of every store as loaded, with the rules they break; of a file sent again the latest content. Read staging.stores_reference or quarantine.stores_reference instead.',
   grain (store_id, reference_date),
-  tags (stores)
+  tags (
+    stores
+  )
 );
 
 WITH current_content AS (
   SELECT
-    store_id, name, format, region, city, state, country, timezone, opened_on, closed_on, square_feet, manager,
-    reference_date, file_name, file_line, _loaded_at, _dlt_load_id
+    store_id,
+    name,
+    format,
+    region,
+    city,
+    state,
+    country,
+    timezone,
+    opened_on,
+    closed_on,
+    square_feet,
+    manager,
+    reference_date,
+    file_name,
+    file_line,
+    _loaded_at,
+    _dlt_load_id
   FROM raw.stores_reference
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id, reference_date ORDER BY _dlt_load_id DESC, file_name DESC, file_line DESC) = 1
+  QUALIFY
+    ROW_NUMBER() OVER (
+      PARTITION BY store_id, reference_date
+      ORDER BY _dlt_load_id DESC, file_name DESC, file_line DESC
+    ) = 1
 )
 SELECT
   store_id::INT AS store_id,
@@ -29,12 +50,12 @@ SELECT
   reference_date::DATE AS reference_date,
   file_name::VARCHAR AS file_name,
   file_line::BIGINT AS file_line,
-  _loaded_at::TIMESTAMP_NTZ AS event_at,
-  _loaded_at::TIMESTAMP_NTZ AS _loaded_at,
+  _loaded_at::TIMESTAMPNTZ AS event_at,
+  _loaded_at::TIMESTAMPNTZ AS _loaded_at,
   _dlt_load_id::VARCHAR AS raw_load_id,
   @failed_rules(
     (store_id_missing, store_id IS NULL),
     (timezone_missing, NULLIF(TRIM(timezone), '') IS NULL),
     (store_dates_reversed, closed_on < opened_on)
   )::VARCHAR AS rule_ids
-FROM current_content;
+FROM current_content

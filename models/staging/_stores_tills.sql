@@ -8,10 +8,23 @@ MODEL (
 
 WITH current_content AS (
   SELECT
-    store_id, business_date, transactions, gross_sales, discounts, returns, net_sales, file_name, file_line, _loaded_at,
+    store_id,
+    business_date,
+    transactions,
+    gross_sales,
+    discounts,
+    returns,
+    net_sales,
+    file_name,
+    file_line,
+    _loaded_at,
     _dlt_load_id
   FROM raw.stores_tills
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY store_id, business_date ORDER BY _dlt_load_id DESC, file_name DESC, file_line DESC) = 1
+  QUALIFY
+    ROW_NUMBER() OVER (
+      PARTITION BY store_id, business_date
+      ORDER BY _dlt_load_id DESC, file_name DESC, file_line DESC
+    ) = 1
 )
 SELECT
   store_id::INT AS store_id,
@@ -23,12 +36,12 @@ SELECT
   net_sales::DECIMAL(18, 4) AS net_sales,
   file_name::VARCHAR AS file_name,
   file_line::BIGINT AS file_line,
-  _loaded_at::TIMESTAMP_NTZ AS event_at,
-  _loaded_at::TIMESTAMP_NTZ AS _loaded_at,
+  _loaded_at::TIMESTAMPNTZ AS event_at,
+  _loaded_at::TIMESTAMPNTZ AS _loaded_at,
   _dlt_load_id::VARCHAR AS raw_load_id,
   @failed_rules(
     (store_id_missing, store_id IS NULL),
     (business_date_missing, business_date IS NULL),
     (till_does_not_add_up, gross_sales - discounts - returns <> net_sales)
   )::VARCHAR AS rule_ids
-FROM current_content;
+FROM current_content
