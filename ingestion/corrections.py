@@ -42,7 +42,7 @@ def event_instant(column: str, updated_at: str = "updated_at") -> str:
     """SQL for the instant a row counts at: its event, or when it was written where the event cannot be believed.
 
     An event cannot be believed when it is missing, before history or more than a day later than the row's last change.
-    The models place rows by the same rule (macro ``event_instant``). ``:history_start`` is the first instant of history.
+    The models place rows by the same rule (macro ``event_instant``). ``:history_start`` is history's first instant.
     """
     changed = f"COALESCE({updated_at}, _loaded_at)"
     return (
@@ -149,8 +149,9 @@ def oltp_sales(context: IngestContext, load_id: str, released: datetime | None) 
             WHERE order_id IN (SELECT order_id FROM changed_orders UNION SELECT order_id FROM changed_lines)
             UNION ALL SELECT {event_instant("refunded_at")} FROM raw.oltp_refunds
             WHERE refund_id IN (SELECT refund_id FROM changed_refunds)
+            -- a refund takes store and channel from its order, and the product from the order's line
             UNION ALL SELECT {event_instant("refunded_at")} FROM raw.oltp_refunds
-            WHERE order_id IN (SELECT order_id FROM changed_orders)
+            WHERE order_id IN (SELECT order_id FROM changed_orders UNION SELECT order_id FROM changed_lines)
             UNION ALL SELECT {written} FROM raw.oltp_order_lines
             WHERE order_id IN (SELECT order_id FROM new_order_ids)
                 AND _dlt_load_id <> :load_id

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from ingestion.contracts import ENTITIES, LOAD_COLUMNS, REJECTS_TABLE, Entity, raw_tables
+from ingestion.contracts import ENTITIES, LOAD_COLUMNS, REJECTS, REJECTS_TABLE, TEXT, Entity, raw_tables
 from ingestion.warehouse import Warehouse
 
 # dlt reads these when it is imported or when a pipeline starts; this is the one place that imports it.
@@ -284,6 +285,36 @@ def _verify(context: IngestContext, source: str, load_id: str, rows: Mapping[str
                 f"raw.{table} holds {landed} rows of load {load_id}, the source sent {expected}",
                 "Nothing of the load was kept; the next run repeats it",
             )
+
+
+FAULTS = pa.schema([("column_name", TEXT), ("rule_id", TEXT), ("reason", TEXT), ("raw_text", TEXT)])
+
+
+def rejects(context: IngestContext, source: str, entity: str, faults: pa.Table) -> pa.Table:
+    """A batch for ``raw.rejects`` of records that cannot be typed, without those it holds already.
+
+    Args:
+        context: the run.
+        source: ``oltp`` or ``shopify``.
+        entity: the entity's name within its source.
+        faults: columns of ``FAULTS``; ``raw_text`` is the record as the source gave it. The overlap of the windows
+            reads many of them twice, so a text that a recorded load brought is not appended again.
+    """
+    known = context.warehouse.arrow(
+        f"SELECT raw_text FROM raw.{REJECTS_TABLE} WHERE source = ? AND entity = ? AND _dlt_load_id IN"
+        " (SELECT load_id FROM ops.loads WHERE source = ? AND status = 'loaded')",
+        [source, entity, source],
+        pa.schema([("raw_text", TEXT)]),
+    )
+    fresh = faults.filter(pc.invert(pc.is_in(faults["raw_text"], value_set=known["raw_text"].combine_chunks())))
+    given = {"source": source, "entity": entity, "is_whole_file": False, "rejected_at": context.as_of}
+    columns = [
+        fresh[column.name]
+        if column.name in FAULTS.names
+        else pa.repeat(pa.scalar(given.get(column.name), column.type), fresh.num_rows)
+        for column in REJECTS.schema
+    ]
+    return pa.table(columns, schema=REJECTS.schema)
 
 
 # --- recovery ----------------------------------------------------------------------------------------------------

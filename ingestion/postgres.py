@@ -25,9 +25,10 @@ from psycopg.conninfo import conninfo_to_dict
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from ingestion import corrections
-from ingestion.contracts import ENTITIES, FLAG, INSTANT, REJECTS, REJECTS_TABLE, TEXT, Entity
+from ingestion.contracts import ENTITIES, FLAG, INSTANT, REJECTS_TABLE, TEXT, Entity
 from ingestion.loads import (
     EPOCH,
+    FAULTS,
     IngestContext,
     LoadResult,
     Reading,
@@ -37,6 +38,7 @@ from ingestion.loads import (
     load,
     plan_reading,
     record,
+    rejects,
     skipped,
 )
 
@@ -164,16 +166,16 @@ class _Extract:
         self.source_count += self.rows + self.rejected_rows - before
 
     def _typed(self, block: bytes, undated: bool) -> Iterator[tuple[str, pa.Table]]:
-        batch, rejects = typed_rows(block, self.item)
+        batch, faults = typed_rows(block, self.item)
         if undated and batch.num_rows:
             batch = _without_known(self.context, self.item, batch)
         self.bytes += len(block)
         self.rows += batch.num_rows
-        self.rejected_rows += rejects.num_rows
+        self.rejected_rows += faults.num_rows
         self._add_to_sums(batch, undated)
         yield self.item.table, batch
-        if rejects.num_rows:
-            yield REJECTS_TABLE, _new_rejects(self.context, self.item, rejects)
+        if faults.num_rows:
+            yield REJECTS_TABLE, rejects(self.context, SOURCE, self.item.name, faults)
 
     def _add_to_sums(self, batch: pa.Table, undated: bool) -> None:
         """Sum what lands; undated rows are not in the window the source summed, so their sum is added there as well."""
@@ -222,30 +224,6 @@ def _without_known(context: IngestContext, item: Entity, batch: pa.Table) -> pa.
     return rest.cast(batch.schema)
 
 
-def _new_rejects(context: IngestContext, item: Entity, faults: pa.Table) -> pa.Table:
-    """Rows of ``raw.rejects`` for the faults that are not there yet: the overlap reads each of them more than once."""
-    known = context.warehouse.arrow(
-        f"SELECT raw_text FROM raw.{REJECTS_TABLE} WHERE source = ? AND entity = ? AND _dlt_load_id IN"
-        " (SELECT load_id FROM ops.loads WHERE source = ? AND status = 'loaded')",
-        [SOURCE, item.name, SOURCE],
-        pa.schema([("raw_text", TEXT)]),
-    )
-    fresh = faults.filter(pc.invert(pc.is_in(faults["raw_text"], value_set=known["raw_text"].combine_chunks())))
-    given = {
-        "source": SOURCE,
-        "entity": item.name,
-        "is_whole_file": False,
-        "rejected_at": context.as_of,
-    }
-    columns = [
-        fresh[column.name]
-        if column.name in fresh.column_names
-        else pa.repeat(pa.scalar(given.get(column.name), column.type), fresh.num_rows)
-        for column in REJECTS.schema
-    ]
-    return pa.table(columns, schema=REJECTS.schema)
-
-
 # --- text to types -----------------------------------------------------------------------------------------------
 
 
@@ -266,7 +244,7 @@ def typed_rows(block: bytes, item: Entity) -> tuple[pa.Table, pa.Table]:
     try:
         typed = _read_csv(block, item, {column.name: column.type for column in item.columns})
         typed.validate(full=True)  # the reader lets a decimal through that has too many digits before the point
-        return typed, _NO_FAULTS
+        return typed, FAULTS.empty_table()
     except pa.ArrowInvalid:
         pass
     try:
@@ -276,10 +254,6 @@ def typed_rows(block: bytes, item: Entity) -> tuple[pa.Table, pa.Table]:
             SOURCE, f"{item.name} holds text that is not UTF-8 ({error})", "Correct the row, or the database's encoding"
         ) from None
     return _split(text, item)
-
-
-_FAULT_COLUMNS = pa.schema([("column_name", TEXT), ("rule_id", TEXT), ("reason", TEXT), ("raw_text", TEXT)])
-_NO_FAULTS = _FAULT_COLUMNS.empty_table()
 
 
 def _read_csv(block: bytes, item: Entity, types: dict[str, pa.DataType]) -> pa.Table:
@@ -318,7 +292,7 @@ def _split(text: pa.Table, item: Entity) -> tuple[pa.Table, pa.Table]:
         )
         for column in typed
     ]
-    faults = pa.table([name, pc.coalesce(*rules), pc.coalesce(*reasons), _csv_text(text)], schema=_FAULT_COLUMNS)
+    faults = pa.table([name, pc.coalesce(*rules), pc.coalesce(*reasons), _csv_text(text)], schema=FAULTS)
     return rows, faults.filter(bad)
 
 

@@ -1,0 +1,212 @@
+"""The Shopify Admin GraphQL queries (version 2026-10), written out: each validates against the published schema.
+
+``$first`` is a variable wherever a page is asked for: Shopify publishes no cost formula, so a page that costs too much
+is halved. The nested sizes keep a page of 250 orders below 1,000 points by the costs people have measured; what does
+not fit them is fetched by the follow-up queries, never cut off.
+"""
+
+from __future__ import annotations
+
+# ``Order.refunds`` is a list without a cursor: as many as asked for may mean that there are more, so ask for more
+REFUNDS_ASKED = (7, 50, 250)
+
+_LINE = """
+          id
+          sku
+          title
+          quantity
+          currentQuantity
+          originalUnitPriceSet { shopMoney { amount } }
+          discountAllocations { allocatedAmountSet { shopMoney { amount } } }
+          taxLines { priceSet { shopMoney { amount } } }
+"""
+
+_REFUND_LINES = """
+          nodes {
+            id
+            quantity
+            lineItem { id sku }
+            subtotalSet { shopMoney { amount } }
+            totalTaxSet { shopMoney { amount } }
+          }
+          pageInfo { hasNextPage endCursor }
+"""
+
+_SHIPPING_LINES = """
+          nodes { id subtotalAmountSet { shopMoney { amount } } taxAmountSet { shopMoney { amount } } }
+          pageInfo { hasNextPage endCursor }
+"""
+
+_ORDER = f"""
+      id
+      name
+      createdAt
+      processedAt
+      updatedAt
+      cancelledAt
+      test
+      currencyCode
+      displayFinancialStatus
+      displayFulfillmentStatus
+      customer {{ id }}
+      subtotalPriceSet {{ shopMoney {{ amount }} }}
+      totalDiscountsSet {{ shopMoney {{ amount }} }}
+      totalTaxSet {{ shopMoney {{ amount }} }}
+      totalShippingPriceSet {{ shopMoney {{ amount }} }}
+      totalPriceSet {{ shopMoney {{ amount }} }}
+      lineItems(first: 50) {{
+        nodes {{{_LINE}        }}
+        pageInfo {{ hasNextPage endCursor }}
+      }}
+      refunds(first: {REFUNDS_ASKED[0]}) {{
+        id
+        createdAt
+        note
+        refundLineItems(first: 20) {{{_REFUND_LINES}        }}
+        refundShippingLines(first: 1) {{{_SHIPPING_LINES}        }}
+      }}
+"""
+
+ORDERS_PAGE = f"""
+query OrdersPage($first: Int!, $after: String, $query: String!) {{
+  orders(first: $first, after: $after, query: $query, sortKey: UPDATED_AT) {{
+    nodes {{{_ORDER}    }}
+    pageInfo {{ hasNextPage endCursor }}
+  }}
+}}
+"""
+
+ORDER = f"""
+query Order($id: ID!) {{
+  order(id: $id) {{{_ORDER}  }}
+}}
+"""
+
+ORDER_LINES = f"""
+query OrderLines($id: ID!, $first: Int!, $after: String) {{
+  order(id: $id) {{
+    id
+    updatedAt
+    lineItems(first: $first, after: $after) {{
+      nodes {{{_LINE}      }}
+      pageInfo {{ hasNextPage endCursor }}
+    }}
+  }}
+}}
+"""
+
+ORDER_REFUNDS = f"""
+query OrderRefunds($id: ID!, $first: Int!) {{
+  order(id: $id) {{
+    id
+    updatedAt
+    refunds(first: $first) {{
+      id
+      createdAt
+      note
+      refundLineItems(first: 20) {{{_REFUND_LINES}      }}
+      refundShippingLines(first: 1) {{{_SHIPPING_LINES}      }}
+    }}
+  }}
+}}
+"""
+
+REFUND_LINES = f"""
+query RefundLines($id: ID!, $first: Int!, $after: String) {{
+  refund(id: $id) {{
+    id
+    order {{ id updatedAt }}
+    refundLineItems(first: $first, after: $after) {{{_REFUND_LINES}    }}
+  }}
+}}
+"""
+
+REFUND_SHIPPING_LINES = f"""
+query RefundShippingLines($id: ID!, $first: Int!, $after: String) {{
+  refund(id: $id) {{
+    id
+    order {{ id updatedAt }}
+    refundShippingLines(first: $first, after: $after) {{{_SHIPPING_LINES}    }}
+  }}
+}}
+"""
+
+ORDERS_COUNT = """
+query OrdersCount($query: String!) {
+  ordersCount(query: $query, limit: null) { count precision }
+}
+"""
+
+_VARIANT = """
+          id
+          sku
+          title
+          price
+          updatedAt
+          inventoryItem { id unitCost { amount } }
+"""
+
+PRODUCTS_PAGE = f"""
+query ProductsPage($first: Int!, $after: String, $query: String) {{
+  products(first: $first, after: $after, query: $query, sortKey: UPDATED_AT) {{
+    nodes {{
+      id
+      title
+      vendor
+      productType
+      status
+      updatedAt
+      variants(first: 100) {{
+        nodes {{{_VARIANT}        }}
+        pageInfo {{ hasNextPage endCursor }}
+      }}
+    }}
+    pageInfo {{ hasNextPage endCursor }}
+  }}
+}}
+"""
+
+PRODUCT_VARIANTS = f"""
+query ProductVariants($id: ID!, $first: Int!, $after: String) {{
+  product(id: $id) {{
+    id
+    updatedAt
+    variants(first: $first, after: $after) {{
+      nodes {{{_VARIANT}      }}
+      pageInfo {{ hasNextPage endCursor }}
+    }}
+  }}
+}}
+"""
+
+LOCATIONS = """
+query Locations($first: Int!, $after: String) {
+  locations(first: $first, after: $after) {
+    nodes { id name }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+"""
+
+INVENTORY_PAGE = """
+query InventoryPage($location: ID!, $first: Int!, $after: String, $query: String) {
+  location(id: $location) {
+    id
+    inventoryLevels(first: $first, after: $after, query: $query) {
+      nodes {
+        id
+        updatedAt
+        item { id sku }
+        quantities(names: ["available", "on_hand", "incoming"]) { name quantity }
+      }
+      pageInfo { hasNextPage endCursor }
+    }
+  }
+}
+"""
+
+SCOPES = """
+query Scopes {
+  currentAppInstallation { accessScopes { handle } }
+}
+"""
