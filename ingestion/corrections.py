@@ -47,8 +47,12 @@ def event_instant(column: str, updated_at: str = "updated_at") -> str:
     changed = f"COALESCE({updated_at}, _loaded_at)"
     return (
         f"CASE WHEN {column} >= :history_start AND {column} <= {changed} + INTERVAL '1 DAY' THEN {column}"
-        f" ELSE GREATEST(:history_start, {changed}) END"
+        f" ELSE {_not_before_history(changed)} END"
     )
+
+
+def _not_before_history(instant: str) -> str:
+    return f"CASE WHEN {instant} > :history_start THEN {instant} ELSE :history_start END"
 
 
 def released_through(context: IngestContext, source: str, entities: Sequence[str]) -> datetime | None:
@@ -116,7 +120,7 @@ def oltp_sales(context: IngestContext, load_id: str, released: datetime | None) 
     """
     orders, lines, refunds = entity("oltp", "orders"), entity("oltp", "order_lines"), entity("oltp", "refunds")
     unknown = "NOT EXISTS (SELECT 1 FROM raw.oltp_orders WHERE oltp_orders.order_id = versions.order_id)"
-    written = "GREATEST(:history_start, COALESCE(updated_at, _loaded_at))"
+    written = _not_before_history("COALESCE(updated_at, _loaded_at)")
     return _corrections(
         context,
         "oltp",
@@ -192,7 +196,7 @@ def shopify_inventory(context: IngestContext, load_id: str, released: datetime |
         f"""
         changed_levels AS ({_changed(entity("shopify", "inventory"), "inventory_item_id")}),
         touched AS (
-            SELECT GREATEST(:history_start, COALESCE(updated_at, :as_of)) AS happened FROM changed_levels
+            SELECT {_not_before_history("updated_at")} AS happened FROM changed_levels
         )
         """,
     )

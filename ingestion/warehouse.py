@@ -69,9 +69,9 @@ class Warehouse:
     def arrow(self, sql: str, params: Sequence[Any], schema: pa.Schema) -> pa.Table:
         """All rows of a query as Arrow, with the names and types of ``schema`` (columns in its order)."""
         cursor = self._run(sql, params)
-        duck = self.dialect == "duckdb"
-        found = cursor.to_arrow_table() if duck else cursor.fetch_arrow_all(force_return_table=True)
-        return found.rename_columns(schema.names).cast(schema)
+        if self.dialect == "duckdb":
+            return cursor.to_arrow_table().rename_columns(schema.names).cast(schema)
+        return pa.Table.from_pylist([dict(zip(schema.names, row, strict=True)) for row in cursor.fetchall()], schema)
 
     def value(self, sql: str, params: Sequence[Any] = ()) -> Any:
         """The first column of the first row, or None when there is no row."""
