@@ -167,7 +167,8 @@ OPS_TABLES: dict[str, str] = {
     # every object seen in the store drops, by key and content; content_hash is of the unpacked bytes of a gzipped one
     "files": """source VARCHAR, entity VARCHAR, file_name VARCHAR, etag VARCHAR, file_hash VARCHAR,
         content_hash VARCHAR, bytes BIGINT, modified_at TIMESTAMP_NTZ, store_id BIGINT, file_date DATE,
-        file_hour TIMESTAMP_NTZ, "ROWS" BIGINT, rejected_rows BIGINT, status VARCHAR, reason VARCHAR, load_id VARCHAR, seen_at TIMESTAMP_NTZ""",
+        file_hour TIMESTAMP_NTZ, "ROWS" BIGINT, rejected_rows BIGINT, status VARCHAR, reason VARCHAR,
+        load_id VARCHAR, seen_at TIMESTAMP_NTZ""",
     "runs": """run_id VARCHAR, command VARCHAR, as_of TIMESTAMP_NTZ, git_sha VARCHAR, gateway VARCHAR,
         environment VARCHAR, plan_id VARCHAR, status VARCHAR, error VARCHAR, started_at TIMESTAMP_NTZ,
         ended_at TIMESTAMP_NTZ, summary VARCHAR""",
