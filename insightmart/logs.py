@@ -27,6 +27,7 @@ def configure_logging(debug: bool = False) -> None:
             _without_secrets,
             structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
         ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )

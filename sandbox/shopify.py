@@ -302,7 +302,7 @@ class _Server(ThreadingHTTPServer):
 
 
 def create_server(shop_path: Path, token: str, port: int = 0) -> ThreadingHTTPServer:
-    """A server on 127.0.0.1 that is bound and not yet serving; port 0 takes a free one (`server_address` says which)."""
+    """A server on 127.0.0.1, bound and not yet serving; port 0 takes a free one, `server_address` says which."""
     return _Server(port, Shop(shop_path), token)
 
 
