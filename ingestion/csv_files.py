@@ -33,9 +33,11 @@ from ingestion.csv_values import (
     Verdicts,
     date_values,
     decimal_comma,
+    decimal_point,
     decimal_values,
     instant_values,
     integer_values,
+    mask_of,
     text_values,
     timezone_values,
 )
@@ -338,10 +340,11 @@ def _knows_a_column(kind: str, header: str) -> bool:
 
 
 def _fields(header: str, separator: str) -> list[str]:
+    """The names in a header if that is its separator; none if the header is no CSV then."""
     try:
         return next(csv.reader([header], delimiter=separator))
-    except csv.Error as error:
-        raise Distrusted("header_unreadable", f"the header is not CSV: {error}") from None
+    except csv.Error:
+        return []
 
 
 def csv_columns(kind: str) -> list[str]:
@@ -389,12 +392,13 @@ def _check_quotes(body: bytes, separator: str) -> None:
 # --- many files: from records to typed rows and rejects ----------------------------------------------------------
 
 
-def parse(kind: str, files: Sequence[CsvFile]) -> Parsed:
+def parse(kind: str, files: Sequence[CsvFile], rejected_at: datetime) -> Parsed:
     """Type the records of files of one kind.
 
     Args:
         kind: ``inventory``, ``reference`` or ``tills``.
         files: files of that kind with records (none ``is_empty``).
+        rejected_at: "now" of the run, UTC without a zone.
     """
     contract = entity("stores", kind)
     layouts: dict[Layout, list[int]] = {}
@@ -410,14 +414,16 @@ def parse(kind: str, files: Sequence[CsvFile]) -> Parsed:
         typed, verdicts = _type(contract, records, group)
         good = verdicts.good
         rows.append(_placed(contract, typed.filter(pa.array(good)), records, np.flatnonzero(good), group))
-        rejects.append(_rejects(contract, records, verdicts, group))
+        rejects.append(_rejects(contract, records, verdicts, group, rejected_at))
         for counts, mask in ((row_counts, good), (reject_counts, ~good)):
             for position, count in zip(positions, np.bincount(records.file[mask], minlength=len(group)), strict=True):
                 counts[position] += int(count)
     return Parsed(pa.concat_tables(rows), pa.concat_tables(rejects), row_counts, reject_counts)
 
 
-def whole_file_reject(drop: Drop, file_hash: str, fault: Distrusted, original_path: str) -> pa.Table:
+def whole_file_reject(
+    drop: Drop, file_hash: str | None, fault: Distrusted, original_path: str, rejected_at: datetime
+) -> pa.Table:
     """The one row of ``raw.rejects`` for a file that is quarantined whole."""
     row = {
         "source": "stores",
@@ -426,6 +432,7 @@ def whole_file_reject(drop: Drop, file_hash: str, fault: Distrusted, original_pa
         "rule_id": fault.rule_id,
         "reason": fault.reason,
         "original_path": original_path,
+        "rejected_at": rejected_at,
         "file_name": drop.key,
         "file_hash": file_hash,
         "file_modified_at": drop.modified_at,
@@ -586,13 +593,18 @@ def _type(contract: Entity, records: _Records, files: Sequence[CsvFile]) -> tupl
 
 
 def _files_with_commas(contract: Entity, layout: Layout, records: _Records, files: int) -> Mask:
-    """Which files may write decimals with a comma: those that surely do somewhere, and those separated by ``;``."""
-    commas = np.full(files, layout.separator == ";")
-    for column in contract.columns:
-        cells = records.cells.get(column.name)
-        if pa.types.is_decimal(column.type) and cells is not None and pc.any(pc.match_substring(cells, ",")).as_py():
-            commas[records.file[decimal_comma(cells).to_numpy(zero_copy_only=False)]] = True
-    return commas
+    """Which files may write decimals with a comma, so that ``1,234`` and ``1.234`` have two readings each.
+
+    Those that surely do in some cell; and those separated by ``;``, as spreadsheets of comma countries write them,
+    unless a cell surely has a decimal point.
+    """
+    amounts = [records.cells[column.name] for column in contract.columns if pa.types.is_decimal(column.type)]
+    commas, points = np.zeros(files, bool), np.zeros(files, bool)
+    if layout.separator == ";" or any(pc.any(pc.match_substring(cells, ",")).as_py() for cells in amounts):
+        for cells in amounts:
+            commas[records.file[mask_of(decimal_comma(cells))]] = True
+            points[records.file[mask_of(decimal_point(cells))]] = True
+    return commas | ~points if layout.separator == ";" else commas
 
 
 def _judge_shape(layout: Layout, records: _Records, verdicts: Verdicts) -> None:
@@ -661,7 +673,7 @@ def _judge_last_lines(layout: Layout, typed: dict[str, pa.Array], records: _Reco
         whole = pa.array([column not in {"sku", "timezone"} and pa.types.is_string(kind)] * len(last))
     whole = pc.or_(pc.fill_null(whole, False), pc.ends_with(records.texts(records.last), '"'))
     doubtful = np.zeros(len(records.file), bool)
-    doubtful[records.last] = ~whole.to_numpy(zero_copy_only=False)
+    doubtful[records.last] = ~mask_of(whole)
     verdicts.fail(
         doubtful, column, "line_unterminated", f"the file ends with this line and no line end: {column} may be cut off"
     )
@@ -693,7 +705,9 @@ def _placed(
     return pa.table(columns, _without_load(contract))
 
 
-def _rejects(contract: Entity, records: _Records, verdicts: Verdicts, files: Sequence[CsvFile]) -> pa.Table:
+def _rejects(
+    contract: Entity, records: _Records, verdicts: Verdicts, files: Sequence[CsvFile], rejected_at: datetime
+) -> pa.Table:
     """One row for each record that broke a rule."""
     chosen = np.flatnonzero(verdicts.codes)
     rule = pa.array(verdicts.codes[chosen].astype(np.int64) - 1)
@@ -708,7 +722,6 @@ def _rejects(contract: Entity, records: _Records, verdicts: Verdicts, files: Seq
         "reason": pa.array(reasons, pa.string()).take(rule),
         "raw_text": pc.utf8_slice_codeunits(records.texts(chosen), 0, RAW_TEXT_LIMIT),
         "original_path": pa.nulls(count, pa.string()),
-        "rejected_at": pa.nulls(count, pa.timestamp("us")),
+        "rejected_at": pa.repeat(pa.scalar(rejected_at, pa.timestamp("us")), count),
     }
     return _placed(REJECTS, pa.table(values), records, chosen, files)
-

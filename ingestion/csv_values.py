@@ -63,7 +63,7 @@ class Verdicts:
 
     def fail(self, broken: Mask | pa.Array, column: str | None, rule_id: str, reason: str) -> None:
         """Records marked in ``broken`` break this rule, unless they broke one before."""
-        mask = (broken if isinstance(broken, np.ndarray) else _mask(broken)) & (self.codes == 0)
+        mask = (broken if isinstance(broken, np.ndarray) else mask_of(broken)) & (self.codes == 0)
         if mask.any():
             self.rules.append((column, rule_id, reason))
             self.codes[mask] = len(self.rules)
@@ -119,7 +119,7 @@ def decimal_values(
     point = pc.match_substring_regex(text, f"{_POINT_DECIMAL}|{_POINT_GROUPED}")
     comma = pc.match_substring_regex(text, _COMMA_DECIMAL)
     either = pc.or_(pc.and_(point, comma), pc.match_substring_regex(text, _THREE_DECIMALS))
-    ambiguous = _mask(either) & commas[files]
+    ambiguous = mask_of(either) & commas[files]
     verdicts.fail(
         ambiguous,
         column,
@@ -134,7 +134,7 @@ def decimal_values(
     number = pc.if_else(point, pointed, dotted)
     number = pc.replace_substring_regex(number, rf"(\.\d{{{kind.scale}}})0+$", r"\1")
     number = pc.replace_substring_regex(number, r"^([+-]?)0+(\d)", r"\1\2")
-    valid = pa.array(_mask(pc.or_(point, comma)) & ~ambiguous)
+    valid = pa.array(mask_of(pc.or_(point, comma)) & ~ambiguous)
     precise = pc.invert(pc.match_substring_regex(number, rf"\.\d{{{kind.scale + 1},}}$"))
     fits = pc.match_substring_regex(number, rf"^[+-]?\d{{0,{kind.precision - kind.scale}}}(?:\.|$)")
     verdicts.fail(
@@ -154,6 +154,14 @@ def decimal_comma(text: pa.Array) -> pa.Array:
     text = pc.utf8_trim_whitespace(text)
     comma = pc.match_substring_regex(text, _COMMA_DECIMAL)
     return pc.and_not(comma, pc.match_substring_regex(text, _POINT_GROUPED))
+
+
+def decimal_point(text: pa.Array) -> pa.Array:
+    """Which cells can only be read with a decimal point: ``12.50`` and ``1,234.5``, but not ``1.234``."""
+    text = pc.utf8_trim_whitespace(text)
+    point = pc.match_substring_regex(text, f"{_POINT_DECIMAL}|{_POINT_GROUPED}")
+    pointed = pc.and_(point, pc.match_substring(text, "."))
+    return pc.and_not(pointed, pc.match_substring_regex(text, _THREE_DECIMALS))
 
 
 def instant_values(text: pa.Array, column: str, verdicts: Verdicts) -> pa.Array:
@@ -201,7 +209,7 @@ def _impossible_day(text: pa.Array) -> pa.Array:
     leap_day = pc.match_substring_regex(text, r"^\d{4}-02-29")
     years = _where(leap_day, pc.utf8_slice_codeunits(text, 0, 4)).cast(pa.int64()).fill_null(2000).to_numpy()
     leap_year = (years % 4 == 0) & ((years % 100 != 0) | (years % 400 == 0))
-    return pc.or_(short_month, pa.array(_mask(leap_day) & ~leap_year))
+    return pc.or_(short_month, pa.array(mask_of(leap_day) & ~leap_year))
 
 
 def _all_match(text: pa.Array, pattern: str) -> bool:
@@ -213,7 +221,7 @@ def _where(valid: pa.Array, text: pa.Array) -> pa.Array:
     return pc.if_else(valid, text, pa.scalar(None, pa.string()))
 
 
-def _mask(flags: Any) -> Mask:
+def mask_of(flags: Any) -> Mask:
     """Arrow booleans as a mask; NULL is False."""
     mask: Mask = pc.fill_null(flags, False).to_numpy(zero_copy_only=False)
     return mask
