@@ -11,7 +11,45 @@ MODEL (
   )
 );
 
-WITH latest AS (
+WITH loaded AS (
+  SELECT
+    order_id,
+    line_number,
+    sku,
+    quantity,
+    unit_price,
+    discount_amount,
+    tax_amount,
+    updated_at,
+    _loaded_at,
+    _dlt_load_id
+  FROM raw.oltp_order_lines
+  WHERE
+    _loaded_at >= DATEADD(DAY, -1, @start_ts)
+  UNION ALL
+  /* An order whose instant was corrected into this window has lines that were loaded with its old one. */
+  SELECT
+    order_id,
+    line_number,
+    sku,
+    quantity,
+    unit_price,
+    discount_amount,
+    tax_amount,
+    updated_at,
+    _loaded_at,
+    _dlt_load_id
+  FROM raw.oltp_order_lines
+  WHERE
+    _loaded_at < DATEADD(DAY, -1, @start_ts)
+    AND order_id IN (
+      SELECT
+        w.order_id::BIGINT
+      FROM staging._oltp_orders AS w
+      WHERE
+        w.event_at BETWEEN @start_ts AND @end_ts
+    )
+), latest AS (
   SELECT
     order_id,
     line_number,
@@ -24,9 +62,7 @@ WITH latest AS (
     _loaded_at,
     _dlt_load_id,
     @event_instant(updated_at, updated_at, _loaded_at) AS changed_at
-  FROM raw.oltp_order_lines
-  WHERE
-    _loaded_at >= DATEADD(DAY, -1, @start_ts)
+  FROM loaded
   QUALIFY
     ROW_NUMBER() OVER (
       PARTITION BY order_id, line_number, @row_without_key(
