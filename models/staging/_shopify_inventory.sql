@@ -47,6 +47,7 @@ SELECT
   @failed_rules(
     (sku_missing, NULLIF(TRIM(sku), '') IS NULL),
     (counted_at_missing, updated_at IS NULL),
+    (counted_at_in_future, updated_at > DATEADD(DAY, 1, _loaded_at)),
     (counted_at_before_history, updated_at < @VAR('history_start')::TIMESTAMPNTZ),
     (on_hand_missing, on_hand IS NULL),
     (on_hand_negative, on_hand < 0)

@@ -70,6 +70,10 @@ SELECT
   @failed_rules(
     (order_id_missing, order_id IS NULL),
     (ordered_at_missing, ordered_at IS NULL),
+    (
+      ordered_at_in_future,
+      ordered_at > DATEADD(DAY, 1, COALESCE(updated_at, _loaded_at))
+    ),
     (ordered_at_before_history, ordered_at < @VAR('history_start')::TIMESTAMPNTZ),
     (
       currency_foreign,

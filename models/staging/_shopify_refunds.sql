@@ -68,6 +68,10 @@ SELECT
   @failed_rules(
     (refund_id_missing, refund_id IS NULL),
     (refunded_at_missing, refunded_at IS NULL),
+    (
+      refunded_at_in_future,
+      refunded_at > DATEADD(DAY, 1, COALESCE(order_updated_at, _loaded_at))
+    ),
     (refunded_at_before_history, refunded_at < @VAR('history_start')::TIMESTAMPNTZ),
     (amount_negative, subtotal_amount < 0 OR tax_amount < 0 OR shipping_amount < 0)
   )::VARCHAR AS rule_ids
