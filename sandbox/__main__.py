@@ -80,11 +80,18 @@ def main() -> None:
     callback=_known_size,
     help="Volume of the business; 2.5 is two and a half times demo.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Same seed, same business.")
 @click.option(
-    "--start", type=click.DateTime(["%Y-%m-%d"]), help="First day.  [default: 2026-03-05; empty: 30 days ago]"
+    "--seed", type=click.IntRange(min=0), metavar="N", default=1, show_default=True, help="Same seed, same business."
 )
-@click.option("--preload-hours", type=click.IntRange(min=0), default=24, show_default=True, help="Hours of history.")
+@click.option(
+    "--start",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="YYYY-MM-DD",
+    help="First day.  [default: 2026-03-05; empty: 30 days ago]",
+)
+@click.option(
+    "--preload-hours", type=click.IntRange(min=0), metavar="N", default=24, show_default=True, help="Hours of history."
+)
 @click.option(
     "--parent", type=click.IntRange(min=0), help="End with this process; 0: none.  [default: the session's leader]"
 )
@@ -119,7 +126,10 @@ def up(empty: bool, size: str, seed: int, start: datetime | None, preload_hours:
 
 @main.command()
 def down() -> None:
-    """Stop the sandbox and remove its data; e-mails and logs stay until the next `up`."""
+    """Stop the sandbox.
+
+    Its data goes; e-mails and logs stay until the next `up`. Does nothing, and succeeds, where none is running.
+    """
     from sandbox import services
     from sandbox.state import NotRunning, SandboxState, home_directory
 
@@ -131,7 +141,13 @@ def down() -> None:
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of shell lines.")
 def env(as_json: bool) -> None:
-    """Print the settings that point the pipeline at the sandbox: eval "$(insightmart sandbox env)"."""
+    """Print the settings that point the pipeline at it.
+
+    \b
+    eval "$(insightmart sandbox env)"
+
+    They include passwords, and the sandbox's clock as INSIGHTMART_AS_OF: evaluate them again after `advance`.
+    """
     settings = _running().environment()
     if as_json:
         click.echo(json.dumps(settings, indent=1))
@@ -142,9 +158,13 @@ def env(as_json: bool) -> None:
 
 
 @main.command()
-@click.option("--hours", type=click.IntRange(min=1), required=True, help="How far to move the clock.")
+@click.option("--hours", type=click.IntRange(min=1), metavar="N", required=True, help="How far to move the clock.")
 def advance(hours: int) -> None:
-    """Let HOURS of business happen: orders, refunds, store files, late corrections, faults."""
+    """Let hours of business happen.
+
+    Orders, refunds, store files, late corrections and faults appear in the sources hour by hour. Interrupted, it stands
+    at the last complete hour.
+    """
     from sandbox.state import home_directory
 
     with _exclusive(home_directory()):
@@ -158,10 +178,14 @@ def advance(hours: int) -> None:
 
 
 @main.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on one line.")
+@click.option("--json", "as_json", is_flag=True, help="Everything, as JSON; a pipe gets that anyway.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the JSON to this file instead.")
 def truth(as_json: bool, out: Path | None) -> None:
-    """Print what the certified tables must hold by now, computed from the generated events, never from SQL."""
+    """Print what the certified tables must hold by now.
+
+    Computed from the generated events up to the clock, never from the sources or from SQL. A terminal gets rows and
+    sums a table; the JSON has every figure, and every planted fault with what is expected of the pipeline.
+    """
     from sandbox.state import SandboxError
 
     state = _running()
@@ -169,18 +193,18 @@ def truth(as_json: bool, out: Path | None) -> None:
         raise SandboxError("this sandbox was started with --empty: only generated data has a known truth")
     from sandbox.truth import truth as expected
 
-    figures = json.dumps(
-        expected(state.seed, state.size, state.start, state.clock), indent=None if as_json else 1, default=str
-    )
+    figures = expected(state.seed, state.size, state.start, state.clock)
     if out:
-        out.write_text(figures + "\n")
+        out.write_text(json.dumps(figures, indent=1) + "\n")
+    elif as_json or not sys.stdout.isatty():
+        click.echo(json.dumps(figures, indent=1))
     else:
-        click.echo(figures)
+        _show_certified(figures)
 
 
 @main.command()
 def status() -> None:
-    """Show which services answer, the clock, and how much is in each source."""
+    """Show services, clock and contents."""
     from sandbox import services
     from sandbox.contents import count
 
@@ -196,7 +220,7 @@ def status() -> None:
 
 
 def _publish(state: SandboxState, hours: int) -> None:
-    """Let hours of business happen, and move the clock after each. Raises SandboxError when a source fails."""
+    """Let hours of business happen, moving the clock after each. Raises SandboxError when a source fails."""
     import sqlite3
 
     import psycopg
@@ -205,18 +229,39 @@ def _publish(state: SandboxState, hours: int) -> None:
     from sandbox.publish import publish
     from sandbox.state import SandboxError
 
+    upto = state.clock + timedelta(hours=hours)
+
+    def done(hour: datetime) -> None:
+        state.clock = hour
+        state.save()
+        _show_progress(hour, upto)
+
     try:
-        for _ in range(hours):
-            upto = state.clock + timedelta(hours=1)
-            publish(state, upto)
-            state.clock = upto
-            state.save()
+        publish(state, upto, done)
     except (psycopg.Error, BotoCoreError, ClientError, sqlite3.Error) as error:
-        cause = "it has been stopped" if state.supervisor is None else str(error).strip().replace("\n", " ")
+        cause = "it has been stopped" if state.supervisor is None else " ".join(str(error).split())
         raise SandboxError(
             f"the sandbox could not be filled beyond {_instant(state.clock)}: {cause}. "
             f"Its logs are in {state.directory}; `down`, then `up` starts afresh"
         ) from None
+
+
+def _show_progress(hour: datetime, upto: datetime) -> None:
+    """The hour that is done: on one line of a terminal, otherwise a line a day."""
+    if sys.stderr.isatty():
+        click.echo(f"\r{_instant(hour)} of {_instant(upto)}", err=True, nl=hour == upto)
+    elif hour.hour == 0 or hour == upto:
+        click.echo(f"{_instant(hour)} of {_instant(upto)}", err=True)
+
+
+def _show_certified(figures: dict[str, Any]) -> None:
+    """Rows and sums of each certified table, one line a figure."""
+    click.echo(f"At {figures['clock']} the certified tables must hold:")
+    for table, content in figures["certified"].items():
+        click.echo(f"  {table:<22}{'rows':<28}{content['rows']:>20}")
+        for measure, value in content["sums"].items():
+            click.echo(f"  {'':<22}{measure:<28}{value:>20}")
+    click.echo(f"{len(figures['planted'])} planted faults and corrections: see `insightmart sandbox truth --json`")
 
 
 @contextlib.contextmanager

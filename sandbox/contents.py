@@ -7,6 +7,7 @@ import psycopg
 from botocore.config import Config
 from psycopg import sql
 
+from sandbox.shop import Shop
 from sandbox.state import BUCKET, REGION, SandboxState
 
 TABLES = ("customers", "products", "orders", "order_lines", "refunds")
@@ -14,7 +15,9 @@ TABLES = ("customers", "products", "orders", "order_lines", "refunds")
 
 def count(state: SandboxState) -> dict[str, int]:
     """Rows, files, documents and mails, by what they are. Raises what the sources raise when they do not answer."""
-    return _rows(state) | {"store files": _files(state), "mails": sum(1 for _ in state.inbox.glob("*.eml"))}
+    documents = {f"Shopify {kind}": number for kind, number in Shop(state.shop_path).counts().items()}
+    others = {"store files": _files(state), "mails": sum(1 for _ in state.inbox.glob("*.eml"))}
+    return _rows(state) | documents | others
 
 
 def _rows(state: SandboxState) -> dict[str, int]:

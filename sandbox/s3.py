@@ -44,6 +44,7 @@ def serve(listener: socket.socket) -> None:
 
 
 def main() -> None:
+    """Serve on the socket that the supervisor hands over."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.s3", description=__doc__.partition("\n")[0])
     parser.add_argument("--fd", type=int, required=True, help="file descriptor of the listening socket")
     serve(socket.socket(fileno=parser.parse_args().fd))

@@ -95,6 +95,7 @@ def clear_away(state: SandboxState) -> None:
 
 
 def log_path(state: SandboxState, service: str) -> Path:
+    """Where a service, or the supervisor, writes what it has to say."""
     return state.directory / f"{service}.log"
 
 

@@ -178,7 +178,10 @@ class SandboxState(BaseModel):
         if self.supervisor is None:
             raise NotRunning(f"the sandbox in {self.home} has stopped: start a new one with `insightmart sandbox up`")
         if self.phase != "ready":
-            raise SandboxError(f"the sandbox in {self.home} is still being filled: try again when `up` has returned")
+            raise SandboxError(
+                f"the sandbox in {self.home} is still being filled, or was interrupted at it: "
+                "wait until `up` returns, or run it again"
+            )
 
     def environment(self) -> dict[str, str]:
         """The settings that point the pipeline at this sandbox, by environment variable name."""
@@ -190,6 +193,7 @@ class SandboxState(BaseModel):
             "AWS_ACCESS_KEY_ID": self.aws_access_key_id,
             "AWS_SECRET_ACCESS_KEY": self.aws_secret_access_key,
             "AWS_DEFAULT_REGION": REGION,
+            "SHOPIFY_URL": self.shopify_url,
             "SHOPIFY_TOKEN": self.shopify_token,
             "SMTP_URL": f"smtp://127.0.0.1:{self.ports['smtp']}",
             "REPORT_TO": REPORT_TO,
@@ -197,8 +201,6 @@ class SandboxState(BaseModel):
             "INSIGHTMART_CURRENCY": "USD",
             "INSIGHTMART_TIMEZONE": "America/New_York",
         }
-        if "shopify" in self.ports:
-            settings["SHOPIFY_URL"] = self.shopify_url
         if not self.empty:
             settings["INSIGHTMART_AS_OF"] = self.clock.strftime("%Y-%m-%dT%H:%M:%SZ")
         return settings | _around_proxy()
@@ -220,10 +222,12 @@ def home_directory() -> Path:
 
 
 def sandbox_directory(home: Path) -> Path:
+    """The directory of a home that belongs to its sandbox."""
     return home / "sandbox"
 
 
 def state_path(home: Path) -> Path:
+    """The state file of a home's sandbox."""
     return sandbox_directory(home) / "sandbox.json"
 
 

@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import ctypes
 import http.client
-import importlib.util
 import logging
 import os
 import signal
@@ -23,6 +22,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TextIO
 
+import psutil
 import psycopg
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
@@ -89,20 +89,18 @@ def _start_services(state: SandboxState, cleanup: contextlib.ExitStack) -> dict[
 
     The inbox comes last: it is a thread, and a process with threads should not fork.
     """
-    s3 = _start_s3(state)
-    shopify = _start_shopify(state) if importlib.util.find_spec("sandbox.shopify") else None
+    s3, shopify = _start_s3(state), _start_shopify(state)
     postgres.initialise(state.postgres_dir, state.admin_password, log_path(state, "postgres"))
     server = _until_answering(state, "postgres", _start_postgres(state), _start_postgres, _log_in)
     postgres.create_database(state.admin_dsn, state.reader_password)
-    if shopify:
-        shopify = _until_answering(state, "shopify", shopify, _start_shopify, _connect_to_shopify)
+    shopify = _until_answering(state, "shopify", shopify, _start_shopify, _see_shopify_listen)
     _create_bucket(state)
 
     inbox = InboxServer(Inbox(state.inbox))
     inbox.start()
     cleanup.callback(inbox.stop)
     state.ports["smtp"] = inbox.port
-    return {"postgres": server, "s3": s3} | ({"shopify": shopify} if shopify else {})
+    return {"postgres": server, "s3": s3, "shopify": shopify}
 
 
 def _until_answering(
@@ -132,7 +130,7 @@ def _poll(
     state: SandboxState, name: str, process: subprocess.Popen[bytes], probe: Callable[[SandboxState], None]
 ) -> None:
     """Return when `probe` raises nothing. Raises ServiceDied when the process has ended, SandboxError after 60 s."""
-    transient = (OSError, psycopg.OperationalError)
+    transient = (OSError, psutil.Error, psycopg.OperationalError)
     polling = Retrying(
         retry=retry_if_exception_type(transient),
         stop=stop_after_delay(ANSWER_SECONDS),
@@ -154,8 +152,12 @@ def _log_in(state: SandboxState) -> None:
     psycopg.connect(postgres.server_dsn(state.admin_dsn), connect_timeout=5).close()
 
 
-def _connect_to_shopify(state: SandboxState) -> None:
-    socket.create_connection(("127.0.0.1", state.ports["shopify"]), timeout=5).close()
+def _see_shopify_listen(state: SandboxState) -> None:
+    # Looked up, not connected to: whoever has taken the port would answer, too.
+    connections = psutil.Process(state.processes["shopify"].pid).net_connections("tcp4")
+    listening = [connection.laddr.port for connection in connections if connection.status == psutil.CONN_LISTEN]
+    if state.ports["shopify"] not in listening:
+        raise ConnectionError("it does not listen")
 
 
 def _start_postgres(state: SandboxState) -> subprocess.Popen[bytes]:

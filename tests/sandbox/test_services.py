@@ -12,17 +12,21 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
+import httpx
 import psutil
 import psycopg
 import pytest
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).resolve().parents[2]
 PORT_SETTINGS = ("OLTP_DSN", "AWS_ENDPOINT_URL", "SHOPIFY_URL", "SMTP_URL")
 # The contract of the OLTP source, column by column.
@@ -50,16 +54,21 @@ class Home:
         self.directory = directory
         self.files = directory / "sandbox"
 
-    def run(self, *arguments: str, preexec: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
+    def start(self, *arguments: str, preexec: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             [sys.executable, "-m", "sandbox", *arguments],
             cwd=REPOSITORY,
             env=os.environ | {"INSIGHTMART_HOME": str(self.directory)},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=120,
             preexec_fn=preexec,
         )
+
+    def run(self, *arguments: str, preexec: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
+        with self.start(*arguments, preexec=preexec) as process:
+            stdout, stderr = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)
 
     def up(self, parent: int | None = None) -> None:
         result = self.run("up", "--empty", "--parent", str(parent or os.getpid()))
@@ -71,10 +80,16 @@ class Home:
         settings: dict[str, str] = json.loads(result.stdout)
         return settings
 
+    def state(self) -> dict[str, Any]:
+        """The state file; empty when there is none."""
+        with suppress(FileNotFoundError):
+            state: dict[str, Any] = json.loads((self.files / "sandbox.json").read_text())
+            return state
+        return {}
+
     def processes(self) -> list[psutil.Process]:
         """Every process of the running sandbox: those on record and all below them."""
-        state = json.loads((self.files / "sandbox.json").read_text())
-        recorded = [psutil.Process(mark["pid"]) for mark in state["processes"].values()]
+        recorded = [psutil.Process(mark["pid"]) for mark in self.state()["processes"].values()]
         return list({*recorded, *(child for process in recorded for child in process.children(recursive=True))})
 
 
@@ -85,6 +100,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     running.up()
     yield running
     assert running.run("down").returncode == 0
+
+
+@pytest.fixture(scope="module")
+def settings(home: Home) -> dict[str, str]:
+    """What `env` says of the shared sandbox."""
+    return home.env()
 
 
 @pytest.fixture
@@ -123,8 +144,8 @@ def is_gone(process: psutil.Process) -> bool:
         return True
 
 
-def test_the_reader_can_select_and_nothing_else(home: Home) -> None:
-    with psycopg.connect(home.env()["OLTP_DSN"], autocommit=True) as connection:
+def test_the_reader_can_select_and_nothing_else(settings: dict[str, str]) -> None:
+    with psycopg.connect(settings["OLTP_DSN"], autocommit=True) as connection:
         assert connection.execute("SELECT count(*) FROM orders").fetchone() == (0,)
         assert connection.execute("SHOW timezone").fetchone() == ("UTC",)
         for statement in (
@@ -137,14 +158,14 @@ def test_the_reader_can_select_and_nothing_else(home: Home) -> None:
                 connection.execute(statement)
 
 
-def test_postgres_asks_for_a_password(home: Home) -> None:
-    url = urlsplit(home.env()["OLTP_DSN"])
+def test_postgres_asks_for_a_password(settings: dict[str, str]) -> None:
+    url = urlsplit(settings["OLTP_DSN"])
     for user in ("insightmart_reader", "postgres"):
         with pytest.raises(psycopg.OperationalError, match="password"):
             psycopg.connect(host="127.0.0.1", port=url.port, dbname="shop", user=user, password="guess")
 
 
-def test_the_tables_have_the_promised_columns_and_promise_nothing_else(home: Home) -> None:
+def test_the_tables_have_the_promised_columns_and_promise_nothing_else(settings: dict[str, str]) -> None:
     query = """
         SELECT relname, string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attnum)
         FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
@@ -156,13 +177,12 @@ def test_the_tables_have_the_promised_columns_and_promise_nothing_else(home: Hom
                (SELECT count(*) FROM pg_attribute JOIN pg_class ON attrelid = pg_class.oid
                 WHERE relnamespace = 'public'::regnamespace AND attnum > 0 AND attnotnull)
     """
-    with psycopg.connect(home.env()["OLTP_DSN"]) as connection:
+    with psycopg.connect(settings["OLTP_DSN"]) as connection:
         assert dict(connection.execute(query).fetchall()) == COLUMNS
         assert connection.execute(constraints).fetchone() == (0, 0)
 
 
-def test_s3_gives_back_what_was_put_and_keeps_what_was_overwritten(home: Home) -> None:
-    settings = home.env()
+def test_s3_gives_back_what_was_put_and_keeps_what_was_overwritten(settings: dict[str, str]) -> None:
     bucket = urlsplit(settings["STORES_URL"]).netloc
     client = boto3.client(
         "s3",
@@ -180,12 +200,11 @@ def test_s3_gives_back_what_was_put_and_keeps_what_was_overwritten(home: Home) -
     assert len(client.list_object_versions(Bucket=bucket, Prefix=key)["Versions"]) == 2
 
 
-def test_a_mail_lands_as_an_eml_file(home: Home) -> None:
-    settings = home.env()
+def test_a_mail_lands_as_an_eml_file(home: Home, settings: dict[str, str]) -> None:
     message = EmailMessage()
     message["From"] = "pipeline@insightmart.example"
     message["To"] = settings["REPORT_TO"]
-    message["Subject"] = "Daily report – 2026-03-05: ../all/good?"
+    message["Subject"] = "Daily report \N{EN DASH} 2026-03-05: ../all/good?"
     message.set_content("Net sales: 12,345.67 €\n.\nA line of its own above.\n")
     with smtplib.SMTP("127.0.0.1", urlsplit(settings["SMTP_URL"]).port or 0, timeout=30) as client:
         client.send_message(message)
@@ -200,46 +219,51 @@ def test_a_mail_lands_as_an_eml_file(home: Home) -> None:
     assert body.decode().replace("\r\n", "\n") == message.get_content()
 
 
-def test_env_can_be_evaluated_by_a_shell(home: Home) -> None:
+def test_the_shop_answers_only_those_who_have_its_token(settings: dict[str, str]) -> None:
+    url = f"{settings['SHOPIFY_URL']}/admin/api/2026-10/graphql.json"
+    query = {"query": "{ ordersCount(limit: null) { count } }"}
+    answer = httpx.post(url, json=query, headers={"X-Shopify-Access-Token": settings["SHOPIFY_TOKEN"]}, trust_env=False)
+    assert (answer.status_code, answer.json()["data"]) == (200, {"ordersCount": {"count": 0}})
+    assert httpx.post(url, json=query, trust_env=False).status_code == 401
+
+
+def test_env_can_be_evaluated_by_a_shell(home: Home, settings: dict[str, str]) -> None:
     lines = home.run("env").stdout
     names = [line.partition("=")[0].removeprefix("export ") for line in lines.splitlines()]
     script = lines + 'for name in "$@"; do eval "printf \'%s\\n\' \\"\\$$name\\""; done'
     values = subprocess.run(["sh", "-c", script, "sh", *names], capture_output=True, text=True, check=True).stdout
-    assert dict(zip(names, values.splitlines(), strict=True)) == home.env()
-    assert home.env()["INSIGHTMART_HOME"] == str(home.directory)
+    assert dict(zip(names, values.splitlines(), strict=True)) == settings
+    assert settings["INSIGHTMART_HOME"] == str(home.directory)
     assert "INSIGHTMART_AS_OF" not in names
 
 
-def test_the_state_file_is_private_and_up_prints_no_secret(home: Home) -> None:
+def test_the_state_file_is_private_and_up_prints_no_secret(home: Home, settings: dict[str, str]) -> None:
     assert (home.files / "sandbox.json").stat().st_mode & 0o777 == 0o600
-    settings = home.env()
     printed = home.run("up", "--empty").stdout + home.run("status").stdout
     secrets = [settings["AWS_SECRET_ACCESS_KEY"], settings["SHOPIFY_TOKEN"], urlsplit(settings["OLTP_DSN"]).password]
     assert printed
     assert not [secret for secret in [*secrets, *map(str, ports(settings))] if str(secret) in printed]
 
 
-def test_a_second_up_changes_nothing(home: Home) -> None:
-    settings, processes = home.env(), set(home.processes())
+def test_a_second_up_changes_nothing(home: Home, settings: dict[str, str]) -> None:
+    state = (home.files / "sandbox.json").read_bytes()
     result = home.run("up", "--empty")
     assert (result.returncode, result.stderr) == (0, "")
     assert "already running" in result.stdout
-    assert home.env() == settings
-    assert {process.pid for process in processes if process.is_running()} >= {
-        mark["pid"] for mark in json.loads((home.files / "sandbox.json").read_text())["processes"].values()
-    }
+    assert (home.files / "sandbox.json").read_bytes() == state
+    assert all(map(listens, ports(settings)))
 
 
-def test_advancing_an_empty_sandbox_moves_only_the_clock(home: Home) -> None:
+def test_advancing_an_empty_sandbox_moves_only_the_clock(home: Home, settings: dict[str, str]) -> None:
     def clock() -> str:
-        return str(json.loads((home.files / "sandbox.json").read_text())["clock"])
+        return str(home.state()["clock"])
 
     before = clock()
     result = home.run("advance", "--hours", "24")
     assert result.returncode == 0
     assert clock()[:10] > before[:10]
     assert clock()[10:] == before[10:]
-    with psycopg.connect(home.env()["OLTP_DSN"]) as connection:
+    with psycopg.connect(settings["OLTP_DSN"]) as connection:
         assert connection.execute("SELECT count(*) FROM orders").fetchone() == (0,)
 
 
@@ -248,6 +272,38 @@ def test_status_counts_what_is_there(home: Home) -> None:
     assert result.returncode == 0, result.stderr
     assert "PostgreSQL   answers" in result.stdout
     assert "0 PostgreSQL orders" in result.stdout
+
+
+def test_up_fills_the_sources_and_advance_goes_on(own_home: Home) -> None:
+    up = own_home.run("up", "--size", "tiny", "--preload-hours", "2", "--parent", str(os.getpid()))
+    assert up.returncode == 0, up.stderr
+    assert own_home.env()["INSIGHTMART_AS_OF"] == "2026-03-05T02:00:00Z"
+    assert own_home.env()["INSIGHTMART_START"] == "2026-03-05"
+
+    advance = own_home.run("advance", "--hours", "1")
+    assert advance.returncode == 0, advance.stderr
+    settings = own_home.env()
+    assert settings["INSIGHTMART_AS_OF"] == "2026-03-05T03:00:00Z"
+    assert json.loads(own_home.run("truth").stdout)["clock"].startswith("2026-03-05T03:00:00")
+    with psycopg.connect(settings["OLTP_DSN"]) as connection:
+        row = connection.execute("SELECT count(*), max(updated_at) FROM customers").fetchone()
+    assert row is not None
+    assert row[0] > 0
+    assert row[1] < datetime(2026, 3, 5, 3, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("request_to_end", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_up_leaves_nothing_in_the_way(own_home: Home, request_to_end: signal.Signals) -> None:
+    arguments = ["up", "--size", "tiny", "--preload-hours", "2000", "--parent", str(os.getpid())]
+    with own_home.start(*arguments) as filling:
+        assert eventually(lambda: own_home.state().get("phase") == "loading")
+        processes = own_home.processes()
+        assert own_home.run("advance", "--hours", "1").returncode == 1
+        assert own_home.run("env").returncode == 1
+        filling.send_signal(request_to_end)
+    own_home.up()
+    assert all(map(is_gone, processes))
+    assert "INSIGHTMART_AS_OF" not in own_home.env()
 
 
 def test_down_leaves_no_process_no_port_and_no_password(own_home: Home) -> None:
@@ -285,8 +341,7 @@ def test_the_sandbox_ends_with_the_process_it_watches(own_home: Home) -> None:
 def test_nothing_outlives_a_killed_supervisor_and_up_starts_afresh(own_home: Home) -> None:
     own_home.up()
     former, processes = own_home.env(), own_home.processes()
-    supervisor = json.loads((own_home.files / "sandbox.json").read_text())["processes"]["supervisor"]["pid"]
-    os.kill(supervisor, signal.SIGKILL)
+    os.kill(own_home.state()["processes"]["supervisor"]["pid"], signal.SIGKILL)
     assert eventually(lambda: all(map(is_gone, processes)))
     assert "has stopped" in own_home.run("env").stderr
 
