@@ -1,4 +1,4 @@
-"""A warehouse of its own for every test, and one real PostgreSQL server for all of them."""
+"""A warehouse of its own for every test, one real PostgreSQL server for all of them, and a shop that answers HTTP."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import secrets
 import shutil
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -18,8 +19,11 @@ from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from ingestion.loads import IngestContext
 from ingestion.postgres import OltpSource
+from ingestion.shopify import ShopifySource
 from ingestion.warehouse import Warehouse, create_tables, open_duckdb
 from sandbox import postgres as server
+from sandbox.shop import Shop
+from sandbox.shopify import create_server
 
 HISTORY_START = datetime(2026, 3, 1)
 
@@ -99,3 +103,27 @@ def oltp(oltp_dsns: tuple[str, str]) -> Iterator[Oltp]:
         admin.execute("SET TIME ZONE 'UTC'")
         admin.execute("TRUNCATE orders, order_lines, refunds, customers, products")
         yield Oltp(admin, OltpSource(reader_dsn, attempts=2, retry_wait=0))
+
+
+class OnlineShop:
+    """A shop on loopback: its content, the pipeline's source settings, and the pauses that were asked for."""
+
+    def __init__(self, shop: Shop, url: str, token: str) -> None:
+        self.shop = shop
+        self.pauses: list[float] = []
+        self.source = ShopifySource(url, token, attempts=3, retry_wait=0.01, pause=self.pauses.append)
+
+
+@pytest.fixture
+def online(tmp_path: Path) -> Iterator[OnlineShop]:
+    """An empty shop."""
+    path, token = tmp_path / "shop.sqlite", f"shpat_{secrets.token_hex(8)}"
+    simulator = create_server(path, token)
+    thread = threading.Thread(target=simulator.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield OnlineShop(Shop(path), f"http://127.0.0.1:{simulator.server_address[1]}", token)
+    finally:
+        simulator.shutdown()
+        thread.join()
+        simulator.server_close()

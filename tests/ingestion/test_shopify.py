@@ -1,0 +1,500 @@
+"""The Shopify source against the simulator, over HTTP."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ingestion import shopify, shopify_client, shopify_queries
+from ingestion.loads import IngestContext, LoadResult, SourceError, Window
+from ingestion.shopify import ShopifySource, flatten_orders, ingest
+from ingestion.shopify_client import ShopifyClient
+
+if TYPE_CHECKING:
+    from conftest import OnlineShop
+
+At = Callable[[str], IngestContext]
+
+SCHEMA = Path(__file__).parents[2].parent / "shared" / "data" / "shopify" / "admin_2026-10.json.gz"
+QUERIES = {name: text for name, text in vars(shopify_queries).items() if name.isupper() and isinstance(text, str)}
+
+
+@pytest.fixture(scope="module")
+def published_schema() -> Any:
+    """Shopify's own schema of the version the queries are written for."""
+    if not SCHEMA.exists():
+        pytest.skip(f"the published schema is not at {SCHEMA}")
+    from graphql import build_client_schema
+
+    return build_client_schema(json.loads(gzip.decompress(SCHEMA.read_bytes()))["data"])
+
+
+@pytest.mark.parametrize("name", [name for name in QUERIES if not name.startswith("_")])
+def test_every_query_is_valid_in_the_published_schema(published_schema: Any, name: str) -> None:
+    from graphql import parse, validate
+
+    assert validate(published_schema, parse(QUERIES[name])) == []
+
+
+# --- what the shop holds -----------------------------------------------------------------------------------------
+
+
+def line(line_id: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": line_id,
+        "productId": 1,
+        "variantId": 1,
+        "sku": f"SKU-{line_id}",
+        "title": "Mug",
+        "quantity": 2,
+        "currentQuantity": 2,
+        "unitPrice": "12.34",
+        "discount": "1.00",
+        "tax": "0.55",
+    } | changes
+
+
+def order(order_id: int, updated: str = "2026-03-05T09:10:00Z", **changes: Any) -> dict[str, Any]:
+    return {
+        "id": order_id,
+        "name": f"#{order_id}",
+        "createdAt": "2026-03-05T09:00:00Z",
+        "processedAt": "2026-03-05T09:00:01Z",
+        "updatedAt": updated,
+        "cancelledAt": None,
+        "cancelReason": None,
+        "test": False,
+        "currencyCode": "USD",
+        "customerId": 77,
+        "displayFinancialStatus": "PAID",
+        "displayFulfillmentStatus": "UNFULFILLED",
+        "shipping": "5.00",
+        "lineItems": [line(order_id * 1000 + 1)],
+        "refunds": [],
+    } | changes
+
+
+def refund(refund_id: int, lines: list[dict[str, Any]], shipping: str = "0.00") -> dict[str, Any]:
+    return {"id": refund_id, "createdAt": "2026-03-05T09:05:00Z", "note": None, "lines": lines, "shipping": shipping}
+
+
+def refund_line(line_id: int, of_line: int) -> dict[str, Any]:
+    return {"id": line_id, "lineItemId": of_line, "quantity": 1, "subtotal": "11.34", "tax": "0.27"}
+
+
+def level(item: int, updated: str = "2026-03-05T09:10:00Z", available: int = 3) -> dict[str, Any]:
+    return {
+        "inventoryItemId": item,
+        "locationId": 1,
+        "sku": f"SKU-{item}",
+        "available": available,
+        "onHand": available + 1,
+        "incoming": 10,
+        "updatedAt": updated,
+    }
+
+
+def product(product_id: int, variants: int = 1) -> dict[str, Any]:
+    return {
+        "id": product_id,
+        "title": "Mug",
+        "vendor": "Clay & Co",
+        "productType": "Kitchen",
+        "status": "ACTIVE",
+        "createdAt": "2026-01-01T00:00:00Z",
+        "updatedAt": "2026-03-01T00:00:00Z",
+        "variants": [
+            {
+                "id": product_id * 1000 + number,
+                "sku": f"SKU-{number}",
+                "title": f"No {number}",
+                "price": "12.34",
+                "cost": "6.10",
+                "inventoryItemId": product_id * 1000 + number,
+                "updatedAt": "2026-03-02T00:00:00Z",
+            }
+            for number in range(variants)
+        ],
+    }
+
+
+def by_entity(results: list[LoadResult]) -> dict[str, LoadResult]:
+    return {result.entity: result for result in results}
+
+
+def raw(context: IngestContext, table: str, columns: str) -> list[tuple[Any, ...]]:
+    return context.warehouse.rows(f"SELECT {columns} FROM raw.shopify_{table} ORDER BY ALL")
+
+
+# --- what lands --------------------------------------------------------------------------------------------------
+
+
+def test_an_order_with_lines_and_refunds(at: At, online: OnlineShop) -> None:
+    online.shop.upsert_orders(
+        [
+            order(
+                1,
+                cancelledAt="2026-03-05T09:06:00Z",
+                lineItems=[line(11), line(12, quantity=1, unitPrice="0.3333", discount="0.00", tax="0.00", sku=None)],
+                refunds=[refund(21, [refund_line(31, 11)], shipping="2.50"), refund(22, [])],
+            ),
+            order(2, customerId=None, test=True, displayFulfillmentStatus="FULFILLED"),
+        ]
+    )
+    context = at("2026-03-05T10:00")
+    results = by_entity(ingest(context, online.source))
+    assert {name: result.rows for name, result in results.items()} == {
+        "orders": 2,
+        "order_lines": 3,
+        "refunds": 2,
+        "inventory": 0,
+        "products": 0,
+    }
+    assert results["orders"].source_count == 2
+    first, second = context.warehouse.records("SELECT * FROM raw.shopify_orders ORDER BY order_id")
+    assert first | {"_dlt_load_id": ""} == {
+        "order_id": 1,
+        "name": "#1",
+        "customer_id": 77,
+        "is_test": False,
+        "currency": "USD",
+        "financial_status": "PAID",
+        "fulfillment_status": "UNFULFILLED",
+        "created_at": datetime(2026, 3, 5, 9),
+        "processed_at": datetime(2026, 3, 5, 9, 0, 1),
+        "cancelled_at": datetime(2026, 3, 5, 9, 6),
+        "subtotal_amount": Decimal("24.0133"),
+        "discount_amount": Decimal("1.0000"),
+        "tax_amount": Decimal("0.5500"),
+        "shipping_amount": Decimal("5.0000"),
+        "total_amount": Decimal("29.5633"),
+        "updated_at": datetime(2026, 3, 5, 9, 10),
+        "_loaded_at": datetime(2026, 3, 5, 10),
+        "_dlt_load_id": "",
+    }
+    assert (second["customer_id"], second["is_test"], second["cancelled_at"]) == (None, True, None)
+    columns = "order_id, line_item_id, line_position, sku, quantity, unit_price, discount_amount, tax_amount"
+    assert raw(context, "order_lines", columns)[:2] == [
+        (1, 11, 1, "SKU-11", 2, Decimal("12.3400"), Decimal("1.0000"), Decimal("0.5500")),
+        (1, 12, 2, None, 1, Decimal("0.3333"), Decimal(0), Decimal(0)),
+    ]
+    columns = "refund_id, refund_line_id, line_item_id, sku, quantity, subtotal_amount, tax_amount, shipping_amount"
+    assert raw(context, "refunds", columns) == [
+        (21, 31, 11, "SKU-11", 1, Decimal("11.3400"), Decimal("0.2700"), Decimal(0)),
+        (21, None, None, None, None, Decimal(0), Decimal(0), Decimal("2.5000")),
+    ]
+    assert set(raw(context, "refunds", "order_id, order_updated_at, refunded_at")) == {
+        (1, datetime(2026, 3, 5, 9, 10), datetime(2026, 3, 5, 9, 5))
+    }
+
+
+def test_pages_windows_and_overlap(at: At, online: OnlineShop) -> None:
+    online.shop.upsert_orders(order(number, f"2026-03-05T09:{number:02d}:00Z") for number in range(1, 8))
+    small = replace(online.source, page_size=2)
+    ingest(at("2026-03-05T09:05"), small)  # 1 to 4
+    context = at("2026-03-05T10:00")
+    results = by_entity(ingest(context, small))
+    assert results["orders"].window == Window(datetime(2026, 3, 5, 8, 35), datetime(2026, 3, 5, 10))
+    assert [row[0] for row in raw(context, "orders", "order_id")] == [1, 1, 2, 2, 3, 3, 4, 4, 5, 6, 7]
+
+
+def test_children_beyond_the_nested_pages_are_completed(at: At, online: OnlineShop) -> None:
+    many = [line(number) for number in range(1, 521)]
+    refunds = [
+        refund(number, [refund_line(number * 1000 + place, place) for place in range(1, 4)]) for number in range(9)
+    ]
+    long_refund = refund(100, [refund_line(100_000 + place, place) for place in range(1, 301)], shipping="1.00")
+    online.shop.upsert_orders(
+        [
+            order(1, lineItems=many, refunds=[*refunds, long_refund]),
+            order(2, lineItems=many[:51], refunds=refunds[:7]),
+            order(3, lineItems=many[:50], refunds=refunds[:6]),
+        ]
+    )
+    context = at("2026-03-05T10:00")
+    ingest(context, online.source)
+    lines = context.warehouse.rows(
+        "SELECT order_id, COUNT(DISTINCT line_item_id), COUNT(*), MAX(line_position) FROM raw.shopify_order_lines"
+        " GROUP BY 1 ORDER BY 1"
+    )
+    assert lines == [(1, 520, 520, 520), (2, 51, 51, 51), (3, 50, 50, 50)]
+    refunded = context.warehouse.rows(
+        "SELECT order_id, COUNT(DISTINCT refund_id), COUNT(*) FROM raw.shopify_refunds GROUP BY 1 ORDER BY 1"
+    )
+    assert refunded == [(1, 10, 9 * 3 + 301), (2, 7, 21), (3, 6, 18)]
+
+
+def test_an_order_edited_while_its_lines_are_fetched_lands_in_one_version(
+    at: At, online: OnlineShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after = [line(number) for number in range(60)], [line(number, quantity=9) for number in range(70)]
+    online.shop.upsert_orders([order(1, lineItems=before), order(2, lineItems=before)])
+    complete = shopify._complete_lines
+    edits = iter(
+        [
+            order(1, "2026-03-05T09:59:00Z", lineItems=after),
+            order(2, "2026-03-05T10:00:00Z", lineItems=after),  # not before as_of any more
+        ]
+    )
+
+    def edit_and_complete(client: ShopifyClient, record: dict[str, Any]) -> None:
+        online.shop.upsert_orders([edit for edit in [next(edits, None)] if edit])
+        complete(client, record)
+
+    monkeypatch.setattr(shopify, "_complete_lines", edit_and_complete)
+    context = at("2026-03-05T10:00")
+    ingest(context, replace(online.source, page_size=1), entities=["orders"])
+    assert raw(context, "orders", "order_id, updated_at") == [(1, datetime(2026, 3, 5, 9, 59))]
+    assert set(raw(context, "order_lines", "order_id, quantity, order_updated_at")) == {
+        (1, 9, datetime(2026, 3, 5, 9, 59))
+    }
+    assert len(raw(context, "order_lines", "line_item_id")) == 70
+
+
+def test_a_long_search_goes_on_in_a_later_window(at: At, online: OnlineShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shopify, "SEARCH_LIMIT", 5)
+    seconds = [1, 2, 2, 2, 2, 2, 2, 2, 3, 4, 4, 5, 6, 6, 6]
+    online.shop.upsert_orders(
+        order(number, f"2026-03-05T09:10:{second:02d}Z") for number, second in enumerate(seconds, 1)
+    )
+    context = at("2026-03-05T10:00")
+    ingest(context, replace(online.source, page_size=2), entities=["orders"])
+    assert [row[0] for row in raw(context, "orders", "order_id")] == list(range(1, len(seconds) + 1))
+
+
+def test_inventory_levels_that_changed(at: At, online: OnlineShop) -> None:
+    online.shop.upsert_levels([level(1), level(2), level(3, "2026-03-05T09:55:00Z")])
+    ingest(at("2026-03-05T09:30"), replace(online.source, page_size=1), entities=["inventory"])
+    online.shop.upsert_levels([level(1, "2026-03-05T09:50:00Z", -4)])
+    context = at("2026-03-05T10:30")
+    (result,) = ingest(context, online.source, entities=["inventory"])
+    assert result.rows == 3  # 1 anew, 2 out of the overlap, 3
+    columns = "inventory_item_id, location_id, sku, available, on_hand, on_order, updated_at"
+    assert raw(context, "inventory", columns) == [
+        (1, 1, "SKU-1", -4, -3, 10, datetime(2026, 3, 5, 9, 50)),
+        (1, 1, "SKU-1", 3, 4, 10, datetime(2026, 3, 5, 9, 10)),
+        (2, 1, "SKU-2", 3, 4, 10, datetime(2026, 3, 5, 9, 10)),
+        (2, 1, "SKU-2", 3, 4, 10, datetime(2026, 3, 5, 9, 10)),
+        (3, 1, "SKU-3", 3, 4, 10, datetime(2026, 3, 5, 9, 55)),
+    ]
+
+
+def test_products_are_read_once_a_day_with_all_their_variants(at: At, online: OnlineShop) -> None:
+    online.shop.upsert_products([product(1), product(2, variants=230)])
+    context = at("2026-03-05T10:00")
+    ingest(context, online.source, entities=["products"])
+    found = context.warehouse.rows(
+        "SELECT product_id, COUNT(DISTINCT variant_id), COUNT(*) FROM raw.shopify_products GROUP BY 1 ORDER BY 1"
+    )
+    assert found == [(1, 1, 1), (2, 230, 230)]
+    columns = "variant_id, inventory_item_id, sku, title, variant_title, vendor, status, price, unit_cost, updated_at"
+    assert raw(context, "products", columns)[0] == (
+        1000,
+        1000,
+        "SKU-0",
+        "Mug",
+        "No 0",
+        "Clay & Co",
+        "ACTIVE",
+        Decimal("12.3400"),
+        Decimal("6.1000"),
+        datetime(2026, 3, 2),
+    )
+    assert [result.status for result in ingest(at("2026-03-05T11:00"), online.source, entities=["products"])] == [
+        "skipped"
+    ]
+
+
+def test_a_record_that_does_not_fit_is_a_reject_and_the_rest_lands(at: At, online: OnlineShop) -> None:
+    too_fine = order(2, lineItems=[line(1, unitPrice="0.123456", discount="0.00")])
+    online.shop.upsert_orders([order(1), too_fine, order(3)])
+    context = at("2026-03-05T10:00")
+    results = by_entity(ingest(context, online.source))
+    assert [row[0] for row in raw(context, "orders", "order_id")] == [1, 3]
+    assert (results["orders"].rows, results["orders"].rejected_rows, results["orders"].source_count) == (2, 1, 3)
+    ((source, entity, rule, reason, text),) = context.warehouse.rows(
+        "SELECT source, entity, rule_id, reason, raw_text FROM raw.rejects"
+    )
+    assert (source, entity, rule) == ("shopify", "orders", "record_invalid")
+    assert "data loss" in reason
+    assert json.loads(text)["id"] == "gid://shopify/Order/2"
+
+
+def test_a_changed_order_queues_its_hour(at: At, online: OnlineShop) -> None:
+    online.shop.upsert_orders([order(1)])
+    ingest(at("2026-03-05T10:00"), online.source)
+    online.shop.upsert_orders([order(1, "2026-03-05T10:20:00Z", displayFulfillmentStatus="FULFILLED"), order(2)])
+    online.shop.upsert_levels([level(1)])
+    context = at("2026-03-05T11:00")
+    ingest(context, online.source)
+    queued = context.warehouse.rows(
+        "SELECT source, entity, window_start, window_end FROM ops.correction_windows ORDER BY ALL"
+    )
+    nine = (datetime(2026, 3, 5, 9), datetime(2026, 3, 5, 10))
+    assert queued == [("shopify", "sales", *nine)]
+
+
+# --- waiting and failing -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "value"),
+    [
+        ("throttle_every", {"n": 2}),
+        ("internal_error_every", {"n": 2}),
+        ("http_429_every", {"n": 2, "retry_after": 1}),
+        ("truncate_every", {"n": 2}),
+    ],
+)
+def test_what_passes_is_waited_out(at: At, online: OnlineShop, fault: str, value: dict[str, Any]) -> None:
+    online.shop.upsert_orders(order(number, f"2026-03-05T09:{number:02d}:00Z") for number in range(1, 8))
+    online.shop.set_fault(fault, value)
+    context = at("2026-03-05T10:00")
+    ingest(context, replace(online.source, page_size=2))
+    assert [row[0] for row in raw(context, "orders", "order_id")] == list(range(1, 8))
+    assert online.pauses
+    assert fault != "http_429_every" or set(online.pauses) >= {1.0}
+
+
+def test_the_wait_is_as_long_as_the_next_page_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(shopify_client.time, "monotonic", lambda: now)
+    points = shopify_client._Points()
+    assert points.seconds_until_affordable("page") == 0
+    status = {"maximumAvailable": 1000.0, "currentlyAvailable": 41, "restoreRate": 50.0}
+    points.update("page", {"requestedQueryCost": 941, "throttleStatus": status})
+    assert points.seconds_until_affordable("page") == 18
+    assert points.seconds_until_affordable("another query") == 0
+    now = 110.0
+    assert points.seconds_until_affordable("page") == 8
+    now = 200.0
+    assert points.seconds_until_affordable("page") == 0
+
+
+def failure(context: IngestContext, source: ShopifySource) -> SourceError:
+    with pytest.raises(SourceError) as raised:
+        ingest(context, source)
+    assert source.token not in str(raised.value)
+    assert context.warehouse.rows("SELECT * FROM ops.source_watermarks") == []
+    assert raw(context, "orders", "order_id") == []
+    return raised.value
+
+
+@pytest.mark.parametrize(("mode", "cause"), [("refuse", "attempts"), ("503", "HTTP 503"), ("hang", "Timeout")])
+def test_a_shop_that_is_down(at: At, online: OnlineShop, mode: str, cause: str) -> None:
+    online.shop.upsert_orders([order(1)])
+    online.shop.set_fault("down", {"mode": mode})
+    context = at("2026-03-05T10:00")
+    error = failure(context, replace(online.source, attempts=2, timeout=0.2))
+    assert cause in error.cause and "in 2 attempts" in error.cause
+    online.shop.set_fault("down", None)
+    ingest(context, online.source)
+    assert raw(context, "orders", "order_id") == [(1,)]
+
+
+def test_nobody_there(at: At) -> None:
+    error = failure(at("2026-03-05T10:00"), ShopifySource("http://127.0.0.1:1", "x-token", attempts=2, retry_wait=0))
+    assert "ConnectError" in error.cause and "SHOPIFY_URL" in error.cure
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:1", "http://127.0.0.1:notaport", "ftp://127.0.0.1"])
+def test_a_malformed_url(at: At, url: str) -> None:
+    assert "malformed" in failure(at("2026-03-05T10:00"), ShopifySource(url, "x-token")).cause
+
+
+def test_a_token_that_no_header_can_carry_is_not_shown(at: At, online: OnlineShop) -> None:
+    assert "malformed" in failure(at("2026-03-05T10:00"), replace(online.source, token="line\nbreak")).cause
+
+
+def test_a_refused_token(at: At, online: OnlineShop) -> None:
+    error = failure(at("2026-03-05T10:00"), replace(online.source, token="shpat_not_this_one"))
+    assert "HTTP 401" in error.cause and "SHOPIFY_TOKEN" in error.cure
+    online.shop.set_fault("revoked_token", {})
+    assert "HTTP 401" in failure(at("2026-03-05T10:00"), online.source).cause
+
+
+def test_another_version(at: At, online: OnlineShop) -> None:
+    online.shop.set_fault("wrong_version", {"version": "2027-01"})
+    assert "2026-10" in failure(at("2026-03-05T10:00"), online.source).cause
+
+
+def test_old_orders_are_not_left_out_silently(at: At, online: OnlineShop) -> None:
+    online.shop.set_fault("missing_scope", {})
+    online.shop.upsert_orders([order(1)])
+    old = replace(at("2026-03-05T10:00"), history_start=datetime(2025, 1, 1))
+    assert "read_all_orders" in failure(old, online.source).cure
+    young = at("2026-03-05T10:00")
+    ingest(young, online.source)
+    assert raw(young, "orders", "order_id") == [(1,)]
+
+
+def test_the_token_is_not_in_the_settings_text(online: OnlineShop) -> None:
+    assert online.source.token not in repr(online.source)
+
+
+def test_a_page_that_costs_too_much_is_halved(online: OnlineShop) -> None:
+    online.shop.upsert_orders(order(number) for number in range(1, 601))
+    costly = """query Costly($first: Int!, $after: String) {
+      orders(first: $first, after: $after, sortKey: ID) {
+        nodes { id refunds(first: 100) { id refundLineItems(first: 50) { nodes { id lineItem { id } } } } }
+        pageInfo { hasNextPage endCursor }
+      }
+    }"""
+    with ShopifyClient(online.source) as client:
+        pages = [data["orders"]["nodes"] for data in client.pages(costly, {}, lambda data: data["orders"])]
+    assert [node["id"] for page in pages for node in page] == [f"gid://shopify/Order/{n}" for n in range(1, 601)]
+    assert [len(page) for page in pages] == [31] * 19 + [11]
+
+
+def test_amounts_are_summed_exactly() -> None:
+    def money(amount: str) -> dict[str, Any]:
+        return {"shopMoney": {"amount": amount}}
+
+    record = {
+        "id": "gid://shopify/Order/1",
+        "name": "#1",
+        "customer": None,
+        "test": False,
+        "currencyCode": "USD",
+        "displayFinancialStatus": None,
+        "displayFulfillmentStatus": "FULFILLED",
+        "createdAt": "2026-03-05T10:00:00Z",
+        "processedAt": "2026-03-05T11:00:00+01:00",
+        "cancelledAt": None,
+        "updatedAt": "2026-03-05T10:00:00Z",
+        "subtotalPriceSet": None,
+        "totalDiscountsSet": None,
+        "totalTaxSet": None,
+        "totalShippingPriceSet": money("0.1"),
+        "totalPriceSet": money("99999999999999.9999"),
+        "lineItems": {
+            "nodes": [
+                {
+                    "id": "gid://shopify/LineItem/5",
+                    "sku": None,
+                    "title": "",
+                    "quantity": 1,
+                    "currentQuantity": 0,
+                    "originalUnitPriceSet": money("1.5"),
+                    "discountAllocations": [{"allocatedAmountSet": money(text)} for text in ("0.1", "0.2", "0.3")],
+                    "taxLines": [],
+                }
+            ]
+        },
+        "refunds": [],
+    }
+    tables = flatten_orders([record])
+    assert tables["orders"]["total_amount"].to_pylist() == [Decimal("99999999999999.9999")]
+    assert tables["orders"]["processed_at"].to_pylist() == [datetime(2026, 3, 5, 10)]
+    assert tables["orders"]["tax_amount"].to_pylist() == [None]
+    assert tables["order_lines"]["discount_amount"].to_pylist() == [Decimal("0.6000")]
+    assert tables["order_lines"]["tax_amount"].to_pylist() == [Decimal("0.0000")]
+    assert tables["refunds"].num_rows == 0
