@@ -1,0 +1,90 @@
+# Everything runs from .venv, which `make setup` builds out of requirements.lock with nothing but Python.
+
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/installed
+
+# The first suitable interpreter on the PATH; `make setup PYTHON=/path/to/python3.12` takes another one.
+SUITABLE := import sys; assert (3, 11) <= sys.version_info < (3, 14)
+PYTHON ?= $(firstword $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c '$(SUITABLE)' 2> /dev/null && echo "$$p"; done))
+# uv installs faster than pip where it is on the PATH; `make setup UV=` does without it.
+UV ?= $(shell command -v uv 2> /dev/null)
+
+# What make runs must never reach the sources or the warehouse that a developer's .env names.
+export PYTHON_DOTENV_DISABLED := 1
+SQLMESH := INSIGHTMART_HOME=var/lint $(BIN)/sqlmesh --log-file-dir var/lint/logs
+
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test test-fast check format lint types hooks sandbox lock clean
+
+help: ## List these targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(SETUP) ## Create .venv and install what requirements.lock names (once; PYTHON=... chooses the interpreter)
+
+# An environment that is there is kept, with its interpreter, and brought up to date; `make clean` first for another one.
+$(SETUP): requirements.lock pyproject.toml
+	@$(BIN)/python -c '$(SUITABLE)' 2> /dev/null || "$(PYTHON)" -c '$(SUITABLE)' 2> /dev/null || { \
+		echo "make: Python 3.11, 3.12 or 3.13 is needed, and $(if $(PYTHON),$(PYTHON) is none of them,none is on the PATH)." \
+			"Install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@echo "Installing about 190 packages into $(VENV): one to three minutes."
+ifneq ($(strip $(UV)),)
+	@$(BIN)/python -c '$(SUITABLE)' 2> /dev/null || "$(UV)" venv --quiet --clear --python "$(PYTHON)" $(VENV)
+	@"$(UV)" pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	@"$(UV)" pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+else
+	@$(BIN)/python -c '$(SUITABLE); import pip' 2> /dev/null || "$(PYTHON)" -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --no-compile --no-deps --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+endif
+	@# At once, on all cores, also under PYTHONDONTWRITEBYTECODE: uncompiled, importing SQLMesh alone takes seconds. Some
+	@# packages ship templates that are no Python, which is no failure.
+	@$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
+	@touch $@
+
+demo: $(SETUP) ## Play the whole story on a sandbox and tie every total to the truth
+	@$(BIN)/insightmart demo
+
+test: $(SETUP) ## Run all tests: pytest, fast and slow, and the models' own unit tests
+	$(BIN)/pytest
+	$(SQLMESH) test
+
+test-fast: $(SETUP) ## Run the tests that start nothing: seconds
+	$(BIN)/pytest -m "not slow"
+
+check: lint types test-fast ## Before each commit: formatting, lint, types, fast tests; changes nothing
+
+format: $(SETUP) ## Write Python, models and audits in the project's format
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+	$(SQLMESH) format
+
+lint: $(SETUP) ## Check formatting and rules of Python, models and audits
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(SQLMESH) format --check
+	$(SQLMESH) lint
+
+types: $(SETUP) ## Check types
+	$(BIN)/mypy
+
+hooks: $(SETUP) ## Check every commit by itself from now on (.pre-commit-config.yaml says what and why)
+	$(BIN)/pre-commit install --install-hooks
+
+sandbox: $(SETUP) ## Say how to start the three sources on this machine
+	@echo 'PostgreSQL, an S3 endpoint, a Shopify shop and a mail inbox, on 127.0.0.1 only:'
+	@echo
+	@echo '  . $(BIN)/activate'
+	@echo '  insightmart sandbox up'
+	@echo '  eval "$$(insightmart sandbox env)"'
+	@echo '  insightmart cycle'
+	@echo '  insightmart sandbox down'
+
+lock: $(SETUP) ## Resolve requirements.lock anew (LOCK_FLAGS="--upgrade-package duckdb" lets one move)
+	@PATH="$(CURDIR)/$(BIN):$$PATH"; command -v uv > /dev/null || $(BIN)/python -m pip install --quiet uv; \
+	uv pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate $(LOCK_FLAGS) --output-file requirements.lock
+
+clean: ## Remove .venv and caches; var/ stays, because it holds the local warehouse
+	rm -rf $(VENV) build insightmart.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis logs var/lint
