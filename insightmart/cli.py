@@ -14,12 +14,24 @@ from insightmart.errors import FAILED, USAGE, InsightMartError
 # name -> (module, function, one line of help): the help is kept here so that listing the commands imports none of them.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "demo": ("insightmart.demo", "demo", "Play the whole story on a sandbox and tie every total to the truth."),
-    "sandbox": ("insightmart.sandbox_cli", "sandbox", "The three sources and a mail inbox on this machine, for trying things."),
+    "sandbox": (
+        "insightmart.sandbox_cli",
+        "sandbox",
+        "The three sources and a mail inbox on this machine, for trying things.",
+    ),
     "ingest": ("insightmart.ingest", "ingest_command", "Load what is new at the sources, or a given window."),
-    "cycle": ("insightmart.cycle", "cycle_command", "The hourly job: ingest, corrections, models, reconciliation, reports."),
+    "cycle": (
+        "insightmart.cycle",
+        "cycle_command",
+        "The hourly job: ingest, corrections, models, reconciliation, reports.",
+    ),
     "restate": ("insightmart.corrections", "restate_command", "Rebuild a window of a model and everything below it."),
     "quarantine": ("insightmart.quarantine", "quarantine", "Rejected rows and files, with their reasons."),
-    "reconcile": ("insightmart.reconcile", "reconcile_command", "Tie control totals from the sources to the certified tables."),
+    "reconcile": (
+        "insightmart.reconcile",
+        "reconcile_command",
+        "Tie control totals from the sources to the certified tables.",
+    ),
     "report": ("insightmart.report", "report_command", "What failed, what it holds back, what to do; as text or mail."),
     "status": ("insightmart.status", "status_command", "Write the static status page."),
     "doctor": ("insightmart.doctor", "doctor_command", "Check configuration, credentials, reachability and versions."),

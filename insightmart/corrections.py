@@ -7,8 +7,7 @@ cycle tries again; SQLMesh's own state would call the window complete.
 from __future__ import annotations
 
 import uuid
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -33,66 +32,89 @@ MODELS: dict[tuple[str, str], tuple[str, ...]] = {
 }
 BY_HAND = "manual"  # source of an entry that somebody queued; its entity is the model
 
-# A plan costs about as much as rebuilding a few more hours: windows closer than this share one.
-NEAR = timedelta(hours=6)
+Kind = tuple[str, str]  # source and entity of a queue entry
+
+# What a plan costs beside its rows, in hours of one kind that could be rebuilt instead.
+PLAN_COST_HOURS = 24
 
 
 @dataclass
 class Restatement:
-    """One plan to apply: the models, the window, and the queue entries it closes."""
+    """One plan to apply: the kinds of rows to restate, the window, and the queue entries it closes, by kind."""
 
-    source: str
-    entity: str
     start: datetime
     end: datetime
-    window_ids: list[str]
+    entries: dict[Kind, list[str]]
 
     @property
-    def models(self) -> tuple[str, ...]:
+    def models(self) -> list[str]:
         """Names of the models to restate."""
-        return (self.entity,) if self.source == BY_HAND else MODELS[(self.source, self.entity)]
+        return [model for kind in self.entries for model in models_of(kind)]
+
+    @property
+    def cost(self) -> float:
+        """What it costs to apply, in hours of one kind."""
+        return PLAN_COST_HOURS + len(self.entries) * ((self.end - self.start) / timedelta(hours=1))
+
+    def with_(self, other: Restatement) -> Restatement:
+        """Both in one plan."""
+        entries = {kind: list(ids) for kind, ids in self.entries.items()}
+        for kind, ids in other.entries.items():
+            entries.setdefault(kind, []).extend(ids)
+        return Restatement(min(self.start, other.start), max(self.end, other.end), entries)
+
+
+def models_of(kind: Kind) -> tuple[str, ...]:
+    """What a queue entry restates; an entry made by hand names its model itself."""
+    source, entity = kind
+    return (entity,) if source == BY_HAND else MODELS[kind]
 
 
 def open_restatements(warehouse: Warehouse) -> list[Restatement]:
-    """The open entries of the queue as few plans: near windows of the same kind share one."""
+    """The open entries of the queue as the plans that rebuild them most cheaply."""
     entries = warehouse.rows(
-        "SELECT source, entity, window_start, window_end, window_id FROM ops.correction_windows"
-        " WHERE status = 'open' ORDER BY source, entity, window_start"
+        "SELECT window_start, window_end, source, entity, window_id FROM ops.correction_windows"
+        " WHERE status = 'open' ORDER BY window_start, window_end, source, entity"
     )
-    return list(_merged(entries))
+    return cheapest_cover(
+        [Restatement(start, end, {(source, entity): [i]}) for start, end, source, entity, i in entries]
+    )
 
 
-def _merged(entries: Iterable[Sequence[object]]) -> Iterable[Restatement]:
-    groups: dict[tuple[str, str], list[Restatement]] = defaultdict(list)
-    for source, entity, start, end, window_id in entries:
-        plans = groups[(str(source), str(entity))]
-        if plans and start <= plans[-1].end + NEAR:  # type: ignore[operator]
-            plans[-1].end = max(plans[-1].end, end)  # type: ignore[type-var,assignment]
-            plans[-1].window_ids.append(str(window_id))
+def cheapest_cover(plans: Sequence[Restatement]) -> list[Restatement]:
+    """Put plans together as long as one costs no more than two: near windows, and sources with similar ones."""
+    covered: list[Restatement] = []
+    for plan in plans:
+        for place, other in enumerate(covered):
+            if (merged := other.with_(plan)).cost <= other.cost + plan.cost:
+                covered[place] = merged
+                break
         else:
-            plans.append(Restatement(str(source), str(entity), start, end, [str(window_id)]))  # type: ignore[arg-type]
-    return [plan for plans in groups.values() for plan in plans]
+            covered.append(plan)
+    return covered if len(covered) == len(plans) else cheapest_cover(covered)
 
 
 def apply_corrections(warehouse: Warehouse, transformer: Transformer, as_of: datetime) -> tuple[int, dict[str, str]]:
-    """Restate every open window.
+    """Restate every open window. While a gate fails, only what stands above that gate stays in the queue.
 
     Returns:
-        How many queue entries were closed, and per failed model why (its entries stay open).
+        How many queue entries were closed, and per failed model why.
     """
     closed, failures = 0, {}
     for restatement in open_restatements(warehouse):
         outcome = transformer.restate(restatement.models, restatement.start, restatement.end, as_of)
-        error = "; ".join(f"{model}: {why}" for model, why in outcome.failures.items())
-        _settle(warehouse, restatement, as_of, error or None)
         failures.update(outcome.failures)
-        closed += 0 if error else len(restatement.window_ids)
+        for kind, window_ids in restatement.entries.items():
+            below = transformer.downstream(models_of(kind))
+            error = "; ".join(f"{model}: {why}" for model, why in outcome.failures.items() if model in below)
+            _settle(warehouse, window_ids, as_of, error or None)
+            closed += 0 if error else len(window_ids)
     return closed, failures
 
 
-def _settle(warehouse: Warehouse, restatement: Restatement, as_of: datetime, error: str | None) -> None:
+def _settle(warehouse: Warehouse, window_ids: Sequence[str], as_of: datetime, error: str | None) -> None:
     status, closed_at = ("open", None) if error else ("closed", as_of)
-    for window_id in restatement.window_ids:
+    for window_id in window_ids:
         warehouse.execute(
             "UPDATE ops.correction_windows SET status = ?, closed_at = ?, attempts = attempts + 1, last_error = ?"
             " WHERE window_id = ?",
@@ -176,7 +198,9 @@ def _affected(transformer: Transformer, model: str) -> tuple[str, list[str]]:
 
 def _show(settings: Settings, model: str, below: Sequence[str], start: datetime, end: datetime) -> None:
     hours = int((end - start) / timedelta(hours=1))
-    table = Table(title=f"Restatement of {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC ({hours} hours, {settings.gateway})")
+    table = Table(
+        title=f"Restatement of {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC ({hours} hours, {settings.gateway})"
+    )
     table.add_column("Model")
     table.add_column("Why")
     table.add_row(model, "asked for")

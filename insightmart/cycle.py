@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import partial
 
 import click
 
@@ -15,10 +18,10 @@ from insightmart.corrections import apply_corrections
 from insightmart.errors import FAILED, InsightMartError
 from insightmart.ingest import check_as_of, ingest, instant_or_now
 from insightmart.lock import writer_lock
-from insightmart.progress import console, step
+from insightmart.progress import Step, console, step
 from insightmart.runs import Run, recorded_run
 from insightmart.settings import Settings, load_settings
-from insightmart.transform import Outcome, open_transformer
+from insightmart.transform import Outcome, Transformer, open_transformer
 from insightmart.warehouse import open_warehouse
 
 
@@ -37,47 +40,60 @@ class CycleResult:
     errors: list[str] = field(default_factory=list)
 
 
-def run_cycle(settings: Settings, as_of: datetime) -> CycleResult:
-    """Ingest, restate corrections, run the models, reconcile, report. Each step goes on with what the others left.
+@contextmanager
+def open_cycles(settings: Settings) -> Iterator[Callable[[datetime], CycleResult]]:
+    """Everything a cycle needs, opened once: call the result with the instant to act as if it were now (UTC).
 
     Raises:
-        InsightMartError: another writer is at work, the warehouse or the project cannot be opened, or `as_of` lies
-            before the last run.
+        InsightMartError: another writer is at work, or the warehouse or the project cannot be opened. A cycle itself
+            raises it when its instant lies before the last run.
     """
     with writer_lock(settings, "cycle"), open_warehouse(settings) as warehouse:
         create_tables(warehouse)
-        check_as_of(warehouse, as_of)
-        result = CycleResult(as_of)
-        with recorded_run(warehouse, settings, "cycle", as_of) as run:
-            _load_and_build(warehouse, settings, as_of, result)
-            _reconcile(warehouse, settings, as_of, run, result)
-            _close(run, result)
-        _report(warehouse, settings, as_of, run, result)
+        with step("Loading the project"), ExitStack() as stack:
+            transformer = stack.enter_context(open_transformer(settings, warehouse))
+            kept_open = stack.pop_all()
+        with kept_open:
+            yield partial(_cycle, warehouse, settings, transformer)
+
+
+def _cycle(warehouse: Warehouse, settings: Settings, transformer: Transformer, as_of: datetime) -> CycleResult:
+    """Ingest, restate corrections, run the models, reconcile, report. Each step goes on with what the others left."""
+    check_as_of(warehouse, as_of)
+    result = CycleResult(as_of)
+    with recorded_run(warehouse, settings, "cycle", as_of) as run:
+        _load(warehouse, settings, as_of, result)
+        _build(warehouse, transformer, as_of, result)
+        _reconcile(warehouse, settings, as_of, run, result)
+        _close(run, result)
+    _report(warehouse, settings, as_of, run, result)
     return result
 
 
-def _load_and_build(warehouse: Warehouse, settings: Settings, as_of: datetime, result: CycleResult) -> None:
+def _load(warehouse: Warehouse, settings: Settings, as_of: datetime, result: CycleResult) -> None:
     loaded = ingest(warehouse, settings, as_of)
     result.rows_loaded = sum(source.rows for source in loaded)
     result.rows_rejected = sum(source.rejected for source in loaded)
     result.errors += [source.error for source in loaded if source.error]
-    with open_transformer(settings, warehouse) as transformer:
-        if transformer.context.state_reader.get_environment("prod") is None:
-            with step("Setting up an empty warehouse"):
-                transformer.set_up(as_of)
-        with step("Late corrections") as progress:
-            result.corrections_closed, failures = apply_corrections(warehouse, transformer, as_of)
-            _tell(progress, failures, f"{result.corrections_closed} windows restated")
-        with step("Models") as progress:
-            outcome = transformer.run(as_of, clean_up=as_of.hour == 0)
-            result.intervals_evaluated = outcome.evaluated
-            _tell(progress, outcome.failures, f"{outcome.evaluated} evaluations")
+
+
+def _build(warehouse: Warehouse, transformer: Transformer, as_of: datetime, result: CycleResult) -> None:
+    if not transformer.is_set_up():
+        with step("Setting up an empty warehouse"):
+            transformer.set_up(as_of)
+    with step("Late corrections") as progress:
+        result.corrections_closed, failures = apply_corrections(warehouse, transformer, as_of)
+        _tell(progress, failures, f"{result.corrections_closed} windows restated")
+    with step("Models") as progress:
+        outcome = transformer.run(as_of, clean_up=as_of.hour == 0)
+        result.intervals_evaluated = outcome.evaluated
+        _tell(progress, outcome.failures, f"{outcome.evaluated} evaluations")
     result.errors += _failure_lines(failures, outcome)
 
 
-def _tell(progress: object, failures: dict[str, str], success: str) -> None:
-    progress.failed = bool(failures)  # type: ignore[attr-defined]
-    progress.outcome = "; ".join(failures.values()) if failures else success  # type: ignore[attr-defined]
+def _tell(progress: Step, failures: dict[str, str], success: str) -> None:
+    progress.failed = bool(failures)
+    progress.outcome = "; ".join(failures.values()) if failures else success
 
 
 def _failure_lines(corrections: dict[str, str], outcome: Outcome) -> list[str]:
@@ -127,7 +143,8 @@ def cycle_command(as_of: datetime | None, as_json: bool) -> int:
     Exit codes: 0 everything due is published; 1 a source, a gate or a step failed (the rest is done); 75 another cycle
     is at work.
     """
-    result = run_cycle(load_settings(), instant_or_now(as_of))
+    with open_cycles(load_settings()) as cycle:
+        result = cycle(instant_or_now(as_of))
     if as_json:
         click.echo(json.dumps(asdict(result), default=str))
     for line in result.errors:

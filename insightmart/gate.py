@@ -64,7 +64,9 @@ def scan_window(
     gate = f"{area}__{part}" if part else area
     scan_id = uuid.uuid4().hex
     scratch = f"GATE_SCAN_{scan_id[:12].upper()}"
-    tables = {model: str(context.resolve_table(model)) for model, _ in [*datasets.values(), *(changed_since or {}).values()]}
+    tables = {
+        model: str(context.resolve_table(model)) for model, _ in [*datasets.values(), *(changed_since or {}).values()]
+    }
 
     with _own_connection(context) as warehouse:
         warehouse.execute(f"CREATE SCHEMA {scratch}")
@@ -83,7 +85,9 @@ def scan_window(
     failed = [o for o in outcomes if o["outcome"] == "fail" and o["severity"] == BLOCKING]
     broken = [o for o in outcomes if o["outcome"] == "error"]
     if broken:
-        raise GateError(f"gate.{gate} {_spoken(window_start, window_end)}: the scan could not run: {broken[0]['value']}")
+        raise GateError(
+            f"gate.{gate} {_spoken(window_start, window_end)}: the scan could not run: {broken[0]['value']}"
+        )
     if failed:
         listed = "; ".join(f"{o['check_name']} (found {o['value']})" for o in failed)
         raise GateError(f"gate.{gate} {_spoken(window_start, window_end)}: {listed}")
@@ -152,7 +156,9 @@ def _scan(warehouse: Warehouse, schema: str, checks: str, variables: str) -> lis
     results = scan.get_scan_results()["checks"]
     outcomes = [_outcome(result) for result in results]
     if scan.has_error_logs() or not outcomes:
-        reason = next((line for line in scan.get_error_logs_text().splitlines() if line.strip()), "no check was evaluated")
+        reason = next(
+            (line for line in scan.get_error_logs_text().splitlines() if line.strip()), "no check was evaluated"
+        )
         outcomes.append(
             {
                 "check_name": "scan",

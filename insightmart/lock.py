@@ -28,7 +28,9 @@ def writer_lock(settings: Settings, command: str) -> Iterator[None]:
     except Timeout:
         try:
             known = json.loads(holder.read_text(encoding="utf-8"))
-            who = f"`insightmart {known['command']}` (process {known['pid']}) has been writing since {known['since']} UTC"
+            who = (
+                f"`insightmart {known['command']}` (process {known['pid']}) has been writing since {known['since']} UTC"
+            )
         except (OSError, ValueError, KeyError):
             who = "another process is writing"
         raise InsightMartError(who, "Try again when it has finished", LOCKED) from None

@@ -11,7 +11,19 @@ import structlog
 
 from insightmart.settings import load_settings
 
-_QUIET = ("soda", "dlt", "sqlmesh", "botocore", "boto3", "urllib3", "snowflake", "httpx", "httpcore", "filelock", "asyncio")
+_QUIET = (
+    "soda",
+    "dlt",
+    "sqlmesh",
+    "botocore",
+    "boto3",
+    "urllib3",
+    "snowflake",
+    "httpx",
+    "httpcore",
+    "filelock",
+    "asyncio",
+)
 
 
 def configure_logging(debug: bool = False) -> None:

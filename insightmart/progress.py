@@ -38,4 +38,6 @@ def step(title: str) -> Iterator[Step]:
         if status:
             status.stop()
         mark = "[red]x[/red]" if current.failed else "[green]+[/green]"
-        console.print(f"{mark} {escape(title)}: {escape(current.outcome)} [dim]({time.monotonic() - started:.1f} s)[/dim]")
+        console.print(
+            f"{mark} {escape(title)}: {escape(current.outcome)} [dim]({time.monotonic() - started:.1f} s)[/dim]"
+        )

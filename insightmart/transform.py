@@ -48,15 +48,27 @@ class Transformer:
         self._recorder = recorder
         self._warehouse = warehouse
 
-    def set_up(self, as_of: datetime) -> bool:
+    def is_set_up(self) -> bool:
+        """Whether the prod environment exists."""
+        return self.context.state_reader.get_environment(PROD) is not None
+
+    def set_up(self, as_of: datetime) -> None:
         """Create the prod environment on an empty warehouse, without data: the run that follows fills it, so that a bad
-        hour in one area does not keep the others from their first publication. Returns whether anything was done."""
-        if self.context.state_reader.get_environment(PROD) is not None:
-            return False
-        self.context.plan(
-            PROD, auto_apply=True, no_prompts=True, skip_tests=True, skip_backfill=True, execution_time=as_of
-        )
-        return True
+        hour in one area does not keep the others from their first publication.
+
+        Raises:
+            InsightMartError: SQLMesh refused the plan.
+        """
+        from sqlmesh.utils.errors import SQLMeshError
+
+        try:
+            self.context.plan(
+                PROD, auto_apply=True, no_prompts=True, skip_tests=True, skip_backfill=True, execution_time=as_of
+            )
+        except SQLMeshError as error:
+            raise InsightMartError(
+                f"SQLMesh could not set up the warehouse: {_reason(error)}", "Try `sqlmesh plan`"
+            ) from error
 
     def run(self, as_of: datetime, *, clean_up: bool = False) -> Outcome:
         """Evaluate everything that is due and whose sources are in."""
@@ -90,6 +102,14 @@ class Transformer:
             except SQLMeshError as error:
                 raise InsightMartError(f"SQLMesh could not restate: {str(error).splitlines()[0]}") from error
         return outcome
+
+    def downstream(self, models: Sequence[str]) -> set[str]:
+        """Names of these models and of everything below them."""
+        known = {_short(name): name for name in self.context.models}
+        found = set(models)
+        for model in models:
+            found |= {_short(name) for name in self.context.dag.downstream(known[model])}
+        return found
 
     @contextmanager
     def _recorded(self) -> Iterator[Outcome]:
