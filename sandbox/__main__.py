@@ -8,7 +8,9 @@ import secrets
 import shutil
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Never
 
@@ -113,9 +115,13 @@ def up(empty: bool, size: str, seed: int, start: datetime | None, preload_hours:
         clock = this_hour() if empty else midnight(first_day)
         state = _new_state(home, empty=empty, size=size, seed=seed, start=first_day, clock=clock)
         try:
-            state = services.start(state, watched)
+            with ThreadPoolExecutor(1) as thread:
+                if not empty:
+                    thread.submit(import_module, "sandbox.publish")  # a second's work, done while the services start
+                state = services.start(state, watched)
             if not empty:
                 _publish(state, preload_hours)
+                _say_what(state)
                 state.phase = "ready"
                 state.save()
         except BaseException:
@@ -340,6 +346,12 @@ def _abandon(home: Path) -> None:
 
     with contextlib.suppress(SandboxError):
         services.stop(SandboxState.load(home))
+
+
+def _say_what(state: SandboxState) -> None:
+    from sandbox.contents import count
+
+    click.echo("Filled: " + ", ".join(f"{number:,} {content}" for content, number in count(state).items() if number))
 
 
 def _say_where(state: SandboxState) -> None:

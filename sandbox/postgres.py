@@ -164,7 +164,7 @@ def _wheel_binaries() -> Path:
     locations = spec.submodule_search_locations if spec else None
     found = sorted(path.parent for location in locations or [] for path in Path(location).glob("pginstall*/bin/initdb"))
     if not found:
-        raise SandboxError("PostgreSQL is not installed: run `pip install 'insightmart[sandbox]'`")
+        raise SandboxError("PostgreSQL is not in its package: run `pip install 'insightmart[sandbox]'` again")
     return found[-1]
 
 

