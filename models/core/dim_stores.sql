@@ -28,7 +28,7 @@ WITH described AS (
     manager,
     reference_date,
     raw_load_id,
-    store_name || '|' || COALESCE(store_format, '') || '|' || COALESCE(region, '') || '|' || COALESCE(city, '') || '|' || COALESCE(state, '') || '|' || COALESCE(country, '') || '|' || timezone || '|' || COALESCE(opened_on::VARCHAR, '') || '|' || COALESCE(closed_on::VARCHAR, '') || '|' || COALESCE(square_feet::VARCHAR, '') || '|' || COALESCE(manager, '') AS attributes
+    COALESCE(store_name, '') || '|' || COALESCE(store_format, '') || '|' || COALESCE(region, '') || '|' || COALESCE(city, '') || '|' || COALESCE(state, '') || '|' || COALESCE(country, '') || '|' || timezone || '|' || COALESCE(opened_on::VARCHAR, '') || '|' || COALESCE(closed_on::VARCHAR, '') || '|' || COALESCE(square_feet::VARCHAR, '') || '|' || COALESCE(manager, '') AS attributes
   FROM staging.stores_reference
 ), changed AS (
   SELECT
