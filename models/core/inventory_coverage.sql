@@ -50,7 +50,7 @@ WITH hours AS (
 ), expected AS (
   SELECT
     h.counted_hour,
-    COUNT(DISTINCT s.store_id) AS open_stores
+    s.store_id
   FROM hours AS h
   LEFT JOIN core.dim_stores AS s
     ON s.store_id > 0
@@ -59,24 +59,22 @@ WITH hours AS (
     AND h.counted_hour < s.valid_to
     AND h.counted_hour::DATE >= COALESCE(s.opened_on, '1970-01-01'::DATE)
     AND h.counted_hour::DATE < COALESCE(s.closed_on, '9999-12-31'::DATE)
-  GROUP BY
-    h.counted_hour
+  WHERE
+    h.counted_hour BETWEEN @start_ts AND @end_ts
 ), reported AS (
-  SELECT
+  SELECT DISTINCT
     counted_hour,
-    COUNT(DISTINCT store_id) AS reporting_stores
+    store_id
   FROM core.fct_inventory__stores
   WHERE
     counted_hour BETWEEN @start_ts AND @end_ts
-  GROUP BY
-    counted_hour
 )
 SELECT
   e.counted_hour::TIMESTAMPNTZ AS counted_hour,
-  e.open_stores::INT AS open_stores,
-  COALESCE(r.reporting_stores, 0)::INT AS reporting_stores
+  COUNT(DISTINCT e.store_id)::INT AS open_stores,
+  COUNT(DISTINCT r.store_id)::INT AS reporting_stores /* of those: a store nobody expects does not make up for a missing one */
 FROM expected AS e
 LEFT JOIN reported AS r
-  ON r.counted_hour = e.counted_hour
-WHERE
-  e.counted_hour BETWEEN @start_ts AND @end_ts
+  ON r.counted_hour = e.counted_hour AND r.store_id = e.store_id
+GROUP BY
+  e.counted_hour
