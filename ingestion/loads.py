@@ -9,11 +9,13 @@ between the two leaves raw rows that no load record names: the window is read ag
 from __future__ import annotations
 
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -188,17 +190,18 @@ def load(context: IngestContext, source: str, tables: Batches) -> str:
         SourceError: the warehouse refused the rows, or did not hold all of them afterwards.
         Exception: whatever reading the batches raised, unchanged. In both cases nothing of the load stays in raw.
     """
-    pipeline = _pipeline(context, source)
-    if pipeline.has_pending_data or _started(context, source):
-        _recover(context, pipeline, source, "it ended before its package was in; its rows were deleted")
+    pipeline = _clean_pipeline(context, source)
+    stream = _Stream(context, source, tables)
+    batches = iter(stream)
+    if (first := next(batches, None)) is None:
+        return create_load_id()  # an empty package would cost as much time as a full one
     started = {"source": source, "status": "started", "started_at": clock(), "loaded_at": context.as_of}
     context.warehouse.insert("ops.loads", [started])
-    stream = _Stream(context, source, tables)
     try:
-        load_id = _run(pipeline, source, stream)
+        load_id = _run(pipeline, source, stream, chain([first], batches))
         _verify(context, source, load_id, stream.rows)
     except Exception as error:
-        _recover(context, pipeline, source, " ".join(str(error).split())[:1000])
+        _recover(context, source, " ".join(str(error).split())[:1000])
         raise
     context.warehouse.execute("DELETE FROM ops.loads WHERE source = ? AND status = 'started'", [source])
     return load_id
@@ -244,18 +247,22 @@ def _conform(table: str, batch: pa.Table, as_of: datetime) -> pa.Table:
     return batch
 
 
+def _working_directory(context: IngestContext, source: str) -> Path:
+    return context.home / "dlt" / source
+
+
 def _pipeline(context: IngestContext, source: str) -> dlt.Pipeline:
     return dlt.pipeline(
         pipeline_name=source,
-        pipelines_dir=str(context.home / "dlt"),
+        pipelines_dir=str(_working_directory(context, source).parent),
         destination=context.destination,
         dataset_name=RAW,
     )
 
 
-def _run(pipeline: dlt.Pipeline, source: str, stream: _Stream) -> str:
+def _run(pipeline: dlt.Pipeline, source: str, stream: _Stream, batches: Iterator[Any]) -> str:
     """Extract, normalize and load the stream; the load id of its package."""
-    rows = dlt.resource(iter(stream), name=source, write_disposition="append", schema_contract=FROZEN)
+    rows = dlt.resource(batches, name=source, write_disposition="append", schema_contract=FROZEN)
     try:
         info = pipeline.run(rows, loader_file_format="parquet")
     except PipelineStepFailed as failure:
@@ -266,7 +273,7 @@ def _run(pipeline: dlt.Pipeline, source: str, stream: _Stream) -> str:
             f"the warehouse did not take the load at step {failure.step!r}: {_root(failure)}",
             "Nothing of the load was kept; the next run repeats it",
         ) from failure
-    return str(info.loads_ids[0]) if stream.rows else create_load_id()
+    return str(info.loads_ids[0])
 
 
 def _root(error: BaseException) -> str:
@@ -326,14 +333,26 @@ def _started(context: IngestContext, source: str) -> bool:
     return bool(context.warehouse.value(statement, [source]))
 
 
-def _recover(context: IngestContext, pipeline: dlt.Pipeline, source: str, error: str) -> None:
+def _clean_pipeline(context: IngestContext, source: str) -> dlt.Pipeline:
+    """The source's pipeline with nothing left over from a load that was killed."""
+    killed = "it ended before its package was in; its rows were deleted"
+    if _started(context, source):
+        _recover(context, source, killed)
+    pipeline = _pipeline(context, source)
+    if pipeline.has_pending_data:  # of another warehouse, or of this one before it was restored
+        _recover(context, source, killed)
+        pipeline = _pipeline(context, source)
+    return pipeline
+
+
+def _recover(context: IngestContext, source: str, error: str) -> None:
     """Put raw back to where it was before a load that did not finish.
 
-    dlt resumes a package by file, and repeats a file that was in but not yet ticked off: so the package is given up,
-    and every raw row whose load id dlt does not list as complete (status 0) is deleted. Single writer per source.
+    dlt resumes a package by file, and repeats a file that was in but not yet ticked off. So the package is given up
+    with dlt's working directory, in whatever state that is (it holds nothing else), and every raw row whose load id dlt
+    does not list as complete (status 0) is deleted. Single writer per source.
     """
-    if pipeline.has_pending_data:
-        pipeline.abort_packages()
+    shutil.rmtree(_working_directory(context, source), ignore_errors=True)
     known = context.warehouse.value(
         "SELECT COUNT(*) FROM information_schema.tables"
         " WHERE UPPER(table_schema) = 'RAW' AND UPPER(table_name) = '_DLT_LOADS'"

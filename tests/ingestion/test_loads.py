@@ -146,13 +146,15 @@ def load_and_be_killed(home: Path, moment: str) -> None:
 
 
 @pytest.mark.parametrize("moment", ["reading", "loading"])
-@pytest.mark.parametrize("directory_lost", [False, True])
+@pytest.mark.parametrize("directory", ["kept", "lost", "broken"])
 def test_a_kill_leaves_nothing_after_the_next_load(
-    home: Path, at_home: Callable[[Warehouse], IngestContext], moment: str, directory_lost: bool
+    home: Path, at_home: Callable[[Warehouse], IngestContext], moment: str, directory: str
 ) -> None:
     load_and_be_killed(home, moment)
-    if directory_lost:
+    if directory == "lost":
         shutil.rmtree(home / "dlt")
+    if directory == "broken":
+        (home / "dlt" / "oltp" / "state.json").write_text("{")
     with open_duckdb(home / "INSIGHTMART.duckdb") as warehouse:
         assert len(counts(warehouse)) == (2 if moment == "loading" else 1)
         load_id = load(at_home(warehouse), "oltp", {"oltp_order_lines": [batch(1, LINES)]})
@@ -160,6 +162,14 @@ def test_a_kill_leaves_nothing_after_the_next_load(
         assert counts(warehouse, "oltp_order_lines") == {load_id: 1}
         ((status, error),) = warehouse.rows("SELECT status, error FROM ops.loads")
         assert (status, error) == ("failed", "it ended before its package was in; its rows were deleted")
+
+
+def test_a_package_of_another_time_is_given_up(home: Path, at_home: Callable[[Warehouse], IngestContext]) -> None:
+    load_and_be_killed(home, "loading")
+    with open_duckdb(home / "INSIGHTMART.duckdb") as warehouse:
+        warehouse.execute("DELETE FROM ops.loads")  # as in a warehouse that was restored
+        load(at_home(warehouse), "oltp", {"oltp_order_lines": [batch(1, LINES)]})
+        assert list(counts(warehouse).values()) == [2]
 
 
 def test_a_complete_package_survives_a_kill_before_its_record(
