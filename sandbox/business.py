@@ -1,10 +1,10 @@
 """The simulated business: a pure function of seed, size and start that says what happens when.
 
-**The model of time.** Everything that happens has an *event instant*, which its record states (`updated_at` of a row or
-a document, the counted hour of a file), and a *visible instant* at which others can see it. Mostly the two are the same.
-A row committed late and a file sent late become visible after their event instant; nothing becomes visible before it.
-At a clock, the sources hold exactly what became visible before the clock; the truth at a clock is computed from the same
-set. Instants are microseconds since 1970 in UTC, `day` and `hour` count from the start of history.
+**The model of time.** Everything that happens has an *event instant*, which its record states (`updated_at` of a row
+or a document, the counted hour of a file), and a *visible instant* at which others can see it. Mostly the two are the
+same. A row committed late and a file sent late become visible after their event instant; nothing becomes visible
+before it. At a clock, the sources hold exactly what became visible before the clock; the truth at a clock is computed
+from the same set. Instants are microseconds since 1970 in UTC, `day` and `hour` count from the start of history.
 
 Each UTC day of orders is made on its own, with everything that ever happens to them (at most LONGEST_LIFE_DAYS later),
 from streams of draws that belong to that day: so any window of time can be published without replaying what was before.
@@ -72,7 +72,7 @@ class Business:
 
         With `after`, days whose orders can no longer change after that instant may be missing.
         """
-        last = self.day_of(before - 1)
+        last = max(0, self.day_of(before - 1))
         first = 0 if after is None else max(0, self.day_of(after) - LONGEST_LIFE_DAYS)
         if (first, last) not in self._sales:
             days = [self.store_day(day).versions for day in range(first, last + 1)]
@@ -85,7 +85,7 @@ class Business:
         return store_facts(self.catalogue, self.sales(clock, since), clock, intended)
 
     def tills(self, clock: int) -> dict[tuple[int, int], tuple[int, ...]]:
-        """What the stores' tills show at a clock (`figures.till_totals`); days that no longer change may be incomplete."""
+        """What the stores' tills show at a clock (`figures.till_totals`), but for days that no longer change."""
         if clock not in self._tills:
             since = clock - LONGEST_LIFE_DAYS * DAY  # refunds of a day that may change are of orders up to as old again
             _keep(self._tills, clock, till_totals(self.store_facts(clock, intended=True, since=since)))
@@ -97,7 +97,7 @@ class Business:
 
     def online_facts(self, clock: int) -> Facts:
         """The online sales that count at a clock."""
-        days = [self.online_day(day) for day in range(self.day_of(clock - 1) + 1)]
+        days = [self.online_day(day) for day in range(max(0, self.day_of(clock - 1)) + 1)]
         return online_facts(self.catalogue, days, clock)
 
     def shop_seen_at(self, clock: int) -> int:
@@ -106,11 +106,11 @@ class Business:
         first, end = shop_outage(self.catalogue.seed, max(0, hour - 1) // (7 * 24))
         return self.epoch + first * HOUR if first < hour <= end else clock
 
-    # -- customers and products --------------------------------------------------------------------------------------
+    # -- customers and products ----------------------------------------------------------------------------------------
 
     def customers(self, before: int) -> pd.DataFrame:
         """All versions of customer rows made before an instant, in order, with `updated_at` in microseconds."""
-        last = self.day_of(before - 1)
+        last = max(0, self.day_of(max(before, self.epoch) - 1))
         if self._customers is None or self._customers[0] != last:
             self._customers = last, self._customer_versions(last)
         versions = self._customers[1]

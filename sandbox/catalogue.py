@@ -65,10 +65,14 @@ MANAGERS = (
     "Samuel Osei",
 )
 FORMATS = ("flagship", "standard", "express", "outlet")
-FIRST_NAMES = ("Ada", "Björn", "Carla", "Deepa", "Elif", "François", "Grace", "Hana", "Iván", "Jürgen", "Keiko", "Liam",
-               "María", "Noah", "Olga", "Pablo", "Quinn", "Rosa", "Søren", "Tara", "Uma", "Víctor", "Wei", "Yara")  # fmt: skip
-LAST_NAMES = ("Adams", "Brandão", "Chen", "Díaz", "Eriksen", "Fischer", "García", "Hughes", "Ito", "Johnson", "Köhler",
-              "Lopez", "Martin", "Nguyen", "Okafor", "Patel", "Quist", "Rossi", "Smith", "Türk", "Weber", "Young")  # fmt: skip
+FIRST_NAMES = (
+    "Ada", "Björn", "Carla", "Deepa", "Elif", "François", "Grace", "Hana", "Iván", "Jürgen", "Keiko", "Liam", "María",
+    "Noah", "Olga", "Pablo", "Quinn", "Rosa", "Søren", "Tara", "Uma", "Víctor", "Wei", "Yara",
+)  # fmt: skip
+LAST_NAMES = (
+    "Adams", "Brandão", "Chen", "Díaz", "Eriksen", "Fischer", "García", "Hughes", "Ito", "Johnson", "Köhler", "Lopez",
+    "Martin", "Nguyen", "Okafor", "Patel", "Quist", "Rossi", "Smith", "Türk", "Weber", "Young",
+)  # fmt: skip
 HOMES = (  # city, region, country, postal code
     ("Albany", "Northeast", "US", "12207"),
     ("Oakland", "West", "US", "94607"),
@@ -145,7 +149,7 @@ class Catalogue:
         """The UTC date of a day of history."""
         return self.start + timedelta(days=day)
 
-    # -- stores ------------------------------------------------------------------------------------------------------
+    # -- stores --------------------------------------------------------------------------------------------------------
 
     @cached_property
     def stores(self) -> tuple[Store, ...]:
@@ -195,7 +199,7 @@ class Catalogue:
         """Tax rate by store id (index 0 is unused)."""
         return np.array([0, *(store.tax_rate for store in self.stores)], dtype=np.int64)
 
-    # -- products ----------------------------------------------------------------------------------------------------
+    # -- products ------------------------------------------------------------------------------------------------------
 
     @cached_property
     def skus(self) -> list[str]:
@@ -224,7 +228,8 @@ class Catalogue:
         """List price of every product on a UTC day, in ten-thousandths; each changes on one day of the week."""
         base, _, phase, step, offset = self._pricing
         factors = np.array(PRICE_FACTORS, dtype=np.int64)[((day + phase) // 7 * step + offset) % 5]
-        return base * factors // 100 * CENT
+        prices: Integers = base * factors // 100 * CENT
+        return prices
 
     def unit_costs(self) -> Integers:
         """Unit cost of every product, whole cents in ten-thousandths."""
@@ -256,7 +261,7 @@ class Catalogue:
         """When a product got into the product table: before history."""
         return self.epoch - (product % 90 + 3) * DAY + product % 600 * MINUTE
 
-    # -- customers ---------------------------------------------------------------------------------------------------
+    # -- customers -----------------------------------------------------------------------------------------------------
 
     def customers_known(self, day: int) -> int:
         """How many customers are in the table whatever the hour of a UTC day (ids run from FIRST_CUSTOMER)."""
@@ -269,9 +274,9 @@ class Catalogue:
         homes, tiers = draws.below(count, len(HOMES)), draws.weighted(count, [60, 25, 12, 3])
         opted_in = draws.chance(count, 550)
         return [
-            _customer(first + row, int(names[0][row]), int(names[1][row]), int(homes[row]), int(tiers[row]), bool(opted_in[row]))
-            for row in range(count)
-        ]  # fmt: skip
+            _customer(first + row, *drawn)
+            for row, drawn in enumerate(zip(*(a.tolist() for a in (*names, homes, tiers, opted_in)), strict=True))
+        ]
 
     def customer_changes(self, day: int) -> list[tuple[int, int, bool, int]]:
         """Changes made on a UTC day, as (customer index, instant, whether he moved, how far his tier goes up)."""

@@ -1,7 +1,7 @@
-"""The daily files of the stores: reference data at UTC midnight of their day, tills after the local midnight that ends theirs.
+"""The daily files of the stores: reference data at UTC midnight of its day, tills after the local midnight ending it.
 
-A till knows its own sales as they ought to be, so it is right even while the order table is not. When a correction changes
-a day that was already sent, the store sends its till again within the hour.
+A till knows its own sales as they ought to be, so it is right even while the order table is not. When a correction
+changes a day that was already sent, the store sends its till again within the hour.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from sandbox.instants import DAY, EPOCH_DAY, HOUR, MINUTE, SECOND, local_midnigh
 from sandbox.online_sales import money
 from sandbox.schedule import Planted
 
-REFERENCE_HEADER = ("store_id", "name", "format", "region", "city", "state", "country", "timezone", "opened_on", "closed_on",
-                    "square_feet", "manager")  # fmt: skip
+REFERENCE_HEADER = ("store_id", "name", "format", "region", "city", "state", "country", "timezone", "opened_on",
+                    "closed_on", "square_feet", "manager")  # fmt: skip
 TILL_HEADER = ("store_id", "business_date", "transactions", "gross_sales", "discounts", "returns", "net_sales")
 
 # Day of the week (of history) on which a reference file has a fault, and how many hours later the sound one comes.

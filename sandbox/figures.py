@@ -81,11 +81,13 @@ class Facts:
 
 
 def _is_null(values: Integers) -> Mask:
-    return values == NULL
+    null: Mask = values == NULL
+    return null
 
 
 def _negative(values: Integers) -> Mask:
-    return (values < 0) & (values != NULL)
+    negative: Mask = (values < 0) & (values != NULL)
+    return negative
 
 
 def _or_zero(values: Integers) -> Integers:
@@ -143,7 +145,9 @@ def store_facts(catalogue: Catalogue, versions: SalesVersions, clock: int, inten
     facts_of_lines = _line_facts(facts_of_orders, orders, of_line[good], {k: v[good] for k, v in lines.items()})
     facts_of_refunds = _refund_facts(catalogue, orders, lines, counts, {k: v[refund_ok] for k, v in refunds.items()})
     quarantined = {"oltp_orders": bad_orders, "oltp_order_lines": bad_lines, "oltp_refunds": bad_refunds}
-    event_at = np.where(_is_null(orders["ordered_at"]), orders["updated_at"], orders["ordered_at"])
+    stated, changed = orders["ordered_at"], orders["updated_at"]
+    believable = (stated >= catalogue.epoch) & (stated <= changed + DAY)  # NULL is before everything
+    event_at = np.where(believable, stated, changed)
     hour = np.where(line_known, event_at[of_line], lines["updated_at"]) // HOUR
     hours = pd.DataFrame({"hour": hour, "lines": 1, "rejected": (~line_ok).astype(np.int64)}).groupby("hour").sum()
     return Facts(facts_of_orders, facts_of_lines, facts_of_refunds, quarantined, hours)

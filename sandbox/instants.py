@@ -46,6 +46,7 @@ def date_of(day_number: int) -> date:
 
 @cache
 def zone(name: str) -> ZoneInfo:
+    """The time zone of an IANA name."""
     return ZoneInfo(name)
 
 

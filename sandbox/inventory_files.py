@@ -1,7 +1,7 @@
 """The hourly inventory files of the stores, what is wrong with some of them, and the counts that come out in the end.
 
-A file is sent in the last minutes of the hour it counts (its visible instant), so that the hour is complete when it ends;
-a late one comes up to three hours after it.
+A file is sent in the last minutes of the hour it counts (its visible instant), so that the hour is complete when it
+ends; a late one comes up to three hours after it.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def key_of(instant: int, store_id: int) -> str:
     return f"inventory/{to_datetime(instant):%Y/%m/%d/%H}/store_{store_id:03d}.csv"
 
 
-# -- which file has which fault ------------------------------------------------------------------------------------------
+# -- which file has which fault ----------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=64)
@@ -161,7 +161,7 @@ def faults_of_day(catalogue: Catalogue, day: int) -> dict[tuple[int, int], str]:
     return {place: fault for place, fault in week.items() if place[0] // 24 == day}
 
 
-# -- files ---------------------------------------------------------------------------------------------------------------
+# -- files -------------------------------------------------------------------------------------------------------------
 
 
 def files_of_hour(catalogue: Catalogue, hour: int) -> list[InventoryFile]:
@@ -237,7 +237,7 @@ def _row(catalogue: Catalogue, count: Count) -> tuple[str, ...]:
     return str(count.store_id), catalogue.skus[count.product], str(count.on_hand), on_order, at
 
 
-# -- faults that lose nothing: the file is only written differently ----------------------------------------------------------
+# -- faults that lose nothing: the file is only written differently ----------------------------------------------------
 
 WRITTEN_OTHERWISE: dict[str, Dialect] = {
     "semicolon": dialects.SEMICOLON,
@@ -302,7 +302,7 @@ LAID_OUT_OTHERWISE: dict[str, Callable[[Catalogue, InventoryFile], InventoryFile
 }
 
 
-# -- faults that are repaired: the sound file follows under the same key -----------------------------------------------------
+# -- faults that are repaired: the sound file follows under the same key -----------------------------------------------
 
 
 def _empty(catalogue: Catalogue, sound: InventoryFile) -> InventoryFile:
@@ -353,7 +353,7 @@ DAMAGED: dict[str, Callable[[Catalogue, InventoryFile], InventoryFile]] = {
 }
 
 
-# -- faults that stay --------------------------------------------------------------------------------------------------------
+# -- faults that stay --------------------------------------------------------------------------------------------------
 
 
 def _two_stores_rows(catalogue: Catalogue, sound: InventoryFile) -> InventoryFile:
@@ -365,7 +365,7 @@ def _two_stores_rows(catalogue: Catalogue, sound: InventoryFile) -> InventoryFil
 
 
 def _junk_rows(catalogue: Catalogue, sound: InventoryFile) -> InventoryFile:
-    """Rows without sku, without a count, below zero, without an instant; after the good ones, of no product counted there."""
+    """Rows without sku, without a count, with a count below zero, without an instant; after the good ones."""
     free = (sound.counts[-1].product + 1) % catalogue.size.products
     spare = replace(sound.counts[0], product=free)
     counts = tuple(
@@ -407,14 +407,14 @@ def _rewritten(catalogue: Catalogue, file: InventoryFile) -> InventoryFile:
     return replace(file, body=lambda: habit.encode(_table(catalogue, counts)), counts=counts)
 
 
-# -- the report ----------------------------------------------------------------------------------------------------------
+# -- the report --------------------------------------------------------------------------------------------------------
 
 _EXPECTED = {
     "late": "the hour is released after the grace period; its counts come in as a correction",
     "rewritten": "the new content replaces the rows of the old one, also the row that is gone",
     "sent twice, second key": "counted once",
     "sent twice, unchanged": "nothing changes",
-    "empty": "counts as in; the sound file that follows is a correction",
+    "empty": "not counted as in; the sound file that follows is a correction",
     "cut inside quotes": "quarantined whole, replaced by the sound file two hours later",
     "gzip cut short": "quarantined whole, replaced by the sound file two hours later",
     "cut in a row": "the cut row is rejected, replaced with the sound file two hours later",

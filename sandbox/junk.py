@@ -94,10 +94,17 @@ class _Junk:
             *(("loose", kind) for kind in self._todays(LOOSE_REFUNDS, 1)),
         ]
         place = {"line": self._line, "order": self._order, "refund": self._refund, "loose": self._refund}
-        shuffled = self.draws.shuffled(np.arange(len(kinds)))
-        for slot, choice in zip(self._slots(len(kinds)), shuffled.tolist(), strict=True):
-            family, kind = kinds[choice]
-            place[family](slot, kind)
+        with_lines = [
+            (family, kind) for family, kind in kinds if family == "line" or self._lines_of_order(family, kind)
+        ]
+        without = [pair for pair in kinds if pair not in with_lines]
+        number = 0
+        for pairs in (with_lines, without):
+            shuffled = self.draws.shuffled(np.arange(len(pairs)))
+            for choice, order in zip(shuffled.tolist(), self._hosts(len(pairs)), strict=True):
+                family, kind = pairs[choice]
+                place[family](_Slot(number, order, int(self.good.inserted_at[order])), kind)
+                number += 1
         self._repeats()
         good = self.good
         versions = SalesVersions(
@@ -108,23 +115,24 @@ class _Junk:
         )
 
     def _todays(self, defects: dict[str, dict[str, int]], often: int) -> list[str]:
-        """A small business has a quarter of the kinds each day, all in four days; a bigger one has all, several times."""
+        """A small business has a quarter of the kinds each day, all in four days; a bigger one all, several times."""
         kinds = list(defects)
         if self.small:
             return [kind for index, kind in enumerate(kinds) if index % 4 == self.day % 4]
         repeats = max(1, often * self.catalogue.size.store_orders // 4000)
         return kinds * repeats
 
-    def _slots(self, count: int) -> list[_Slot]:
-        """Places spread evenly over the orders of the day that neither the price bug nor a late commit touches."""
+    def _hosts(self, count: int) -> list[int]:
+        """Orders evenly spread over the day that neither the price bug nor a late commit touches."""
         good, baskets = self.good, self.good.baskets
         refunded = np.isin(baskets.order_id, good.versions.refunds["order_id"].to_numpy())
         on_time = good.inserted_visible_at == good.inserted_at
         plain = np.flatnonzero(~baskets.in_bug_hour & ~baskets.cancelled & ~baskets.is_test & ~refunded & on_time)
-        ranks = ((np.arange(count) + self.draws.uniform(count)) * len(plain) / count).astype(np.int64)
-        return [_Slot(n, int(plain[r]), int(good.inserted_at[plain[r]])) for n, r in enumerate(ranks)]
+        # Almost in the middle of equal shares: no two of them, and no three of a small business, fall into few lines.
+        ranks = ((np.arange(count) + 0.4 + self.draws.uniform(count) * 0.2) * len(plain) / count).astype(np.int64)
+        return [int(order) for order in plain[ranks]]
 
-    # -- one piece each --------------------------------------------------------------------------------------------------
+    # -- one piece each ------------------------------------------------------------------------------------------------
 
     def _line(self, slot: _Slot, kind: str) -> None:
         """A bad line on top of a good order, whose header does not include it."""
@@ -167,11 +175,14 @@ class _Junk:
         self._note(slot.at, "order", kind)
 
     def _order_lines(self, slot: _Slot, order_id: int, kind: str) -> list[dict[str, int]]:
-        """Lines of a bad order: none where nothing could lead to them, or where the business is too small to bear them."""
+        """Lines of a bad order: none where nothing could lead to them, or a small business could not bear them."""
+        return [self._line_columns(slot, order_id, n + 1) for n in range(self._lines_of_order("order", kind))]
+
+    def _lines_of_order(self, family: str, kind: str) -> int:
         needed = "foreign" in kind or "repaired" in kind
-        if kind == "order_id_missing" or (self.small and not needed):
-            return []
-        return [self._line_columns(slot, order_id, number) for number in range(1, 2 if self.small else 3)]
+        if family != "order" or kind == "order_id_missing" or (self.small and not needed):
+            return 0
+        return 1 if self.small else 2
 
     def _line_columns(self, slot: _Slot, order_id: int, line_number: int) -> dict[str, int]:
         """A sound line like the first of the slot's order."""
@@ -211,14 +222,17 @@ class _Junk:
         self.parts["refunds"].append(frame("refunds", **_as_arrays(columns)))
         self._note(columns["updated_at"], "refund", kind)
 
-    # -- rows that are there twice -----------------------------------------------------------------------------------
+    # -- rows that are there twice -------------------------------------------------------------------------------------
 
     def _repeats(self) -> None:
         """Some rows stand in their table twice, word for word; some beside an older version of themselves."""
         for name, share in (("orders", 300), ("order_lines", 300), ("refunds", 60)):
             versions = self.tables[name]
             count = max(1, len(versions) // share)
-            picked = versions.iloc[np.sort(self.draws.shuffled(self._final_versions(versions))[:count])].copy()
+            final = self._final_versions(versions)
+            # Refunds come over days: the first ones, so that there is one to be seen soon.
+            chosen = final[:count] if name == "refunds" else np.sort(self.draws.shuffled(final)[:count])
+            picked = versions.iloc[chosen].copy()
             picked["visible_at"] += self.draws.between(len(picked), 0, 1) * (
                 self.draws.below(len(picked), 600) * SECOND
             )
@@ -238,7 +252,7 @@ class _Junk:
         key = ["refund_id"] if "refund_id" in versions else key
         return np.flatnonzero(~versions.duplicated(key, keep="last")).astype(np.int64)
 
-    # -- the report ------------------------------------------------------------------------------------------------------
+    # -- the report ----------------------------------------------------------------------------------------------------
 
     def _note(self, at: int, what: str, kind: str) -> None:
         self.seen.append((at, what, kind))

@@ -41,13 +41,13 @@ CURRENCIES = ("USD", "CAD")
 
 @dataclass
 class OnlineDay:
-    """A day's online orders. Frames of int64: `orders` by order, `lines` by line, `refunds` by refunded line or shipping.
+    """A day's online orders. Frames of int64: `orders`, `lines`, and `refunds` (a row each refunded line, or shipping).
 
     orders: order_id, customer_id (NULL: guest), created_at, processed_at, paid_at, first_status (index of FINANCIAL),
     started_at, partly (1: PARTIALLY_FULFILLED first), fulfilled_at, cancelled_at (NEVER where it never happens),
     is_test, currency, shipping. lines: position (of the order), line_id, product (UNTITLED: none), quantity,
-    unit_price, discount, tax, odd (1: no good line). refunds: position, refund_id, refund_line_id, line (row of `lines`, NULL for shipping),
-    created_at, quantity, subtotal, tax, shipping.
+    unit_price, discount, tax, odd (1: no good line). refunds: position, refund_id, refund_line_id, line (row of
+    `lines`, NULL for shipping), created_at, quantity, subtotal, tax, shipping.
     """
 
     orders: pd.DataFrame
@@ -117,8 +117,8 @@ class _Oddities:
 
         def add(order: int, **columns: int) -> None:
             line_id = FIRST_LINE + self.day * IDS_A_DAY + IDS_A_DAY // 2 + len(odd)
-            odd.append({"position": order, "line_id": line_id, "product": 0, "quantity": 1, "unit_price": 0, "discount": 0,
-                        "tax": 0, "odd": 1} | columns)  # fmt: skip
+            free = {"product": 0, "quantity": 1, "unit_price": 0, "discount": 0, "tax": 0, "odd": 1}
+            odd.append({"position": order, "line_id": line_id} | free | columns)
 
         if self._due(1) and self.turn is None:
             add(self.chosen[1], unit_price=-5 * DOLLAR)
@@ -224,7 +224,7 @@ def _lines(catalogue: Catalogue, day: int, orders: int) -> pd.DataFrame:
 
 
 def _refunds(catalogue: Catalogue, day: int, orders: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
-    """Refunds: days after fulfilment, of some lines and sometimes of the shipping; in full when an order is cancelled late."""
+    """Refunds days after fulfilment, of some lines and sometimes of the shipping; in full for orders cancelled late."""
     draws = Draws(catalogue.seed, "online refunds", day)
     count = len(orders)
     cancelled_at = orders["cancelled_at"].to_numpy()
@@ -298,7 +298,8 @@ def order_documents(catalogue: Catalogue, day: OnlineDay, positions: Integers, c
     for row in day.refunds[wanted].to_dict("records"):
         refunds_by_order.setdefault(row["position"], []).append(row)
     line_position = day.lines["position"].to_numpy()
-    first, end = (np.searchsorted(line_position, positions, side=side).tolist() for side in ("left", "right"))
+    first = np.searchsorted(line_position, positions, side="left").tolist()
+    end = np.searchsorted(line_position, positions, side="right").tolist()
     orders = day.orders.iloc[positions].to_dict("records")
     lines = day.lines.to_dict("list")
     return [
@@ -393,7 +394,7 @@ def money(amount: int) -> str:
     return f"{sign}{whole}.{rest // 100:02d}" if rest % 100 == 0 else f"{sign}{whole}.{rest:04d}"
 
 
-# -- products and stock of the online location --------------------------------------------------------------------------
+# -- products and stock of the online location -------------------------------------------------------------------------
 
 
 def product_documents(catalogue: Catalogue, products: Integers, day: int, updated_at: Integers) -> list[dict[str, Any]]:

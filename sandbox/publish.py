@@ -31,6 +31,7 @@ from sandbox.versions import CHANNELS, COLUMNS, CURRENCIES, KEYS, NULL, REASONS,
 if TYPE_CHECKING:
     from sandbox.state import SandboxState
 
+STEP = timedelta(days=1)
 S3_THREADS = 8
 SHOP_BATCH = 1000
 BEGINNING = NULL  # before every instant
@@ -43,24 +44,24 @@ CODES: dict[str, Sequence[str]] = {"channel": CHANNELS, "status": STATUSES, "cur
 
 
 def publish(state: SandboxState, upto: datetime, progress: Callable[[datetime], None] | None = None) -> None:
-    """Let the business happen from the sandbox's clock to `upto` (a whole hour), hour by hour.
+    """Let the business happen from the sandbox's clock to `upto` (a whole hour), up to a day at a time.
 
-    The clock itself is the caller's to move. `progress` is told each hour that is done. Raises what the sources raise:
-    psycopg.Error, botocore's errors, sqlite3.Error.
+    The sources hold the same in the end, whatever the steps. The clock itself is the caller's to move; `progress` is
+    told each instant that is reached. Raises what the sources raise: psycopg.Error, botocore's errors, sqlite3.Error.
     """
     shop = Shop(state.shop_path)
     source = business(state.seed, state.size, state.start)
-    hour = state.clock
+    reached = state.clock
     with psycopg.connect(state.admin_dsn) as connection, _Drops(state) as drops:
-        while hour < upto:
-            hour += timedelta(hours=1)
-            before = to_instant(hour)
-            after = before - HOUR
+        while reached < upto:
+            after = to_instant(reached)
+            reached = min(reached + STEP, upto)
+            before = to_instant(reached)
             publish_rows(connection, source, after, before)
             drops.put(store_files(source, after, before))
             publish_shop(shop, source, after, before)
             if progress is not None:
-                progress(hour)
+                progress(reached)
 
 
 # -- PostgreSQL --------------------------------------------------------------------------------------------------------
@@ -170,7 +171,7 @@ PRODUCT_COLUMNS = ["sku", "name", "category", "brand", "unit_cost", "list_price"
 
 
 def _product_rows(source: Business, since: int, before: int) -> Iterator[tuple[Any, ...]]:
-    """The products listed or repriced in a window as they are at its end; the first product stands in its table twice."""
+    """The products listed or repriced in a window as they are at its end; the first stands in its table twice."""
     catalogue, costs = source.catalogue, source.catalogue.unit_costs()
     versions = source.products(before)
     changed = versions[versions["updated_at"] >= since].drop_duplicates("product", keep="last")

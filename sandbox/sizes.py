@@ -35,7 +35,7 @@ class Size:
     @property
     def is_small(self) -> bool:
         """Whether a day has too few orders to show one fault of every kind a day."""
-        return self.store_orders < 500
+        return self.store_orders < 1500
 
 
 TINY = Size(

@@ -22,8 +22,8 @@ class Stock:
     """Counts that are certified at a clock, and what came with them.
 
     counts: store_id, product, on_hand, on_order (-1: not said), counted_at, business_date. hours: for each UTC hour the
-    number of open stores and of those whose file is in. quarantined: rows by rule. rejected: rows that cannot be typed.
-    distrusted: keys of the files that are quarantined whole as they stand.
+    number of open stores and of those whose file is in (a quarantined one is, an empty one is not). quarantined: rows
+    by rule. rejected: rows that cannot be typed. distrusted: keys of files that are quarantined whole as they stand.
     """
 
     counts: pd.DataFrame
@@ -36,7 +36,7 @@ class Stock:
 
 def stock_at(source: Business, clock: int) -> Stock:
     """The stock counts at a clock. An hour is in when every open store's file is, or 30 minutes after its end."""
-    days = [_Day(source, day, clock) for day in range(source.day_of(clock - 1) + 1)]
+    days = [_Day(source, day, clock) for day in range(max(0, source.day_of(clock - 1)) + 1)]
     hours = [hour for day in days for hour in day.hours()]
     covered = clock if hours and hours[-1]["complete"] else max(source.epoch, clock - HOUR)
     stores = pd.concat([day.counts() for day in days], ignore_index=True)
@@ -73,7 +73,7 @@ class _Day:
                 self.received[place] = self._read_faulty(hour, store_id, fault)
 
     def _read_faulty(self, hour: int, store_id: int, fault: str) -> bool:
-        """Take in what the last version of each key holds; returns whether there is any."""
+        """Take in what the last version of each key holds; an empty file is not in, a quarantined one is."""
         store = self.catalogue.stores[store_id - 1]
         files = [file for file in files_of_store(self.catalogue, hour, store, fault) if file.visible_at < self.clock]
         standing = {file.key: file for file in sorted(files, key=lambda file: file.visible_at)}
@@ -82,7 +82,7 @@ class _Day:
                 self.faulty += file.counts
             if not file.trusted:
                 self.distrusted.append(file.key)
-        return bool(files)
+        return any(file.counts or not file.trusted for file in standing.values())
 
     def counts(self) -> pd.DataFrame:
         """The counts that count, of sound and of faulty files."""
@@ -120,7 +120,7 @@ def _online(source: Business, clock: int) -> pd.DataFrame:
     """Every count of the online location up to when the shop could last be read."""
     seen = source.shop_seen_at(clock)
     parts = []
-    for day in range(source.day_of(clock - 1) + 1):
+    for day in range(max(0, source.day_of(clock - 1)) + 1):
         levels = levels_of_day(source.catalogue, day)
         parts.append(
             pd.DataFrame(

@@ -1,7 +1,7 @@
 """One UTC day of store and phone orders with everything that ever happens to them, as row versions.
 
-Orders are placed in the stores' opening hours; then their status moves on for hours or days, and up to a week later some
-are corrected, moved to another hour, cancelled or refunded.
+Orders are placed in the stores' opening hours; then their status moves on for hours or days, and up to a week later
+some are corrected, moved to another hour, cancelled or refunded.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ LONGEST_LIFE_DAYS = 10  # nothing happens to an order later than that after it w
 
 TRAFFIC = np.array([1, 1, 1, 1, 1, 1, 2, 4, 6, 8, 10, 12, 14, 13, 11, 11, 13, 16, 17, 14, 10, 7, 4, 2], dtype=np.int64)
 WEEKDAY_PERCENT = (92, 90, 94, 98, 110, 124, 92)
-PROMOTION_ORDERS = 26  # at least so many orders in a price bug hour, so that the gate has enough lines to judge
+PROMOTION_ORDERS = 34  # at least so many orders in a price bug hour, so that the gate has enough lines to judge
 SLOT = 30 * MINUTE  # half-hour zones open on the half hour of UTC
 
 
@@ -237,6 +237,7 @@ class _Life:
         self.two_step = self.draws.chance(count, 120) & (baskets.channel == STORE)
 
     def run(self) -> StoreDay:
+        self._plant_the_unusual()
         header_visible, lines_visible = self._late_commits()
         settled_at, status = self._statuses(header_visible)
         self._lines(lines_visible)
@@ -246,7 +247,7 @@ class _Life:
             self.baskets, versions, self.planted, self.inserted_at, np.maximum(header_visible, lines_visible)
         )
 
-    # -- placing -----------------------------------------------------------------------------------------------------
+    # -- placing -------------------------------------------------------------------------------------------------------
 
     def _late_commits(self) -> tuple[Integers, Integers]:
         """When headers and lines become visible: for a few orders in the hour after their `updated_at`."""
@@ -262,10 +263,11 @@ class _Life:
                 header[order] = seen
             if part != "header":
                 lines[order] = seen
+            lag = (seen - self.inserted_at[order]) // MINUTE
             self._plant(
                 seen,
-                f"late commit: {part} of order {baskets.order_id[order]} visible {(seen - self.inserted_at[order]) // MINUTE} "
-                "minutes after its updated_at, in the next hour",
+                f"late commit: {part} of order {baskets.order_id[order]} visible {lag} minutes after its updated_at, "
+                "in the next hour",
                 "found by the overlap of the extraction; its hour is corrected",
             )
         return header, lines
@@ -326,7 +328,7 @@ class _Life:
             columns["visible_at"] = visible_at
         self.parts["orders"].append(frame("orders", **columns))
 
-    # -- lines and the price bug -------------------------------------------------------------------------------------
+    # -- lines and the price bug ---------------------------------------------------------------------------------------
 
     def _lines(self, lines_visible: Integers) -> None:
         """Line versions as inserted; in a price bug hour some have their price negated, and are repaired later."""
@@ -390,7 +392,7 @@ class _Life:
         untouched = np.zeros(count, dtype=bool)
         untouched[by_turn] = True
         untouched |= sound & ~quick
-        returned = self.draws.shuffled(np.flatnonzero(untouched))[: max(2, count * 4 // 100)]
+        returned = self.draws.shuffled(np.flatnonzero(untouched))[: max(3, count * 4 // 100)]
         self._refund(np.sort(returned), settled_at)
 
     def _correct(self, order: int, number: int, settled_at: Integers, status: Integers) -> None:
@@ -460,7 +462,8 @@ class _Life:
     def _refund(self, orders: Integers, settled_at: Integers) -> None:
         """Refund part of each order: some of a line, or an amount without a line."""
         baskets, draws, count = self.baskets, self.draws, len(orders)
-        starts, ends = (np.searchsorted(baskets.line_order, orders, side=side) for side in ("left", "right"))
+        starts = np.searchsorted(baskets.line_order, orders, side="left")
+        ends = np.searchsorted(baskets.line_order, orders, side="right")
         line = starts + draws.below(count, ends - starts)
         pieces = 1 + draws.below(count, baskets.quantity[line])
         line_net = baskets.quantity[line] * baskets.unit_price[line] - baskets.discount[line]
@@ -468,7 +471,9 @@ class _Life:
         share = draws.between(count, 10, 60)
         order_net = self.gross[orders] - self.discount[orders]
         amount = np.where(by_line, line_net * pieces // baskets.quantity[line], order_net * share // 100 // CENT * CENT)
-        at = settled_at[orders] + draws.between(count, 20 * 3600, 130 * 3600) * 1_000_000
+        soon = np.arange(count) % 4 == 0
+        delay = np.where(soon, draws.between(count, 20 * 3600, 40 * 3600), draws.between(count, 20 * 3600, 130 * 3600))
+        at = settled_at[orders] + delay * 1_000_000
         first_reason = np.where(draws.chance(count, 300), NULL, draws.below(count, len(REASONS)))
         columns: dict[str, Integers | int] = {
             "refund_id": FIRST_REFUND + self.day * IDS_A_DAY + np.arange(count),
@@ -481,11 +486,44 @@ class _Life:
             "updated_at": at + draws.below(count, 3000) * 1000,
         }
         refunds = frame("refunds", **columns)
+        for row in np.flatnonzero(refunds["updated_at"] % HOUR >= 45 * MINUTE)[:1].tolist():
+            seen = (int(refunds["updated_at"].iloc[row]) // HOUR + 1) * HOUR + 2 * MINUTE
+            refunds.loc[row, "visible_at"] = seen
+            self._plant(
+                seen,
+                f"late commit: refund {refunds['refund_id'].iloc[row]} visible in the hour after its updated_at",
+                "found by the overlap of the extraction; its hour is corrected",
+            )
         explained = refunds[(first_reason == NULL) & draws.chance(count, 500)].copy()
         explained["reason"] = 0
         explained["updated_at"] += 3 * HOUR
         explained["visible_at"] = explained["updated_at"]
         self.parts["refunds"] += [refunds, explained]
+
+    def _plant_the_unusual(self) -> None:
+        """What is no fault, but easily taken for one."""
+        baskets = self.baskets
+        starts = self.catalogue.epoch + self.day * DAY
+        ordered_at = dict(zip(baskets.customer_id.tolist(), baskets.ordered_at.tolist(), strict=True))
+        late = sum(at > ordered_at[FIRST_CUSTOMER + index] for index, at in baskets.new_customers)
+        if late:
+            self._plant(
+                starts,
+                f"{late} customers of this day get into the customer table only hours after their first order",
+                "the order is kept with an inferred member, which a later load of the customers completes",
+            )
+        if not self.complete_header.all():
+            self._plant(
+                starts,
+                f"{np.count_nonzero(~self.complete_header)} orders of this day lack discount and tax in their header",
+                "taken from their lines",
+            )
+        for store in self.catalogue.stores:
+            if self.catalogue.date(self.day) in (store.opened_on, store.closed_on):
+                what = "opens" if store.opened_on == self.catalogue.date(self.day) else "is closed from now on"
+                self._plant(
+                    starts, f"store {store.store_id} {what}", "its files are expected from then on, or no longer"
+                )
 
     def _plant_late(self, order: int, at: int, what: str, expected: str) -> None:
         days = (at - int(self.baskets.ordered_at[order])) / DAY

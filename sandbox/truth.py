@@ -1,4 +1,4 @@
-"""What the certified tables must hold at a clock, from the generated events alone: never from SQL, never from the sources.
+"""What the certified tables must hold at a clock, from the generated events alone: never from SQL or the sources.
 
 Money is text with four decimals and exact; dates and instants are ISO 8601 in UTC, but `business_date` is local.
 """
@@ -33,7 +33,7 @@ def truth(seed: int, size: str, start: date, clock: datetime) -> dict[str, Any]:
     - `agg_sales_daily`, `agg_sales_hourly`: the very rows. `facts`: rows and sums of fct_orders, fct_order_lines and
       fct_refunds by source_system, and by business_date x store_id x channel.
     - `sales_covered_through`, `shopify_covered_through`, `inventory_covered_through`: up to when each is certified.
-      Shopify lags during an outage of the shop. `inventory_hours` says of each hour whether every open store's file is in.
+      Shopify lags during an outage of the shop. `inventory_hours` says which hours all open stores' files are in for.
     - `blocked`: windows of one source that must not pass the gate at this clock. The figures leave out what happened
       in them (orders and lines by ordered_at, refunds by refunded_at).
     - `inventory`: counts and sums by store and date. Counts of store 0 take it that the shop is read at least once in
@@ -189,6 +189,8 @@ def _stock_by_place(stock: Stock) -> list[dict[str, Any]]:
 
 def _dimensions(source: Business, clock: int, facts: Facts) -> dict[str, Any]:
     midnight = source.epoch + source.day_of(clock) * DAY
+    if clock == source.epoch:  # the tables are still empty: even what is older than history comes with its first hour
+        clock = midnight = NULL
     size = source.catalogue.size
     return {
         "dim_customers": _customers(source, facts, clock) | {"at_midnight": _customers(source, facts, midnight)},
@@ -203,7 +205,7 @@ def _dimensions(source: Business, clock: int, facts: Facts) -> dict[str, Any]:
 
 def _customers(source: Business, facts: Facts, loaded_through: int) -> dict[str, int]:
     """Versions of the customers loaded so far, and a member for every other customer of an order."""
-    versions = source.customers(max(loaded_through, source.epoch + 1))
+    versions = source.customers(loaded_through)
     ordering = facts.orders[facts.orders["customer_id"] != NULL]
     in_stores = set(ordering.loc[ordering["source"] == OLTP, "customer_id"].tolist())
     online = set(ordering.loc[ordering["source"] == SHOPIFY, "customer_id"].tolist())
