@@ -399,6 +399,9 @@ def parse(kind: str, files: Sequence[CsvFile], rejected_at: datetime) -> Parsed:
         kind: ``inventory``, ``reference`` or ``tills``.
         files: files of that kind with records (none ``is_empty``).
         rejected_at: "now" of the run, UTC without a zone.
+
+    Raises:
+        Distrusted: the records of some file cannot be told apart after all; typed alone, the others are fine.
     """
     contract = entity("stores", kind)
     layouts: dict[Layout, list[int]] = {}
@@ -528,21 +531,24 @@ def _cells(layout: Layout, text: bytes, records: int) -> tuple[dict[str, pa.Arra
 
     names = [str(place) for place in range(width)]
     wanted = {column: str(place) for place, column in enumerate(layout.columns) if column}
-    table = pa.csv.read_csv(
-        pa.py_buffer(text),
-        read_options=pa.csv.ReadOptions(use_threads=False, column_names=names, block_size=len(text) + 1),
-        parse_options=pa.csv.ParseOptions(
-            delimiter=layout.separator, newlines_in_values=True, invalid_row_handler=skip, ignore_empty_lines=True
-        ),
-        convert_options=pa.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()),
-            include_columns=list(wanted.values()),
-            strings_can_be_null=False,
-            check_utf8=False,
-        ),
-    )
+    try:
+        table = pa.csv.read_csv(
+            pa.py_buffer(text),
+            read_options=pa.csv.ReadOptions(use_threads=False, column_names=names, block_size=len(text) + 1),
+            parse_options=pa.csv.ParseOptions(
+                delimiter=layout.separator, newlines_in_values=True, invalid_row_handler=skip, ignore_empty_lines=True
+            ),
+            convert_options=pa.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
+                include_columns=list(wanted.values()),
+                strings_can_be_null=False,
+                check_utf8=False,
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise Distrusted("records_unclear", f"the records cannot be told apart: {error}") from None
     if table.num_rows + len(misfits) != records:
-        raise AssertionError(f"{table.num_rows} records and {len(misfits)} misfits were cut out of {records} lines")
+        raise Distrusted("records_unclear", "two ways to tell the records apart disagree about their number")
     fields = np.full(records, width, np.int64)
     cells = {column: table.column(name).combine_chunks() for column, name in wanted.items()}
     if misfits:

@@ -31,6 +31,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 from botocore.httpsession import URLLib3Session
+from botocore.loaders import create_loader
 from botocore.utils import get_environ_proxies
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
@@ -51,6 +52,7 @@ _KEY = re.compile(
     r"store_(?P<store>\d{3}|[1-9]\d{3,5})(?P<copy> ?\([1-9]\d?\)|_[1-9]\d?|_resent)?\.csv(?:\.gz)?",
     re.ASCII,
 )
+_API_MODELS = create_loader()  # shared by all runs of a process: reading them takes 0.1 s
 _REFUSED = {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
 
 
@@ -231,6 +233,7 @@ class Bucket:
 def _clients(source: StoreDrops) -> tuple[Any, URLLib3Session]:
     """boto3's client, and a plain HTTP session to the same place."""
     session = botocore.session.get_session()
+    session.register_component("data_loader", _API_MODELS)
     # botocore takes 0.2 ms to read an instant; a listing of a week of files has 25,000
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_instant)
     connect_timeout, read_timeout = 5, 30

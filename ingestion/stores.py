@@ -277,16 +277,32 @@ class _Package:
 
     def finish(self) -> None:
         """Type the files that still wait."""
-        for kind, waiting in self._waiting.items():
-            parsed = parse(kind, [file for file, _ in waiting], self.context.as_of)
-            self.tables.append((entity(SOURCE, kind).table, parsed.rows))
-            self.tables.append((REJECTS_TABLE, parsed.rejects))
-            for (_, row), rows, rejected in zip(waiting, parsed.row_counts, parsed.reject_counts, strict=True):
-                row.update(rows=rows, rejected_rows=rejected)
+        for waiting in self._waiting.values():
+            self._type(waiting)
         self._waiting.clear()
         self._waiting_bytes = 0
 
-    def result(self, kind: str, load_id: str, window: Window) -> LoadResult:
+    def _type(self, waiting: list[tuple[CsvFile, dict[str, Any]]]) -> None:
+        kind = waiting[0][0].drop.entity
+        try:
+            parsed = parse(kind, [file for file, _ in waiting], self.context.as_of)
+        except Distrusted as fault:
+            if len(waiting) > 1:  # one of them; the others are not to suffer for it
+                for one in waiting:
+                    self._type([one])
+                return
+            [(file, row)] = waiting
+            row.update(status="quarantined", reason=f"{fault.rule_id}: {fault.reason}")
+            place = f"s3://{self.source.bucket}/{file.drop.key}"
+            reject = whole_file_reject(file.drop, file.file_hash, fault, place, self.context.as_of)
+            self.tables.append((REJECTS_TABLE, reject))
+            return
+        self.tables.append((entity(SOURCE, kind).table, parsed.rows))
+        self.tables.append((REJECTS_TABLE, parsed.rejects))
+        for (_, row), rows, rejected in zip(waiting, parsed.row_counts, parsed.reject_counts, strict=True):
+            row.update(rows=rows, rejected_rows=rejected)
+
+    def result(self, kind: str, load_id: str | None, window: Window) -> LoadResult:
         """What this package did for one entity."""
         own = [row for row in self.records if row["entity"] == kind]
         loaded = sorted(f"{row['file_name']} {row['file_hash']}" for row in own if row["status"] == "loaded")
@@ -351,7 +367,7 @@ class _Run:
         """Bring one package into raw and record it; the last one moves the watermarks."""
         package.finish()
         window = self.requested or Window(datetime.combine(self.days[0], time()), self.context.as_of)
-        load_id = load(self.context, SOURCE, package.tables)
+        load_id = load(self.context, SOURCE, package.tables) if package.records else None
         results = [package.result(kind, load_id, window) for kind in kinds]
         found = self._corrections(package, load_id)
         with self.context.warehouse.transaction():
@@ -363,8 +379,10 @@ class _Run:
         for result in results:
             self._add(result)
 
-    def _corrections(self, package: _Package, load_id: str) -> list[Correction]:
+    def _corrections(self, package: _Package, load_id: str | None) -> list[Correction]:
         loaded = {row["entity"] for row in package.records if row["rows"]}
+        if load_id is None or not loaded:
+            return []
         hours = package.rewritten
         rewritten = Window(min(hours) - COUNT_SLACK, max(hours) + HOUR + COUNT_SLACK) if hours else None
         late = (
