@@ -70,8 +70,8 @@ def addresses(text: str, setting: str) -> list[str]:
     return found
 
 
-def connect(server: MailServer) -> smtplib.SMTP:
-    """An open, authenticated session; the caller ends it.
+def connect(server: MailServer, timeout: float = TIMEOUT) -> smtplib.SMTP:
+    """An open, authenticated session; the caller ends it. ``timeout`` is in seconds, for every answer.
 
     Raises:
         OSError: the server cannot be reached, or its certificate is not valid for its name.
@@ -80,9 +80,9 @@ def connect(server: MailServer) -> smtplib.SMTP:
     context = ssl.create_default_context()
     session: smtplib.SMTP
     if server.scheme == "smtps":
-        session = smtplib.SMTP_SSL(server.host, server.port, timeout=TIMEOUT, context=context)
+        session = smtplib.SMTP_SSL(server.host, server.port, timeout=timeout, context=context)
     else:
-        session = smtplib.SMTP(server.host, server.port, timeout=TIMEOUT)
+        session = smtplib.SMTP(server.host, server.port, timeout=timeout)
     try:
         if server.scheme == "smtp+starttls":
             session.starttls(context=context)
@@ -153,5 +153,5 @@ def reason(error: BaseException) -> str:
     if isinstance(error, ssl.SSLError):
         return f"its certificate or encryption is not accepted ({error.reason or type(error).__name__})"
     if isinstance(error, TimeoutError):
-        return f"no answer within {TIMEOUT} seconds"
+        return "no answer in time"
     return getattr(error, "strerror", None) or type(error).__name__
