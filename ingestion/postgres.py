@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import duckdb
@@ -25,7 +26,7 @@ from psycopg.conninfo import conninfo_to_dict
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from ingestion import corrections
-from ingestion.contracts import ENTITIES, FLAG, INSTANT, REJECTS_TABLE, TEXT, Entity
+from ingestion.contracts import ENTITIES, FLAG, INSTANT, REJECTS_TABLE, TEXT, Entity, entity
 from ingestion.loads import (
     EPOCH,
     FAULTS,
@@ -75,11 +76,13 @@ def ingest(
 
     Raises:
         SourceError: the database cannot be reached or read. Groups loaded before the failure stay loaded.
+        KeyError: an unknown entity name.
     """
+    chosen = {entity(SOURCE, name).name for name in entities} if entities is not None else set(chain(*GROUPS))
     results = {}
     for names in GROUPS:
         group = [item for item in ENTITIES if item.source == SOURCE and item.name in names]
-        wanted = [item for item in group if entities is None or item.name in entities]
+        wanted = [item for item in group if item.name in chosen]
         due = {item: reading for item in wanted if (reading := plan_reading(context, item, window)) is not None}
         results.update({item: skipped(item) for item in wanted if item not in due})
         if due:

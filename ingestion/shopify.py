@@ -65,8 +65,9 @@ def ingest(
 
     Raises:
         SourceError: the shop cannot be reached or read. Entities loaded before the failure stay loaded.
+        KeyError: an unknown entity name.
     """
-    wanted = set(entities or ENTITY_NAMES)
+    wanted = {entity(SOURCE, name).name for name in entities or ENTITY_NAMES}
     if wanted & {"order_lines", "refunds"}:
         wanted.add("orders")
     results: list[LoadResult] = []
@@ -221,7 +222,8 @@ class _Orders(_Extract):
 
     def pages(self) -> Iterator[list[Record]]:
         search = _search(self.reading.window)
-        self.source_count = self.client.query(queries.ORDERS_COUNT, {"query": search})["ordersCount"]["count"]
+        counted = self.client.query(queries.ORDERS_COUNT, {"query": search})["ordersCount"]
+        self.source_count = counted["count"] if counted else None
         for orders in _changed(self.client, queries.ORDERS_PAGE, "orders", self.reading.window):
             new = [order for order in orders if (order["id"], order["updatedAt"]) not in self._read_ahead]
             completed = [self._complete(order) for order in new]

@@ -151,7 +151,7 @@ class ShopifyClient:
             answer = self._http.post(self._path, content=orjson.dumps({"query": document, "variables": variables}))
         except (httpx.UnsupportedProtocol, httpx.LocalProtocolError):
             raise SourceError(SOURCE, "SHOPIFY_URL or SHOPIFY_TOKEN is malformed", "Correct the two settings") from None
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise _TryAgain(f"{type(error).__name__} {error}") from None
         self.bytes += len(answer.content)
         self._check_status(answer)
@@ -159,6 +159,8 @@ class ShopifyClient:
             body = orjson.loads(answer.content)
         except orjson.JSONDecodeError:
             raise _TryAgain("the answer broke off (JSON incomplete)") from None
+        if not isinstance(body, dict):
+            raise _TryAgain("an answer that is no GraphQL answer")
         cost = (body.get("extensions") or {}).get("cost")
         if cost:
             self._points.update(document, cost)

@@ -145,6 +145,7 @@ def load_and_be_killed(home: Path, moment: str) -> None:
     assert killed.returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["reading", "loading"])
 @pytest.mark.parametrize("directory", ["kept", "lost", "broken"])
 def test_a_kill_leaves_nothing_after_the_next_load(
@@ -164,6 +165,7 @@ def test_a_kill_leaves_nothing_after_the_next_load(
         assert (status, error) == ("failed", "it ended before its package was in; its rows were deleted")
 
 
+@pytest.mark.slow
 def test_a_package_of_another_time_is_given_up(home: Path, at_home: Callable[[Warehouse], IngestContext]) -> None:
     load_and_be_killed(home, "loading")
     with open_duckdb(home / "INSIGHTMART.duckdb") as warehouse:
@@ -172,6 +174,7 @@ def test_a_package_of_another_time_is_given_up(home: Path, at_home: Callable[[Wa
         assert list(counts(warehouse).values()) == [2]
 
 
+@pytest.mark.slow
 def test_a_complete_package_survives_a_kill_before_its_record(
     home: Path, at_home: Callable[[Warehouse], IngestContext]
 ) -> None:

@@ -207,6 +207,11 @@ def test_the_session_may_only_read(oltp: Oltp, oltp_dsns: tuple[str, str]) -> No
         connection.execute("INSERT INTO products (sku) VALUES ('x')")
 
 
+def test_an_unknown_entity_is_refused(at: At, oltp: Oltp) -> None:
+    with pytest.raises(KeyError, match="ordres"):
+        ingest(at("2026-03-05T10:00"), oltp.source, entities=["ordres"])
+
+
 def test_a_lost_connection_is_tried_again_from_the_start(at: At, oltp: Oltp, monkeypatch: pytest.MonkeyPatch) -> None:
     oltp.add("orders", **order())
     oltp.add("order_lines", order_id=1, line_number=1, updated_at="2026-03-05 09:00+00")
