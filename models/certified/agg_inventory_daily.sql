@@ -1,6 +1,8 @@
 MODEL (
   name certified.agg_inventory_daily,
   kind VIEW,
+  start '1970-01-01',
+  cron '@yearly',
   description 'Closing stock and stock-out hours by business date, store and product.',
   grain (business_date, store_id, sku),
   tags (

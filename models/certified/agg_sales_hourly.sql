@@ -1,6 +1,8 @@
 MODEL (
   name certified.agg_sales_hourly,
   kind VIEW,
+  start '1970-01-01',
+  cron '@yearly',
   description 'Sales measures by business date and hour, store and channel.',
   grain (business_date, business_hour, store_id, channel),
   tags (

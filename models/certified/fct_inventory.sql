@@ -1,6 +1,8 @@
 MODEL (
   name certified.fct_inventory,
   kind VIEW,
+  start '1970-01-01',
+  cron '@yearly',
   description 'Stock as counted; one row is the last count of a product in a store within a UTC hour.',
   grain (store_id, sku, counted_hour),
   tags (

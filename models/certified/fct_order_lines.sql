@@ -1,6 +1,8 @@
 MODEL (
   name certified.fct_order_lines,
   kind VIEW,
+  start '1970-01-01',
+  cron '@yearly',
   description 'Order lines that count (neither cancelled nor test); one row is one line of an order. Prices and amounts are exact and in the currency of the company.',
   grain (source_system, order_id, line_number),
   tags (

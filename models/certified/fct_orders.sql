@@ -1,6 +1,8 @@
 MODEL (
   name certified.fct_orders,
   kind VIEW,
+  start '1970-01-01',
+  cron '@yearly',
   description 'Orders that count (neither cancelled nor test); one row is one order in its latest version.',
   grain (source_system, order_id),
   tags (

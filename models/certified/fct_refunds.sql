@@ -1,6 +1,8 @@
 MODEL (
   name certified.fct_refunds,
   kind VIEW,
+  start '1970-01-01',
+  cron '@yearly',
   description 'Refunds on the day of the refund; one row is one refunded line, or the part of a refund that belongs to no line.',
   grain (source_system, refund_id, line_number),
   tags (

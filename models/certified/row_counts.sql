@@ -1,6 +1,8 @@
 MODEL (
   name certified.row_counts,
   kind VIEW,
+  start '1970-01-01',
+  cron '@yearly',
   description 'Rows of the sales entities by UTC hour, and how many of them are in quarantine and so missing from the facts.',
   grain (event_hour, source_system, entity),
   tags (

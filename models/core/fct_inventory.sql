@@ -28,13 +28,14 @@ SELECT
   i.on_order::BIGINT AS on_order,
   i.counted_at::TIMESTAMPNTZ AS counted_at,
   i.raw_load_id::VARCHAR AS raw_load_id
-FROM staging.@{source}_inventory AS i
+FROM staging._@{source}_inventory AS i
 LEFT JOIN core.dim_stores AS s
   ON s.store_id = i.store_id
   AND i.counted_at >= s.valid_from
   AND i.counted_at < s.valid_to
 WHERE
-  i.event_at BETWEEN @start_ts AND @end_ts
+  i.rule_ids IS NULL
+  AND i.event_at BETWEEN @start_ts AND @end_ts
   AND i.counted_at BETWEEN @start_ts AND @end_ts
 QUALIFY
   ROW_NUMBER() OVER (

@@ -44,15 +44,17 @@ SELECT
   o.order_status::VARCHAR AS order_status,
   l.source_updated_at::TIMESTAMPNTZ AS source_updated_at,
   l.raw_load_id::VARCHAR AS raw_load_id
-FROM staging.@{source}_order_lines AS l
-INNER JOIN staging.@{source}_orders AS o
+FROM staging._@{source}_order_lines AS l
+INNER JOIN staging._@{source}_orders AS o
   ON o.order_id = l.order_id
 LEFT JOIN core.dim_stores AS s
   ON s.store_id = o.store_id
   AND o.ordered_at >= s.valid_from
   AND o.ordered_at < s.valid_to
 WHERE
-  l.event_at BETWEEN @start_ts AND @end_ts
+  l.rule_ids IS NULL
+  AND o.rule_ids IS NULL
+  AND l.event_at BETWEEN @start_ts AND @end_ts
   AND o.event_at BETWEEN @start_ts AND @end_ts
   AND o.ordered_at BETWEEN @start_ts AND @end_ts
   AND o.is_counted

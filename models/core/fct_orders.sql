@@ -56,7 +56,7 @@ WITH lines AS (
     COALESCE(NULLIF(o.tax_amount, 0), l.tax_amount, 0) AS tax_amount,
     COALESCE(o.shipping_amount, 0) AS shipping_amount,
     o.total_amount
-  FROM staging.@{source}_orders AS o
+  FROM staging._@{source}_orders AS o
   LEFT JOIN lines AS l
     ON l.order_id = o.order_id
   LEFT JOIN core.dim_stores AS s
@@ -64,7 +64,8 @@ WITH lines AS (
     AND o.ordered_at >= s.valid_from
     AND o.ordered_at < s.valid_to
   WHERE
-    o.event_at BETWEEN @start_ts AND @end_ts
+    o.rule_ids IS NULL
+    AND o.event_at BETWEEN @start_ts AND @end_ts
     AND o.ordered_at BETWEEN @start_ts AND @end_ts
     AND o.is_counted
 )

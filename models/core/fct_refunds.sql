@@ -46,11 +46,12 @@ WITH refunds AS (
     r.raw_load_id,
     COALESCE(o.store_id, -1) AS store_id,
     COALESCE(o.channel, 'unknown') AS channel
-  FROM staging.@{source}_refunds AS r
-  LEFT JOIN staging.@{source}_orders AS o
-    ON o.order_id = r.order_id
+  FROM staging._@{source}_refunds AS r
+  LEFT JOIN staging._@{source}_orders AS o
+    ON o.order_id = r.order_id AND o.rule_ids IS NULL
   WHERE
-    r.event_at BETWEEN @start_ts AND @end_ts
+    r.rule_ids IS NULL
+    AND r.event_at BETWEEN @start_ts AND @end_ts
     AND r.refunded_at BETWEEN @start_ts AND @end_ts
     AND COALESCE(o.is_counted, TRUE)
 ), placed AS (
@@ -59,8 +60,8 @@ WITH refunds AS (
     COALESCE(r.sku, l.sku) AS product_sku,
     CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, @VAR('company_timezone')), r.refunded_at) AS refunded_at_local
   FROM refunds AS r
-  LEFT JOIN staging.@{source}_order_lines AS l
-    ON l.order_id = r.order_id AND l.line_number = r.line_number
+  LEFT JOIN staging._@{source}_order_lines AS l
+    ON l.order_id = r.order_id AND l.line_number = r.line_number AND l.rule_ids IS NULL
   LEFT JOIN core.dim_stores AS s
     ON s.store_id = r.store_id
     AND r.refunded_at >= s.valid_from

@@ -1,6 +1,8 @@
 MODEL (
   name gate.@{area},
   kind VIEW,
+  start '1970-01-01',
+  cron '@yearly',
   blueprints (
     (area := sales, first := oltp, second := shopify),
     (area := inventory, first := stores, second := shopify)

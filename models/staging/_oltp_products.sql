@@ -1,6 +1,8 @@
 MODEL (
   name staging._oltp_products,
   kind VIEW,
+  start '1970-01-01',
+  cron '@yearly',
   description 'Every version of every product of the OLTP as loaded, with the rules it breaks. Read staging.oltp_products or quarantine.oltp_products instead.',
   grain (sku, source_updated_at, raw_load_id),
   tags (products, oltp)

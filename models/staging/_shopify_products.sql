@@ -1,6 +1,8 @@
 MODEL (
   name staging._shopify_products,
   kind VIEW,
+  start '1970-01-01',
+  cron '@yearly',
   description 'Every version of every Shopify product variant as loaded, in the columns of staging._oltp_products, with the rules it breaks. Read staging.shopify_products or quarantine.shopify_products instead.',
   grain (variant_id, source_updated_at, raw_load_id),
   tags (products, shopify)

@@ -1,6 +1,8 @@
 MODEL (
   name staging._stores_reference,
   kind VIEW,
+  start '1970-01-01',
+  cron '@yearly',
   description 'The daily reference rows of every store as loaded, with the rules they break; of a file sent again the latest content. Read staging.stores_reference or quarantine.stores_reference instead.',
   grain (store_id, reference_date),
   tags (

@@ -1,6 +1,8 @@
 MODEL (
   name staging._stores_tills,
   kind VIEW,
+  start '1970-01-01',
+  cron '@yearly',
   description 'The closing figures that each store sent for a business date, with the rules they break; of a file sent again the latest content. Control totals, not sales: nothing in core is built from them.',
   grain (store_id, business_date),
   tags (stores, reconciliation)

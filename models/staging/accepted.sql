@@ -1,6 +1,8 @@
 MODEL (
   name staging.@{entity},
   kind VIEW,
+  start '1970-01-01',
+  cron '@yearly',
   blueprints (
     (
       entity := oltp_orders
