@@ -27,9 +27,9 @@ import numpy as np
 import pandas as pd
 
 from sandbox import daily_files, inventory_files
-from sandbox.catalogue import FIRST_CUSTOMER, TIERS, Catalogue, home_of
+from sandbox.catalogue import COMPANY_ZONE, FIRST_CUSTOMER, TIERS, Catalogue, home_of
 from sandbox.figures import Facts, online_facts, store_facts, till_totals
-from sandbox.instants import DAY, HOUR, iso
+from sandbox.instants import DAY, HOUR, iso, to_local
 from sandbox.junk import with_junk
 from sandbox.online_sales import OnlineDay, online_day
 from sandbox.schedule import Planted, shop_outage
@@ -160,9 +160,17 @@ class Business:
         for day in range(self.day_of(before - 1) + 1):
             faults += self.store_day(day).planted + self.online_day(day).planted
             faults += inventory_files.planted_on(self.catalogue, day) + daily_files.planted_on(self.catalogue, day)
+            faults += self._planted_clock_change(day)
             if day % 7 == 0:
                 faults.append(self._planted_outage(day // 7))
         return sorted((fault for fault in faults if fault.at < before), key=lambda fault: (fault.at, fault.what))
+
+    def _planted_clock_change(self, day: int) -> list[Planted]:
+        starts = self.epoch + day * DAY
+        before, after = to_local(np.array([starts, starts + DAY]), COMPANY_ZONE)
+        hours = 24 - int(after - before - DAY) // HOUR
+        what = f"clocks change in {COMPANY_ZONE}: the business date has {hours} hours"
+        return [] if hours == 24 else [Planted(starts, "stores", what, "no hour is lost or counted twice")]
 
     def _planted_outage(self, week: int) -> Planted:
         first, end = shop_outage(self.catalogue.seed, week)

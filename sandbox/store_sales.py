@@ -258,7 +258,7 @@ class _Life:
         wanted = max(1, 2 * count // 1000)
         for number, order in enumerate(self.draws.shuffled(np.flatnonzero(late_in_hour & simple))[:wanted].tolist()):
             seen = (self.inserted_at[order] // HOUR + 1) * HOUR + int(self.draws.between(1, 30, 290)[0]) * 1_000_000
-            part = ("whole order", "header", "lines")[number % 3]
+            part = ("whole order", "header", "lines")[(number + self.day) % 3]
             if part != "lines":
                 header[order] = seen
             if part != "header":
@@ -509,14 +509,12 @@ class _Life:
         if late:
             self._plant(
                 starts,
-                f"{late} customers of this day get into the customer table only hours after their first order",
+                f"customers who get into the customer table only hours after their first order: {late}",
                 "the order is kept with an inferred member, which a later load of the customers completes",
             )
-        if not self.complete_header.all():
+        if bare := np.count_nonzero(~self.complete_header):
             self._plant(
-                starts,
-                f"{np.count_nonzero(~self.complete_header)} orders of this day lack discount and tax in their header",
-                "taken from their lines",
+                starts, f"orders of this day without discount or tax in their header: {bare}", "taken from lines"
             )
         for store in self.catalogue.stores:
             if self.catalogue.date(self.day) in (store.opened_on, store.closed_on):
