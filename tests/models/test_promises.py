@@ -1,0 +1,194 @@
+"""What the project promises about itself: contracts, rules, comments, personal data, exact money."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+from sqlglot import exp, parse_one
+
+from ingestion.contracts import raw_tables
+from ingestion.warehouse import OPS_TABLES, sql_type
+
+if TYPE_CHECKING:
+    from sqlmesh import Context
+    from sqlmesh.core.model import Model
+
+REPOSITORY = Path(__file__).parents[2]
+
+# What other teams' checks call by name: every column here has to stay.
+CERTIFIED = {
+    "fct_order_lines": (
+        "source_system order_id line_number ordered_at business_date store_id channel customer_id sku "
+        "quantity unit_price gross_sales discount_amount tax_amount net_sales_before_returns currency "
+        "order_status source_updated_at raw_load_id"
+    ),
+    "fct_orders": (
+        "source_system order_id ordered_at business_date store_id channel customer_id order_status line_count "
+        "units gross_sales discount_amount tax_amount shipping_amount total_amount raw_load_id"
+    ),
+    "fct_refunds": (
+        "source_system refund_id line_number order_id refunded_at business_date store_id channel sku quantity "
+        "refund_amount raw_load_id"
+    ),
+    "fct_inventory": "store_id sku counted_hour on_hand on_order counted_at raw_load_id",
+    "dim_customers": "customer_id valid_from valid_to is_current is_inferred region country loyalty_tier email_hash",
+    "dim_products": "sku",
+    "dim_stores": "store_id valid_from valid_to is_current timezone",
+    "dim_dates": "calendar_date",
+    "agg_sales_hourly": (
+        "business_date business_hour store_id channel orders units gross_sales discounts returns net_sales "
+        "taxes shipping total_sales"
+    ),
+    "agg_sales_daily": (
+        "business_date store_id channel orders units gross_sales discounts returns net_sales taxes shipping total_sales"
+    ),
+    "agg_inventory_daily": "business_date store_id sku closing_on_hand stockout_hours",
+}
+
+PERSONAL = {"email", "first_name", "last_name", "phone"}
+
+
+def models_of(project: Context, *layers: str) -> list[Model]:
+    """The models of these schemas, in order of their names."""
+    found = [model for model in project.models.values() if model.fully_qualified_table.db.lower() in layers]
+    assert found
+    return sorted(found, key=lambda model: model.name)
+
+
+def external_models() -> dict[str, dict[str, str]]:
+    """Columns and types by table, as external_models.yaml declares them."""
+    entries = yaml.safe_load((REPOSITORY / "external_models.yaml").read_text(encoding="utf-8"))
+    assert len({entry["name"] for entry in entries}) == len(entries)
+    return {entry["name"]: entry["columns"] for entry in entries}
+
+
+def declared_columns(declaration: str) -> dict[str, str]:
+    """Columns and types of the declaration of a table."""
+    table = parse_one(f"CREATE TABLE t ({declaration})", dialect="snowflake")
+    return {
+        column.name.lower(): column.kind.sql("snowflake").replace("TIMESTAMPNTZ", "TIMESTAMP_NTZ")
+        for column in table.find_all(exp.ColumnDef)
+    }
+
+
+def test_external_models_are_the_raw_tables_of_the_contracts() -> None:
+    expected = {
+        f"raw.{table}": {column.name: sql_type(column.type) for column in columns}
+        for table, columns in raw_tables().items()
+    }
+    declared = external_models()
+    assert {name: columns for name, columns in declared.items() if name.startswith("raw.")} == expected
+    assert [list(declared[name]) for name in expected] == [list(columns) for columns in expected.values()]
+
+
+def test_external_models_are_the_ops_tables_of_the_warehouse() -> None:
+    expected = {f"ops.{table}": declared_columns(declaration) for table, declaration in OPS_TABLES.items()}
+    declared = {name: columns for name, columns in external_models().items() if name.startswith("ops.")}
+    for name, columns in declared.items():
+        assert {column: _spelled(kind) for column, kind in columns.items()} == expected[name], name
+    assert declared.keys() == expected.keys()
+
+
+def _spelled(kind: str) -> str:
+    return exp.DataType.build(kind, dialect="snowflake").sql("snowflake").replace("TIMESTAMPNTZ", "TIMESTAMP_NTZ")
+
+
+def test_every_rule_of_a_staging_model_is_explained_in_rules_csv() -> None:
+    with (REPOSITORY / "seeds" / "rules.csv").open(encoding="utf-8", newline="") as file:
+        explained = {(row["entity"], row["rule_id"]) for row in csv.DictReader(file)}
+    used = {
+        (path.stem.removeprefix("_"), rule)
+        for path in (REPOSITORY / "models" / "staging").glob("_*.sql")
+        for rule in re.findall(r"^\s*\(\s*(\w+),\s", _rules(path), re.MULTILINE)
+    }
+    assert len(used) > 50
+    assert sorted(used - explained) == []
+
+
+def _rules(path: Path) -> str:
+    """The text of the call of @failed_rules, up to the end of the model."""
+    _, found, rules = path.read_text(encoding="utf-8").partition("@failed_rules(")
+    assert found, f"{path} checks no rule"
+    return rules.partition(")::VARCHAR AS rule_ids")[0]
+
+
+@pytest.mark.parametrize("table", CERTIFIED)
+def test_certified_table_has_the_columns_it_promises(project: Context, table: str) -> None:
+    model = project.get_model(f"certified.{table}", raise_if_missing=True)
+    columns = {column.lower() for column in model.columns_to_types or {}}
+    assert set(CERTIFIED[table].split()) - columns == set()
+
+
+def test_every_certified_column_is_commented(project: Context) -> None:
+    bare = [
+        f"{model.name}.{column}"
+        for model in models_of(project, "certified")
+        for column in model.columns_to_types or {}
+        if not model.column_descriptions.get(column)
+    ]
+    assert bare == []
+
+
+def test_every_model_says_what_one_row_is_and_who_owns_it(project: Context) -> None:
+    layers = ("staging", "quarantine", "core", "gate", "certified")
+    lacking = [model.name for model in models_of(project, *layers) if not (model.description and model.owner)]
+    assert lacking == []
+
+
+def test_no_certified_or_core_column_is_a_binary_float(project: Context) -> None:
+    floats = {exp.DataType.Type.FLOAT, exp.DataType.Type.DOUBLE}
+    found = [
+        f"{model.name}.{column}"
+        for model in models_of(project, "staging", "core", "certified")
+        for column, kind in (model.columns_to_types or {}).items()
+        if kind.this in floats
+    ]
+    assert found == []
+
+
+def test_every_column_of_a_model_has_a_known_type(project: Context) -> None:
+    unknown = [
+        f"{model.name}.{column}"
+        for model in models_of(project, "staging", "quarantine", "core", "certified")
+        for column, kind in (model.columns_to_types or {"*": exp.DataType.build("UNKNOWN")}).items()
+        if kind.this == exp.DataType.Type.UNKNOWN
+    ]
+    assert unknown == []
+
+
+def test_certified_tables_come_out_of_core_behind_a_gate_and_compute_nothing(project: Context) -> None:
+    for model in models_of(project, "certified"):
+        above = {parent.split(".")[1].strip('"').lower() for parent in model.depends_on}
+        assert above in ({"core", "gate"}, {"certified"}), model.name
+
+
+def test_personal_data_reaches_certified_only_as_a_hash(project: Context) -> None:
+    from sqlmesh.core.lineage import column_dependencies
+
+    origins: dict[tuple[str, str], set[tuple[str, str]]] = {}
+
+    def trace(model: str, column: str) -> set[tuple[str, str]]:
+        """The columns of raw tables that a column is made of."""
+        if (model, column) not in origins:
+            origins[model, column] = set()
+            found = project.get_model(model)
+            if found is None or found.kind.is_external:
+                origins[model, column] = {(model.split(".")[1].strip('"').lower(), column.lower())}
+            elif found.is_sql:
+                for parent, columns in column_dependencies(project, model, column).items():
+                    origins[model, column].update(*(trace(parent, name) for name in columns))
+        return origins[model, column]
+
+    personal = {
+        f"{model.name}.{column}".lower()
+        for model in models_of(project, "certified")
+        for column in model.columns_to_types or {}
+        for table, origin in trace(model.fqn, column)
+        if table == "raw" and origin in PERSONAL
+    }
+    assert personal == {"certified.dim_customers.email_hash"}
