@@ -190,7 +190,9 @@ def test_links_between_documents_lead_somewhere() -> None:
 
 def test_documents_name_files_that_exist() -> None:
     """Paths in code spans, such as `soda/variables.yml`; names with a placeholder in them are left out."""
-    folders = "ingestion|insightmart|sandbox|models|macros|signals|seeds|soda|docs|tests|\\.ci|verification|bench|deploy"
+    folders = (
+        "ingestion|insightmart|sandbox|models|macros|signals|seeds|soda|docs|tests|\\.ci|verification|bench|deploy"
+    )
     form = re.compile(rf"`((?:{folders})/[A-Za-z0-9_./-]*)`")
     missing = {
         f"{document.name}: {name}"
