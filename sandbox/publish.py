@@ -5,22 +5,25 @@ Publishing a window again changes nothing, so an interrupted one is simply publi
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import numpy as np
 import pandas as pd
 import psycopg
+import urllib3
 from botocore.config import Config
 from psycopg import sql
 
 from sandbox.business import Business, business
 from sandbox.catalogue import FIRST_CUSTOMER, Catalogue
 from sandbox.daily_files import reference_files, till_days, till_figures, till_file
-from sandbox.instants import DAY, HOUR, to_datetime, to_instant
+from sandbox.instants import DAY, HOUR, SECOND, to_datetime, to_instant
 from sandbox.inventory_files import LONGEST_DELAY_HOURS, files_of_hour
 from sandbox.online_sales import Levels, level_documents, levels_of_day, order_documents, product_documents
 from sandbox.shop import Shop
@@ -223,27 +226,22 @@ def _tills(source: Business, after: int, before: int) -> Iterator[tuple[int, str
             continue
         figures = till_figures(now, store, day)
         if sent_at >= after or figures != till_figures(then, store, day):
-            yield max(sent_at, before - 30_000_000), *till_file(store, day, figures)
+            yield max(sent_at, before - 30 * SECOND), *till_file(store, day, figures)
 
 
 class _Drops:
     """The bucket of store files."""
 
     def __init__(self, state: SandboxState) -> None:
-        config = Config(
-            request_checksum_calculation="when_required",  # of thousands of small files, checksums are the dearer half
-            s3={"payload_signing_enabled": False},
-            max_pool_connections=S3_THREADS,
-            proxies={},
-        )
         self._client = boto3.client(
             "s3",
             endpoint_url=state.s3_url,
             region_name=REGION,
             aws_access_key_id=state.aws_access_key_id,
             aws_secret_access_key=state.aws_secret_access_key,
-            config=config,
+            config=Config(proxies={}),
         )
+        self._pool = urllib3.PoolManager(maxsize=S3_THREADS)
         self._threads = ThreadPoolExecutor(S3_THREADS)
 
     def __enter__(self) -> _Drops:
@@ -251,6 +249,7 @@ class _Drops:
 
     def __exit__(self, *_: object) -> None:
         self._threads.shutdown(cancel_futures=True)
+        self._pool.clear()
         self._client.close()
 
     def put(self, files: Iterable[tuple[str, bytes]]) -> None:
@@ -260,7 +259,13 @@ class _Drops:
 
     def _put(self, file: tuple[str, bytes]) -> None:
         key, body = file
-        self._client.put_object(Bucket=BUCKET, Key=f"{PREFIX}/{key}", Body=body)
+        place = {"Bucket": BUCKET, "Key": f"{PREFIX}/{key}"}
+        # Signed by boto3, sent without it: for thousands of small files its own call is the greater part of the cost.
+        with contextlib.suppress(urllib3.exceptions.HTTPError):
+            url = self._client.generate_presigned_url("put_object", Params=place)
+            if self._pool.request("PUT", url, body=body, retries=False).status == HTTPStatus.OK:
+                return
+        self._client.put_object(**place, Body=body)  # tries again, and says what is wrong
 
 
 # -- the shop ----------------------------------------------------------------------------------------------------------
