@@ -87,7 +87,10 @@ def connect(server: MailServer, timeout: float = TIMEOUT) -> smtplib.SMTP:
         if server.scheme == "smtp+starttls":
             session.starttls(context=context)
         if server.user and server.password:
-            session.login(server.user, server.password)
+            try:
+                session.login(server.user, server.password)
+            except smtplib.SMTPServerDisconnected:
+                raise smtplib.SMTPAuthenticationError(535, "closed at login") from None  # how some servers say no
     except BaseException:
         session.close()
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
 from enum import StrEnum
 
@@ -27,6 +28,7 @@ from insightmart.warehouse import open_warehouse
 log = structlog.get_logger()
 
 SUBJECT_LENGTH = 150
+UNFOLDED = SMTP.clone(max_line_length=998)  # what a line may have; folded subjects gain a space in some readers
 SHOWN = 10  # lines of a table in a mail
 
 
@@ -110,9 +112,9 @@ def _subject(facts: Facts, occasion: Occasion, run: RunState | None) -> str:
 
 
 def _one_line(text: str) -> str:
-    """A header value: errors and file names may hold line ends and worse."""
-    line = without_control(" ".join(text.split()))
-    return line if len(line) <= SUBJECT_LENGTH else f"{line[: SUBJECT_LENGTH - 1]}\N{HORIZONTAL ELLIPSIS}"
+    """A header value: errors and file names may hold line ends and worse. ASCII, so that it needs no encoding."""
+    line = without_control(" ".join(text.split())).encode("ascii", "backslashreplace").decode("ascii")
+    return line if len(line) <= SUBJECT_LENGTH else f"{line[: SUBJECT_LENGTH - 3]}..."
 
 
 def compose(settings: Settings, report: Report) -> tuple[EmailMessage, list[str]]:
@@ -123,7 +125,7 @@ def compose(settings: Settings, report: Report) -> tuple[EmailMessage, list[str]
     """
     (sender,) = addresses(settings.report_from, "REPORT_FROM")[:1]
     recipients = addresses(settings.report_to or "", "REPORT_TO")
-    message = EmailMessage()
+    message = EmailMessage(UNFOLDED)
     message["From"] = sender
     message["To"] = ", ".join(recipients)
     message["Subject"] = report.subject
