@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
@@ -129,7 +129,7 @@ def compose(settings: Settings, report: Report) -> tuple[EmailMessage, list[str]
     message["From"] = sender
     message["To"] = ", ".join(recipients)
     message["Subject"] = report.subject
-    message["Date"] = format_datetime(utc_now())
+    message["Date"] = format_datetime(utc_now().replace(tzinfo=UTC))
     message["Message-ID"] = make_msgid("insightmart", sender.rsplit("@", 1)[1])
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(report.text)
