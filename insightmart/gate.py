@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -60,7 +60,8 @@ def scan_window(
     Raises:
         GateError: a critical check failed, or the scan itself could not run.
     """
-    window_start, window_end = _window(start, end, whole_days)
+    published = _window(start, end)
+    window_start, window_end = _whole_days(*published) if whole_days else published
     gate = f"{area}__{part}" if part else area
     scan_id = uuid.uuid4().hex
     scratch = f"GATE_SCAN_{scan_id[:12].upper()}"
@@ -94,8 +95,8 @@ def scan_window(
     return pd.DataFrame(
         [
             {
-                "WINDOW_START": window_start,
-                "WINDOW_END": window_end,
+                "WINDOW_START": published[0],
+                "WINDOW_END": published[1],
                 "SCAN_ID": scan_id,
                 "CHECKS_PASSED": sum(o["outcome"] == "pass" for o in outcomes),
                 "CHECKS_WARNED": sum(o["outcome"] in ("warn", "fail") for o in outcomes),
@@ -116,16 +117,18 @@ def _own_connection(context: ExecutionContext) -> Warehouse:
     return open_warehouse(load_settings())
 
 
-def _window(start: datetime, end: datetime, whole_days: bool) -> tuple[datetime, datetime]:
+def _window(start: datetime, end: datetime) -> tuple[datetime, datetime]:
     """The half-open window in UTC without a zone."""
     first, last = start.replace(tzinfo=None), end.replace(tzinfo=None)
     if last.microsecond == 999999:  # SQLMesh makes the end inclusive for Python models
         last += timedelta(microseconds=1)
-    if whole_days:
-        midnight = {"hour": 0, "minute": 0, "second": 0, "microsecond": 0}
-        first = first.replace(**midnight)  # type: ignore[arg-type]
-        last = (last - timedelta(microseconds=1)).replace(**midnight) + timedelta(days=1)  # type: ignore[arg-type]
     return first, last
+
+
+def _whole_days(start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """The UTC dates that a window touches."""
+    last_day = (end - timedelta(microseconds=1)).date()
+    return datetime.combine(start.date(), time.min), datetime.combine(last_day, time.min) + timedelta(days=1)
 
 
 def _bounds(column: str, start: datetime, end: datetime) -> str:
@@ -138,7 +141,7 @@ def _spoken(start: datetime, end: datetime) -> str:
 
 
 def _scan(warehouse: Warehouse, schema: str, checks: str, variables: str) -> list[dict[str, str]]:
-    """Run Soda on the views and return one record a check. An error of the scan is a record too, never "no failures"."""
+    """Run Soda on the views: one record a check. An error of the scan is a record too, never "no failures"."""
     from soda.scan import Scan
 
     thresholds = {name: str(value) for name, value in yaml.safe_load(variables)["variables"].items()}
