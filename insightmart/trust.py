@@ -49,7 +49,6 @@ class Part:
         gate: the gate's name within the schema ``gate``.
         inputs: ``source.entity`` names whose watermarks it waits for.
         corrected_by: (source, entity) of the correction windows that restate it.
-        whole_days: the gate scans whole UTC dates, so its windows say nothing about the hour.
     """
 
     area: str
@@ -57,7 +56,6 @@ class Part:
     gate: str
     inputs: tuple[str, ...]
     corrected_by: tuple[str, str] | None = None
-    whole_days: bool = False
 
     @property
     def name(self) -> str:
@@ -85,8 +83,8 @@ INVENTORY = ("inventory__stores", "inventory__shopify")
 PARTS: tuple[Part, ...] = (
     Part("Sales", "store and phone", SALES[0], ("oltp.orders", "oltp.order_lines", "oltp.refunds"), ("oltp", "sales")),
     Part("Sales", "online", SALES[1], ("shopify.orders",), ("shopify", "sales")),
-    Part("Inventory", "stores", INVENTORY[0], ("stores.inventory",), ("stores", "inventory"), whole_days=True),
-    Part("Inventory", "online", INVENTORY[1], ("shopify.inventory",), ("shopify", "inventory"), whole_days=True),
+    Part("Inventory", "stores", INVENTORY[0], ("stores.inventory",), ("stores", "inventory")),
+    Part("Inventory", "online", INVENTORY[1], ("shopify.inventory",), ("shopify", "inventory")),
     Part("Customers", "", "customers", ("oltp.customers",)),
     Part("Products", "", "products", ("oltp.products", "shopify.products")),
     Part("Stores", "", "stores", ("stores.reference",)),
@@ -267,12 +265,6 @@ def _through(warehouse: Warehouse, existing: set[str], part: Part, marks: Mappin
     passed = warehouse.value(f"SELECT MAX(window_end) FROM gate.{part.gate}")
     if passed is None:
         return None
-    if part.whole_days and "ops.run_intervals" in existing:
-        evaluated = warehouse.value(
-            "SELECT MAX(interval_end) FROM ops.run_intervals WHERE model = ? AND status = 'evaluated'",
-            [f"gate.{part.gate}"],
-        )
-        passed = min(passed, evaluated or passed)
     known = [marks[name] for name in part.inputs if name in marks]
     if not known:
         return passed  # type: ignore[no-any-return]
