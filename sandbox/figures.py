@@ -36,7 +36,7 @@ Mask = NDArray[np.bool_]
 OLTP, SHOPIFY = 0, 1
 SOURCES = ("oltp", "shopify")
 ONLINE_STORE, UNKNOWN_STORE = 0, -1
-GATE_SHARE, GATE_LEAST_LINES = 10, 20  # percent of an hour's lines; hours with fewer lines are not judged
+GATE_SHARE, GATE_LEAST_LINES = 10, 20  # percent of an hour's lines; fewer rejected lines close no hour
 MEASURES = ["orders", "units", "gross_sales", "discounts", "returns", "net_sales", "taxes", "shipping", "total_sales"]
 
 
@@ -58,7 +58,7 @@ class Facts:
     def blocked_hours(self) -> list[int]:
         """UTC hours (since 1970) in which too many OLTP lines are rejected for the gate to let them through."""
         share = self.hours["rejected"] * 100 > self.hours["lines"] * GATE_SHARE
-        return [int(hour) for hour in self.hours.index[share & (self.hours["lines"] >= GATE_LEAST_LINES)]]
+        return [int(hour) for hour in self.hours.index[share & (self.hours["rejected"] >= GATE_LEAST_LINES)]]
 
     def without(self, source: int, hours: list[int]) -> Facts:
         """The same facts but for what happened in some UTC hours in one source."""

@@ -256,9 +256,13 @@ class _Life:
         late_in_hour = self.inserted_at % HOUR >= 45 * MINUTE
         simple = (baskets.channel == STORE) & ~self.two_step & ~baskets.cancelled & ~baskets.in_bug_hour
         wanted = max(1, 2 * count // 1000)
-        for number, order in enumerate(self.draws.shuffled(np.flatnonzero(late_in_hour & simple))[:wanted].tolist()):
-            seen = (self.inserted_at[order] // HOUR + 1) * HOUR + int(self.draws.between(1, 30, 290)[0]) * 1_000_000
+        candidates = self.draws.shuffled(np.flatnonzero(late_in_hour & simple)).tolist()
+        for number in range(min(wanted, len(candidates))):
             part = ("whole order", "header", "lines")[(number + self.day) % 3]
+            if part == "header":  # its lines are rejected until it comes: let it be one line
+                candidates.sort(key=lambda order: len(baskets.lines_of(order)) > 1)
+            order = candidates.pop(0)
+            seen = (self.inserted_at[order] // HOUR + 1) * HOUR + int(self.draws.between(1, 30, 290)[0]) * 1_000_000
             if part != "lines":
                 header[order] = seen
             if part != "header":
