@@ -32,11 +32,16 @@ WITH digits AS (
     (9)) AS d(digit)
 ), days AS (
   SELECT
-    DATEADD(DAY, a.digit + 10 * b.digit + 100 * c.digit + 1000 * e.digit, '2010-01-01'::DATE)::DATE AS calendar_date
+    DATEADD(
+      DAY,
+      a.digit + 10 * b.digit + 100 * c.digit + 1000 * e.digit + 10000 * f.digit,
+      '2010-01-01'::DATE
+    )::DATE AS calendar_date
   FROM digits AS a
   CROSS JOIN digits AS b
   CROSS JOIN digits AS c
   CROSS JOIN digits AS e
+  CROSS JOIN digits AS f
 )
 SELECT
   calendar_date::DATE AS calendar_date,

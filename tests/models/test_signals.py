@@ -128,4 +128,4 @@ def ready(covered: str | None, entities: str) -> Any:
         found = source_covered(hours, entities, Evaluation())
     finally:
         adapter.close()
-    return found if found is False else [f"{start:%H}" for start, _ in found]
+    return [f"{start:%H}" for start, _ in found] if isinstance(found, list) else found
