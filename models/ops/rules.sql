@@ -2,7 +2,9 @@ MODEL (
   name ops.rules,
   kind SEED (
     path '../../seeds/rules.csv',
-    csv_settings (keep_default_na = false, na_values = (''))
+    csv_settings (keep_default_na = FALSE, na_values = (
+        ''
+    ))
   ),
   description 'What every quarantine rule means, how much a broken one matters and who owns it; one row is one rule of one entity. An entity that ends in * stands for all entities of that source. Severity: high where money is missing from the figures or a whole file is, medium for control totals and stock, low for the rest.',
   columns (
@@ -20,5 +22,7 @@ MODEL (
     owner = 'Team that can have the source corrected'
   ),
   grain (rule_id, entity),
-  tags (quarantine)
-);
+  tags (
+    quarantine
+  )
+)
