@@ -50,7 +50,7 @@ test: $(SETUP) ## Run all tests: pytest, fast and slow, and the models' own unit
 	$(BIN)/pytest
 	$(SQLMESH) test
 
-test-fast: $(SETUP) ## Run the tests that start nothing: seconds
+test-fast: $(SETUP) ## Run the tests that are not marked slow: minutes less
 	$(BIN)/pytest -m "not slow"
 
 check: lint types test-fast ## Before each commit: formatting, lint, types, fast tests; changes nothing

@@ -56,7 +56,7 @@ class LazyCommands(click.Group):
             formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
 
 
-class Instant(click.ParamType):
+class Instant(click.ParamType[datetime]):
     """A UTC instant such as 2026-03-05T10:05 or 2026-03-05; an offset is converted to UTC."""
 
     name = "timestamp"

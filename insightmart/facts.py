@@ -344,9 +344,10 @@ def _sales(
     """Certified sales of the last business dates, newest first, with how the tills tied."""
     if "certified.agg_sales_daily" not in existing:
         return []
-    rows = warehouse.rows(
-        "SELECT business_date, SUM(orders), SUM(gross_sales), SUM(discounts), SUM(returns), SUM(net_sales),"
-        " SUM(total_sales) FROM certified.agg_sales_daily WHERE business_date > ?"
+    days = warehouse.records(
+        "SELECT business_date, SUM(orders) AS orders, SUM(gross_sales) AS gross_sales, SUM(discounts) AS discounts,"
+        " SUM(returns) AS returns, SUM(net_sales) AS net_sales, SUM(total_sales) AS total_sales"
+        " FROM certified.agg_sales_daily WHERE business_date > ?"
         " GROUP BY business_date ORDER BY business_date DESC",
         [as_of.date() - timedelta(days=SALES_DAYS)],
     )
@@ -354,11 +355,11 @@ def _sales(
     tills = _tills(warehouse, reconciliation)
     return [
         SalesDay(
-            *row,
-            is_complete=first_open is not None and row[0] < first_open,
-            tills=tills.get(row[0], Tills()),
+            **day,
+            is_complete=first_open is not None and day["business_date"] < first_open,
+            tills=tills.get(day["business_date"], Tills()),
         )
-        for row in rows[:SALES_DAYS]
+        for day in days[:SALES_DAYS]
     ]
 
 

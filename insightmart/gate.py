@@ -203,7 +203,7 @@ def _snowflake_source(warehouse: Warehouse) -> str:
             "database": "INSIGHTMART",
         }
     }
-    return yaml.safe_dump(source)
+    return str(yaml.safe_dump(source))
 
 
 def _record(

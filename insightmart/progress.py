@@ -1,4 +1,4 @@
-"""Progress of long work: a spinner on a terminal, plain lines in a log. Results go to standard output, this does not."""
+"""Progress of long work: a spinner on a terminal, plain lines in a log. Results go to standard output, it does not."""
 
 from __future__ import annotations
 

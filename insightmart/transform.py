@@ -212,7 +212,8 @@ def _short(name: str) -> str:
 def _instant(milliseconds: t.Any) -> datetime:
     from sqlmesh.utils.date import to_datetime
 
-    return to_datetime(milliseconds).replace(tzinfo=None)
+    instant: datetime = to_datetime(milliseconds)
+    return instant.replace(tzinfo=None)
 
 
 def _reason(error: BaseException) -> str:

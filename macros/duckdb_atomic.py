@@ -1,8 +1,8 @@
 """Local DuckDB: a window or a merge is replaced as a whole or not at all.
 
-SQLMesh's DuckDB adapter declares no transactions, so a failed insert (or a kill) after the DELETE would leave a hole that
-readers can see and that the state calls complete. Importing this module, which SQLMesh does whenever the project loads,
-wraps just those two operations; switching transactions on for the whole adapter breaks the first plan.
+SQLMesh's DuckDB adapter declares no transactions, so a failed insert (or a kill) after the DELETE would leave a hole
+that readers can see and that the state calls complete. Importing this module, which SQLMesh does whenever the project
+loads, wraps just those two operations; switching transactions on for the whole adapter breaks the first plan.
 """
 
 import functools

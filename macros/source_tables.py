@@ -7,7 +7,7 @@ from sqlmesh import macro
 
 @macro()
 def create_source_tables(evaluator: t.Any) -> t.List[str]:
-    """Create what is missing of the raw and ops schemas on the local warehouse; on Snowflake the bootstrap creates them.
+    """Create what is missing of the raw and ops schemas on the local warehouse. On Snowflake the bootstrap does.
 
     Executes the statements itself and returns none: two dozen of them, rendered by SQLMesh before every plan and run,
     would cost more than a whole layer of models.

@@ -10,8 +10,8 @@ from sqlmesh import macro
 def event_instant(evaluator: t.Any, stated: exp.Expression, updated: exp.Expression, loaded: exp.Expression) -> str:
     """The instant by which a record is assigned to its window, never NULL.
 
-    The stated instant where it can be believed: not before the first day of history and at most a day after the record's
-    last change. Otherwise the last change, so that the row still falls into a window and is quarantined there.
+    The stated instant where it can be believed: not before the first day of history and at most a day after the
+    record's last change. Otherwise the last change, so that the row still falls into a window and is quarantined there.
     """
     start = f"CAST('{evaluator.var('history_start')}' AS TIMESTAMP_NTZ)"
     changed = f"COALESCE({updated.sql('snowflake')}, {loaded.sql('snowflake')})"
@@ -38,7 +38,7 @@ def failed_rules(evaluator: t.Any, *rules: exp.Expression) -> str:
 
 @macro()
 def row_without_key(evaluator: t.Any, missing: exp.Expression, *columns: exp.Expression) -> str:
-    """A text that tells rows without a key apart by their content, so that each of them is kept; NULL for other rows."""
+    """A text that tells rows without a key apart by their content, so that each is kept; NULL for other rows."""
     content = " || '|' || ".join(f"COALESCE(CAST({column.sql('snowflake')} AS VARCHAR), '')" for column in columns)
     return f"CASE WHEN {missing.sql('snowflake')} THEN MD5({content}) END"
 

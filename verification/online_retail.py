@@ -1,9 +1,9 @@
 """Real input, counted against published sums: UCI Online Retail through the whole pipeline.
 
-Loads every invoice line of UCI Online Retail (Chen, Sain, Guo 2012, CC BY 4.0; 541,909 rows, sum of Quantity x UnitPrice
-9,747,747.934) into the sandbox's PostgreSQL as orders, order lines and refunds, runs the pipeline month by month as its
-user would, and checks that rows and money in `certified` plus rows and money in `quarantine` equal the published figures
-exactly. The data set is not part of this repository.
+Loads every invoice line of UCI Online Retail (Chen, Sain, Guo 2012, CC BY 4.0; 541,909 rows, sum of Quantity x
+UnitPrice 9,747,747.934) into the sandbox's PostgreSQL as orders, order lines and refunds, runs the pipeline month by
+month as its user would, and checks that rows and money in `certified` plus rows and money in `quarantine` equal the
+published figures exactly. The data set is not part of this repository.
 
     python verification/online_retail.py online_retail.parquet [--home DIR]
 
@@ -45,11 +45,12 @@ INVOICE_LINES = """
 """
 TABLES = {
     "orders": """
-        SELECT order_id, CAST(any_value(CustomerID) AS BIGINT), 1, 'store', 'completed', false, 'GBP', min(InvoiceDate), 0, 0, 0,
-            NULL, min(InvoiceDate)
+        SELECT order_id, CAST(any_value(CustomerID) AS BIGINT), 1, 'store', 'completed', false, 'GBP',
+            min(InvoiceDate), 0, 0, 0, NULL, min(InvoiceDate)
         FROM invoice_lines WHERE InvoiceNo NOT LIKE 'C%' GROUP BY order_id""",
     "order_lines": """
-        SELECT order_id, line_number, StockCode, Quantity, unit_price, 0, 0, min(InvoiceDate) OVER (PARTITION BY InvoiceNo)
+        SELECT order_id, line_number, StockCode, Quantity, unit_price, 0, 0,
+            min(InvoiceDate) OVER (PARTITION BY InvoiceNo)
         FROM invoice_lines WHERE InvoiceNo NOT LIKE 'C%'""",
     "refunds": """
         SELECT refund_id, NULL, NULL, -Quantity, -Quantity * unit_price, InvoiceNo, InvoiceDate, InvoiceDate
@@ -65,7 +66,8 @@ RESULT = """
     SELECT 'quarantine.oltp_order_lines', reasons, count(*), sum(quantity * unit_price)
     FROM quarantine.oltp_order_lines GROUP BY reasons
     UNION ALL
-    SELECT 'quarantine.oltp_refunds', reasons, count(*), -sum(refund_amount) FROM quarantine.oltp_refunds GROUP BY reasons
+    SELECT 'quarantine.oltp_refunds', reasons, count(*), -sum(refund_amount)
+    FROM quarantine.oltp_refunds GROUP BY reasons
     ORDER BY place, row_count DESC
 """
 

@@ -1,4 +1,4 @@
-"""The gate of what the stores counted. Whole UTC dates: the daily figures of a date are published with each of its hours."""
+"""The gate of what the stores counted. Whole UTC dates: the figures of a date are published with each of its hours."""
 
 import typing as t
 from datetime import datetime
@@ -19,7 +19,7 @@ VARIABLES = (Path(__file__).parents[2] / "soda" / "variables.yml").read_text(enc
     kind={"name": ModelKindName.INCREMENTAL_BY_TIME_RANGE, "time_column": "window_start"},
     cron="@hourly",
     owner="data-engineering",
-    description="Soda scans of the inventory candidates; one row is one window that passed. A failed critical check raises.",
+    description="Soda scans of inventory candidates; a row is a window that passed; a failed critical check raises.",
     tags=["inventory"],
     depends_on=[
         "core.fct_inventory__stores",

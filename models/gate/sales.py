@@ -19,7 +19,7 @@ VARIABLES = (Path(__file__).parents[2] / "soda" / "variables.yml").read_text(enc
     blueprints=[{"source": "oltp"}, {"source": "shopify"}],
     cron="@hourly",
     owner="data-engineering",
-    description="Soda scans of the sales candidates; one row is one window that passed. A failed critical check raises.",
+    description="Soda scans of sales candidates; a row is a window that passed; a failed critical check raises.",
     tags=["sales"],
     depends_on=[
         "core.fct_orders__@{source}",
