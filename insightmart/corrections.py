@@ -34,8 +34,8 @@ BY_HAND = "manual"  # source of an entry that somebody queued; its entity is the
 
 Kind = tuple[str, str]  # source and entity of a queue entry
 
-# What a plan costs beside its rows, in hours of one kind that could be rebuilt instead: seconds of planning against tens
-# of milliseconds an hour locally, a round trip for each statement of thirty models on Snowflake.
+# What a plan costs beside its rows, in hours of one kind that could be rebuilt instead: seconds of planning against
+# tens of milliseconds an hour locally, a round trip for each statement of thirty models on Snowflake.
 PLAN_COST_HOURS = 96
 
 

@@ -23,3 +23,16 @@ def source_covered(batch: DatetimeRanges, entities: str, context: ExecutionConte
         return False
     through = min(covered[name] for name in wanted)
     return [(start, end) for start, end in batch if end.replace(tzinfo=None) <= through]
+
+
+@signal()
+def anything_loaded(batch: DatetimeRanges, context: ExecutionContext) -> t.Union[bool, DatetimeRanges]:
+    """The intervals of the batch that lie before the latest watermark of any source.
+
+    For models that pick up whatever a load brought, from every source: no source may hold them back, but an hour in
+    which nobody has loaded yet is not done either.
+    """
+    row = context.engine_adapter.fetchone("SELECT MAX(covered_through) FROM ops.source_watermarks")
+    if not row or row[0] is None:
+        return False
+    return [(start, end) for start, end in batch if end.replace(tzinfo=None) <= row[0]]

@@ -6,6 +6,9 @@ MODEL (
   ),
   description 'Every store id that an order ever named, collected load by load, so that core.dim_stores can infer a store whose reference is not in yet.',
   grain store_id,
+  signals (
+    anything_loaded()
+  ),
   tags (
     stores
   )

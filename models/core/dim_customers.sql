@@ -6,6 +6,9 @@ MODEL (
   ),
   description 'Customers with their history (SCD2 by source time). Only customers that a load touched are rebuilt, each with its whole history, so versions may arrive in any order. A customer that an order names before the daily load brings it is inferred. No clear-text e-mail, phone or name. Candidate of certified.dim_customers.',
   grain (customer_id, valid_from),
+  signals (
+    anything_loaded()
+  ),
   tags (
     customers
   ),

@@ -3,6 +3,9 @@ MODEL (
   kind FULL,
   description 'Products as they are now; one row is one SKU. The OLTP describes a product; Shopify only what the OLTP does not know. Candidate of certified.dim_products.',
   grain sku,
+  signals (
+    anything_loaded()
+  ),
   tags (
     products
   ),

@@ -3,6 +3,9 @@ MODEL (
   kind FULL,
   description 'Stores with their history (SCD2 by reference date): a version starts on the first day whose reference file differs. Store 0 is the online shop, -1 stands for sales whose store is not known; a store seen in sales before its reference is inferred. Candidate of certified.dim_stores.',
   grain (store_id, valid_from),
+  signals (
+    anything_loaded()
+  ),
   tags (
     stores
   ),
