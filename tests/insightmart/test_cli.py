@@ -1,0 +1,98 @@
+"""Wrong input at the command line: one clear line, the documented exit code, no secret, nothing lost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+PROJECT = Path(__file__).resolve().parents[2]
+INSIGHTMART = Path(sys.executable).parent / "insightmart"
+SETTINGS = ("OLTP_DSN", "STORES_URL", "SHOPIFY_URL", "SHOPIFY_TOKEN", "SMTP_URL", "AWS_ENDPOINT_URL")
+
+
+def insightmart(home: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    environment = {name: value for name, value in environment.items() if not name.startswith("INSIGHTMART_")}
+    environment |= {"INSIGHTMART_HOME": str(home), "PYTHON_DOTENV_DISABLED": "1", **settings}
+    return subprocess.run(
+        [str(INSIGHTMART), *arguments],
+        cwd=PROJECT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_help_teaches_and_lists_every_command(tmp_path: Path) -> None:
+    done = insightmart(tmp_path, "--help")
+    assert done.returncode == 0
+    for command in (
+        "demo",
+        "sandbox",
+        "ingest",
+        "cycle",
+        "restate",
+        "quarantine",
+        "reconcile",
+        "report",
+        "status",
+        "doctor",
+    ):
+        assert f"\n  {command} " in done.stdout
+    assert "75 another cycle" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "said"),
+    [
+        (["ingest"], {}, "no source is configured"),
+        (["cycle", "--as-of", "yesterday"], {}, "is not a timestamp"),
+        (["ingest", "--from", "2026-03-05"], {}, "--from and --to belong together"),
+        (["ingest", "oltp", "--from", "2026-03-06", "--to", "2026-03-05"], {}, "--to must be later than --from"),
+        (["ingest", "postgres"], {}, "'postgres' is not one of"),
+        (["ingest"], {"INSIGHTMART_TIMEZONE": "Mars/Olympus"}, "INSIGHTMART_TIMEZONE cannot be used"),
+        (["ingest"], {"INSIGHTMART_GATEWAY": "oracle"}, "INSIGHTMART_GATEWAY cannot be used"),
+        (["ingest"], {"INSIGHTMART_START": "soon"}, "INSIGHTMART_START cannot be used"),
+        (["restate", "staging._oltp_orders", "--from", "2026-03-06", "--to", "2026-03-05"], {}, "--to must be later"),
+        (["fly"], {}, "No such command"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(
+    tmp_path: Path, arguments: list[str], settings: dict[str, str], said: str
+) -> None:
+    done = insightmart(tmp_path, *arguments, **settings)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unreachable_database_is_named_without_its_password(tmp_path: Path) -> None:
+    dsn = "postgresql://reader:open-sesame@127.0.0.1:9/shop"
+    done = insightmart(tmp_path, "ingest", "oltp", "--as-of", "2026-03-06", OLTP_DSN=dsn)
+    assert done.returncode == 1
+    assert "oltp:" in done.stderr
+    assert "open-sesame" not in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_a_second_writer_is_told_who_is_at_work(tmp_path: Path) -> None:
+    with FileLock(tmp_path / "writer.lock"):
+        (tmp_path / "writer.json").write_text(
+            '{"command": "cycle", "pid": 4711, "since": "2026-03-06 10:05:00"}', encoding="utf-8"
+        )
+        done = insightmart(tmp_path, "cycle", "--as-of", "2026-03-06", OLTP_DSN="postgresql://127.0.0.1:9/shop")
+    assert done.returncode == 75
+    assert "`insightmart cycle` (process 4711) has been writing since 2026-03-06 10:05:00 UTC" in done.stderr
+
+
+def test_an_unknown_model_is_refused_with_a_suggestion(tmp_path: Path) -> None:
+    done = insightmart(tmp_path, "restate", "core.fct_orders", "--from", "2026-03-05", "--to", "2026-03-06", "--yes")
+    assert done.returncode == 2
+    assert "core.fct_orders__oltp" in done.stderr
