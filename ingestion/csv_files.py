@@ -210,18 +210,15 @@ def read_file(drop: Drop, content: bytes) -> CsvFile:
     unpacked = _unpack(content)
     content_hash = file_hash if unpacked is content else hashlib.sha256(unpacked).hexdigest()
     text, notes = _as_utf8(unpacked)
-    if not text.strip():
-        return CsvFile(drop, file_hash, content_hash, None)
+    empty = CsvFile(drop, file_hash, content_hash, None)
+    if not text or text.isspace():
+        return empty
     header, start, line = _header(text)
     body = text[start:]
-    try:
-        layout, missing = _layout(drop.entity, header)
-    except Distrusted:
-        if not body.strip() and _knows_a_column(drop.entity, header):
-            return CsvFile(drop, file_hash, content_hash, None)
-        raise
-    if not body.strip():
-        return CsvFile(drop, file_hash, content_hash, None)
+    holds_records = bool(body) and not body.isspace()
+    if not holds_records and _knows_a_column(drop.entity, header):
+        return empty
+    layout, missing = _layout(drop.entity, header)
     _check_quotes(body, layout.separator)
     if missing:
         notes.append(f"no column {', '.join(missing)}")
@@ -251,11 +248,16 @@ def _unpack(content: bytes) -> bytes:
 def _as_utf8(content: bytes) -> tuple[bytes, list[str]]:
     """The text as UTF-8 without a byte order mark, and a note when it was written in something else."""
     encoding, skip = _encoding(content)
+    text = content[skip:]
     try:
-        text = content[skip:]
         if encoding == "utf-8":
-            text.decode("utf-8")
-        else:
+            try:
+                text.decode("utf-8")
+            except UnicodeDecodeError as error:
+                if skip or not _may_be_latin1(text, error):
+                    raise
+                encoding = "cp1252"  # Latin-1 with printable characters where Latin-1 has unused ones
+        if encoding != "utf-8":
             text = text.decode(encoding).encode("utf-8")
     except UnicodeError as error:
         raise Distrusted("undecodable", f"the text is not {encoding}: {error}") from None
@@ -266,7 +268,7 @@ def _as_utf8(content: bytes) -> tuple[bytes, list[str]]:
 
 
 def _encoding(content: bytes) -> tuple[str, int]:
-    """The encoding, and the length of its byte order mark."""
+    """The encoding by its first bytes, UTF-8 where they tell nothing, and the length of the byte order mark."""
     for mark, encoding in _BYTE_ORDER_MARKS:
         if content.startswith(mark):
             return encoding, len(mark)
@@ -274,14 +276,16 @@ def _encoding(content: bytes) -> tuple[str, int]:
         return "utf-16-le", 0
     if content[:1] == b"\0" != content[1:2]:
         return "utf-16-be", 0
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        # Latin-1 decodes anything. Where a character of UTF-8 stands as well, or its beginning at the very end, this
-        # is damaged UTF-8: its lines cannot be trusted, and its names would come out as garbage.
-        is_cut = error.reason == "unexpected end of data"
-        return ("utf-8" if is_cut or _UTF8_CHARACTER.search(content) else "cp1252"), 0
     return "utf-8", 0
+
+
+def _may_be_latin1(text: bytes, error: UnicodeDecodeError) -> bool:
+    """Whether text that is no UTF-8 may be Latin-1, which can decode anything.
+
+    Not where a character of UTF-8 stands in it as well, or the beginning of one at the very end: that is damaged UTF-8,
+    its lines cannot be trusted, and its names would come out as garbage.
+    """
+    return error.reason != "unexpected end of data" and not _UTF8_CHARACTER.search(text)
 
 
 def _header(text: bytes) -> tuple[str, int, int]:
@@ -699,7 +703,8 @@ def _placed(
     of_record = pa.array(records.file[chosen])
 
     def per_file(values: Iterable[Any], kind: pa.DataType) -> pa.Array:
-        return pa.array(values, kind).take(of_record)
+        by_file = pa.array(values, kind)
+        return by_file.take(of_record) if len(files) > 1 else pa.repeat(by_file[0], len(of_record))
 
     places = {
         "file_name": per_file((file.drop.key for file in files), pa.string()),

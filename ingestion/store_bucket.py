@@ -129,7 +129,8 @@ class Bucket:
         """
         prefixes = [(kind, f"{self.source.prefix}{kind}/{day:%Y/%m/%d}/") for kind in kinds for day in days]
         with self._explained():
-            self._list(self.source.prefix, 1)  # one plain answer about the bucket, before many requests at once
+            # one plain answer about the bucket, before many requests at once
+            self._client.list_objects_v2(Bucket=self.source.bucket, Prefix=self.source.prefix, MaxKeys=1)
             with ThreadPoolExecutor(_THREADS) as threads:
                 pages = list(threads.map(lambda item: (item[0], self._list(item[1])), prefixes))
         found = [self._recognised(kind, entry) for kind, entries in pages for entry in entries]
@@ -159,10 +160,8 @@ class Bucket:
                 for _, future in pending:
                     future.cancel()
 
-    def _list(self, prefix: str, limit: int | None = None) -> list[dict[str, Any]]:
-        pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self.source.bucket, Prefix=prefix, PaginationConfig={"MaxItems": limit}
-        )
+    def _list(self, prefix: str) -> list[dict[str, Any]]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.source.bucket, Prefix=prefix)
         return [entry for page in pages for entry in page.get("Contents", ()) if not entry["Key"].endswith("/")]
 
     def _recognised(self, kind: str, entry: dict[str, Any]) -> Object:
