@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 
 import click
@@ -13,8 +12,8 @@ from insightmart.settings import load_settings
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def sandbox(arguments: tuple[str, ...]) -> int:
+def sandbox(arguments: tuple[str, ...]) -> None:
     """The three sources and a mail inbox on this machine."""
-    settings = load_settings()
-    environment = {**os.environ, "INSIGHTMART_HOME": str(settings.home)}
-    return subprocess.run([sys.executable, "-m", "sandbox", *arguments], env=environment, check=False).returncode
+    environment = {**os.environ, "INSIGHTMART_HOME": str(load_settings().home)}
+    # In our place, not below us: the sandbox ends with the shell that called, which it finds as its own parent.
+    os.execve(sys.executable, [sys.executable, "-m", "sandbox", *arguments], environment)
