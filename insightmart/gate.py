@@ -15,6 +15,7 @@ from ingestion.warehouse import Warehouse
 from insightmart.errors import GateError
 from insightmart.runs import current_run_id
 from insightmart.settings import load_settings, utc_now
+from insightmart.trust import check_contract
 from insightmart.warehouse import open_warehouse
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def scan_window(
             f"gate.{gate} {_spoken(window_start, window_end)}: the scan could not run: {broken[0]['value']}"
         )
     if failed:
-        listed = "; ".join(f"{o['check_name']} (found {o['value']})" for o in failed)
+        listed = "; ".join(_finding(outcome) for outcome in failed)
         raise GateError(f"gate.{gate} {_spoken(window_start, window_end)}: {listed}")
     return pd.DataFrame(
         [
@@ -104,6 +105,13 @@ def scan_window(
             }
         ]
     )
+
+
+def _finding(outcome: Mapping[str, str]) -> str:
+    """A failed check in words: what it demands, what it found, who owns it."""
+    allowed, owner = check_contract(outcome["definition"])
+    against = f", allowed {allowed}" if allowed else ""
+    return f"{outcome['check_name']} (found {outcome['value']}{against}{f'; ask {owner}' if owner else ''})"
 
 
 def _own_connection(context: ExecutionContext) -> Warehouse:
