@@ -190,3 +190,23 @@ def test_empty_sources_make_an_empty_warehouse_without_failures(tmp_path: Path) 
         assert place.query("SELECT MIN(store_id), MAX(store_id) FROM certified.dim_stores") == [(-1, 0)]
     finally:
         subprocess.run([*call, "down"], cwd=PROJECT, env=environment, check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.parametrize("moment", ["PostgreSQL", "Late corrections"])
+def test_a_killed_cycle_is_finished_by_the_next_one(sandbox: Sandbox, moment: str) -> None:
+    place = sandbox.place("killed")
+    cycle = [str(BIN / "insightmart"), "cycle", "--as-of", "2026-03-06T00:05"]
+    with subprocess.Popen(cycle, cwd=PROJECT, env=place.environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any(moment in line for line in process.stderr), "the cycle ended before it could be killed"
+        process.kill()  # right after that step, in the middle of the next one
+    healed = place.run("insightmart", "cycle", "--as-of", "2026-03-06T00:05")
+    assert healed.returncode == 0, healed.stderr
+    truth = json.loads(sandbox.call("truth", "--json"))
+    for table, measure in (
+        ("fct_orders", "gross_sales"),
+        ("agg_sales_daily", "net_sales"),
+        ("fct_inventory", "on_hand"),
+    ):
+        found = place.query(f"SELECT SUM({measure}) FROM certified.{table}")[0][0]
+        assert str(found) == total(truth, table, measure), f"{table}.{measure}"
