@@ -56,26 +56,15 @@ class Failed(Exception):
 Check = Callable[[Settings], str]
 
 
-def examine(settings: Settings) -> list[Finding]:
-    """Run every check, the remote ones side by side. No check's failure keeps another from running.
+def examine(settings: Settings, names: Sequence[str] = ()) -> list[Finding]:
+    """Run the checks, the remote ones side by side. No check's failure keeps another from running.
 
     Args:
         settings: as ``load_settings`` gives them.
+        names: only these checks, out of ``CHECKS``; none for all.
     """
-    remote: dict[str, Check] = {
-        "OLTP": _oltp,
-        "store files": _stores,
-        "Shopify": _shopify,
-        "mail": _mail,
-        "clock": _clock,
-    }
-    local: dict[str, Check] = {
-        "Python": _python,
-        "packages": _packages,
-        "home": _home,
-        "warehouse": _warehouse,
-        "SQLMesh project": _project,
-    }
+    remote = {name: check for name, check in REMOTE.items() if name in (names or REMOTE)}
+    local = {name: check for name, check in LOCAL.items() if name in (names or LOCAL)}
     with _side_by_side(remote, settings) as answers:
         found = [_run(name, check, settings) for name, check in local.items()]
     return [*found, *answers()]
@@ -370,7 +359,7 @@ def _clock(settings: Settings) -> str:
         with psycopg.connect(dsn, connect_timeout=TIMEOUT) as connection:
             row = connection.execute("SELECT clock_timestamp()").fetchone()
     except (ConfigurationError, psycopg.Error):
-        raise Failed("not compared: the OLTP server does not answer", "See OLTP", "note") from None
+        raise Failed("not compared: the OLTP server does not answer", "See oltp", "note") from None
     assert row is not None
     skew = abs((row[0].astimezone(UTC).replace(tzinfo=None) - utc_now()).total_seconds())
     if skew > CLOCK_SKEW:
@@ -380,6 +369,17 @@ def _clock(settings: Settings) -> str:
 
 def _first_line(error: BaseException) -> str:
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+LOCAL: dict[str, Check] = {
+    "python": _python,
+    "packages": _packages,
+    "home": _home,
+    "warehouse": _warehouse,
+    "project": _project,
+}
+REMOTE: dict[str, Check] = {"oltp": _oltp, "stores": _stores, "shopify": _shopify, "mail": _mail, "clock": _clock}
+CHECKS = (*LOCAL, *REMOTE)
 
 
 # --- the command -------------------------------------------------------------------------------------------------
@@ -401,18 +401,26 @@ def exit_code(findings: Sequence[Finding]) -> int:
 
 
 @click.command()
+@click.argument("checks", nargs=-1, type=click.Choice(CHECKS))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor_command(as_json: bool) -> int:
+def doctor_command(checks: tuple[str, ...], as_json: bool) -> int:
     """Check configuration, credentials, reachability and versions: one line each, with the cure.
+
+    CHECKS narrow it to what was just put right.
+
+    \b
+    Examples:
+      insightmart doctor
+      insightmart doctor oltp shopify
 
     Exit codes: 0 all fine; 1 something failed; 2 a setting is missing or unusable.
     """
-    findings = examine(load_settings())
+    findings = examine(load_settings(), checks)
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
         return exit_code(findings)
     for finding in findings:
         sign, colour = _MARKS[finding.status]
         cure = f". {finding.cure}" if finding.cure else ""
-        click.echo(f"{click.style(sign.ljust(4), fg=colour)}  {finding.check.ljust(16)} {finding.detail}{cure}")
+        click.echo(f"{click.style(sign.ljust(4), fg=colour)}  {finding.check.ljust(9)}  {finding.detail}{cure}")
     return exit_code(findings)

@@ -107,8 +107,16 @@ def _subject(facts: Facts, occasion: Occasion, run: RunState | None) -> str:
     if occasion is Occasion.FAILED:
         if held:
             return state
-        return f"FAILED {run.command if run else 'cycle'}: {(run.error if run else None) or state}"
+        return f"FAILED {_first_error(run) or f'cycle: {state}'}"
     return {Occasion.RECOVERED: f"RECOVERED: {state}", Occasion.DAILY: f"daily: {state}"}.get(occasion, state)
+
+
+def _first_error(run: RunState | None) -> str:
+    """The first thing that went wrong, without its cure: the body has that."""
+    if run is None or not run.error:
+        return ""
+    first, *others = run.error.split("; ")
+    return first.split(". ")[0] + (f" (and {len(others)} more)" if others else "")
 
 
 def _one_line(text: str) -> str:

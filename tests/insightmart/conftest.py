@@ -231,7 +231,7 @@ def _raw_rows() -> dict[str, list[dict[str, Any]]]:
         rows["oltp_refunds"].append(
             {
                 "refund_id": number,
-                "order_id": None if number == 10 else number * 3,
+                "order_id": {8: 22, 10: None}.get(number, number * 3),  # 22 is cancelled
                 "line_number": 1,
                 "quantity": 1,
                 "amount": Decimal("-1.0000") if number == 9 else Decimal("3.1255"),

@@ -102,14 +102,14 @@ def test_the_subject_says_what_is_held_back_and_since_when(business: Business, s
     [
         (Occasion.DAILY, "[InsightMart] daily: all certified through 2026-03-06 17:00 UTC"),
         (Occasion.RECOVERED, "[InsightMart] RECOVERED: all certified through 2026-03-06 17:00 UTC"),
-        (Occasion.FAILED, "[InsightMart] FAILED cycle: shopify: HTTP 503"),
+        (Occasion.FAILED, "[InsightMart] FAILED shopify: HTTP 503 (and 1 more)"),
     ],
 )
 def test_the_subject_of_a_warehouse_that_is_certified(
     business: Business, settings: Settings, occasion: Occasion, subject: str
 ) -> None:
     facts = gather(business.warehouse, settings, AS_OF)
-    assert make_report(facts, occasion, _run("failed", error="shopify: HTTP 503")).subject == subject
+    assert make_report(facts, occasion, _run("failed", error="shopify: HTTP 503. Check it; oltp: x")).subject == subject
 
 
 def test_both_parts_say_what_failed_what_it_holds_back_and_what_to_do(business: Business, settings: Settings) -> None:
@@ -157,7 +157,7 @@ def test_an_error_cannot_inject_headers(business: Business, settings: Settings, 
     send_report(business.warehouse, settings, AS_OF, _run("failed", error=nasty), Occasion.FAILED)
     (message,) = inbox.messages
     assert message["Bcc"] is None
-    assert message["Subject"].startswith("[InsightMart] FAILED cycle: shopify: bad Bcc: victim@example.com")
+    assert message["Subject"].startswith("[InsightMart] FAILED shopify: bad Bcc: victim@example.com")
     assert inbox.envelopes[0].rcpt_tos == ["finance@example.com", "data@example.com"]
     text, html = (part.get_content() for part in message.iter_parts())  # type: ignore[attr-defined]
     assert "<b>body</b>" not in html
