@@ -29,7 +29,7 @@ from insightmart.settings import PROJECT, Settings, load_settings
 from insightmart.warehouse import open_warehouse
 
 # Hours of simulated time at which a cycle runs: sparse while nothing happens, dense around the incidents.
-CYCLES = (24, 41, 42, 46, 56, 60, 72, 96)
+CYCLES = (24, 40, 41, 46, 56, 60, 72, 96)
 MINUTES_PAST = timedelta(minutes=5)
 # Measures of each certified table that are compared with the truth; every table's rows are compared as well.
 AGGREGATES = ("agg_sales_daily", "agg_sales_hourly")
