@@ -36,14 +36,14 @@ WITH refunds AS (
     r.line_number,
     r.order_id,
     r.refunded_at,
-    r.sku,
-    r.quantity,
-    r.refund_amount,
-    r.tax_amount,
-    r.shipping_amount,
-    r.refund_reason,
-    r.source_updated_at,
-    r.raw_load_id,
+    MIN(r.sku) AS sku,
+    SUM(r.quantity) AS quantity, /* Shopify splits a refunded item by what becomes of the goods */
+    SUM(r.refund_amount) AS refund_amount,
+    SUM(r.tax_amount) AS tax_amount,
+    SUM(r.shipping_amount) AS shipping_amount,
+    MIN(r.refund_reason) AS refund_reason,
+    MAX(r.source_updated_at) AS source_updated_at,
+    MAX(r.raw_load_id) AS raw_load_id,
     COALESCE(o.store_id, -1) AS store_id,
     COALESCE(o.channel, 'unknown') AS channel
   FROM staging._@{source}_refunds AS r
@@ -54,6 +54,14 @@ WITH refunds AS (
     AND r.event_at BETWEEN @start_ts AND @end_ts
     AND r.refunded_at BETWEEN @start_ts AND @end_ts
     AND COALESCE(o.is_counted, TRUE)
+  GROUP BY
+    r.source_system,
+    r.refund_id,
+    r.line_number,
+    r.order_id,
+    r.refunded_at,
+    COALESCE(o.store_id, -1),
+    COALESCE(o.channel, 'unknown')
 ), placed AS (
   SELECT
     r.*,
