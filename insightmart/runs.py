@@ -39,10 +39,14 @@ class Run:
 
 @contextmanager
 def recorded_run(warehouse: Warehouse, settings: Settings, command: str, as_of: datetime) -> Iterator[Run]:
-    """Record a command in ops.runs: a row when it starts, completed when it ends, also when it fails."""
+    """Record a command in ops.runs: a row when it starts, completed when it ends, also when it fails.
+
+    Call it with the writer lock held: a run that still stands as running was killed.
+    """
     global _current
     run = Run(f"{command}-{as_of:%Y%m%dT%H%M}-{uuid.uuid4().hex[:8]}", command, as_of)
     _current = run.run_id
+    warehouse.execute("UPDATE ops.runs SET status = 'killed', error = 'killed' WHERE status = 'running'")
     warehouse.insert(
         "ops.runs",
         [

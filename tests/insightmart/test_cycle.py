@@ -202,6 +202,7 @@ def test_a_killed_cycle_is_finished_by_the_next_one(sandbox: Sandbox, moment: st
         process.kill()  # right after that step, in the middle of the next one
     healed = place.run("insightmart", "cycle", "--as-of", "2026-03-06T00:05")
     assert healed.returncode == 0, healed.stderr
+    assert place.query("SELECT status FROM ops.runs ORDER BY started_at") == [("killed",), ("succeeded",)]
     truth = json.loads(sandbox.call("truth", "--json"))
     for table, measure in (
         ("fct_orders", "gross_sales"),
