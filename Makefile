@@ -13,6 +13,7 @@ UV ?= $(shell command -v uv 2> /dev/null)
 
 # What make runs must never reach the sources or the warehouse that a developer's .env names.
 export PYTHON_DOTENV_DISABLED := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SQLMESH := INSIGHTMART_HOME=var/lint $(BIN)/sqlmesh --log-file-dir var/lint/logs
 
 .DELETE_ON_ERROR:
