@@ -92,6 +92,20 @@ def test_an_hour_waits_for_the_slowest_of_its_sources(small_project: Projects) -
     assert orders(context, "staging.hours") == [0, 1]
 
 
+def test_what_takes_from_every_source_waits_for_the_first_of_them_to_load(small_project: Projects) -> None:
+    model = MODEL.replace("source_covered(entities := '{entities}')", "anything_loaded()")
+    context = small_project(hours=model)
+    plan(context, "00:00")
+    orders_every_half_hour(context, "02:30")
+    run(context, "02:35")
+    assert orders(context, "staging.hours") == []
+
+    cover(context, "orders", "02:30")
+    cover(context, "refunds", "01:00")  # a source that is behind holds nobody back
+    run(context, "04:05")
+    assert orders(context, "staging.hours") == [0, 1, 2, 3]
+
+
 def test_hours_up_to_the_watermark_are_ready() -> None:
     assert ready("03:00", "oltp.orders") == ["00", "01", "02"]
     assert ready("02:59:59.999999", "oltp.orders") == ["00", "01"]
