@@ -65,7 +65,10 @@ WITH touched AS (
       FROM touched AS t
     )
   QUALIFY
-    ROW_NUMBER() OVER (PARTITION BY c.customer_id, c.source_updated_at ORDER BY c.raw_load_id DESC) = 1
+    ROW_NUMBER() OVER (
+      PARTITION BY c.customer_id, c.source_updated_at
+      ORDER BY c.raw_load_id DESC, c.loyalty_tier, c.region, c.city, c.postal_code, c.email
+    ) = 1
 ), history AS (
   SELECT
     *,

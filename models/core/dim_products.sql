@@ -58,4 +58,7 @@ SELECT
   raw_load_id::VARCHAR AS raw_load_id
 FROM described
 QUALIFY
-  ROW_NUMBER() OVER (PARTITION BY sku ORDER BY preference, source_updated_at DESC, raw_load_id DESC) = 1
+  ROW_NUMBER() OVER (
+    PARTITION BY sku
+    ORDER BY preference, source_updated_at DESC, raw_load_id DESC, product_name, list_price, unit_cost
+  ) = 1
