@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -83,7 +84,11 @@ class Tills:
 
 @dataclass(frozen=True)
 class SalesDay:
-    """Certified sales of a business date over all stores and channels; amounts are exact, in the company's currency."""
+    """Certified sales of a business date over all stores and channels; amounts are exact, in the company's currency.
+
+    ``state`` is ``complete``, ``open`` (it has not ended everywhere, or not all is certified) or ``partial`` (it began
+    before the first day of history).
+    """
 
     business_date: date
     orders: int
@@ -92,7 +97,7 @@ class SalesDay:
     returns: Decimal
     net_sales: Decimal
     total_sales: Decimal
-    is_complete: bool
+    state: str
     tills: Tills
 
 
@@ -216,7 +221,7 @@ def gather(warehouse: Warehouse, settings: Settings, as_of: datetime) -> Facts:
         missing_stores=_missing_stores(warehouse, existing, settings),
         rejects=rule_counts(warehouse, existing, since=recent),
         rejected_files=quarantined_files(warehouse, existing, since=recent),
-        sales=_sales(warehouse, existing, as_of, parts, reconciliation),
+        sales=_sales(warehouse, existing, as_of, parts, reconciliation, settings.start),
         reconciliation=reconciliation,
         runs=_runs(warehouse, existing),
         last_cycle=last_cycle(warehouse, existing),
@@ -340,6 +345,7 @@ def _sales(
     as_of: datetime,
     parts: list[PartState],
     reconciliation: Reconciliation | None,
+    start: date,
 ) -> list[SalesDay]:
     """Certified sales of the last business dates, newest first, with how the tills tied."""
     if "certified.agg_sales_daily" not in existing:
@@ -356,11 +362,17 @@ def _sales(
     return [
         SalesDay(
             **day,
-            is_complete=first_open is not None and day["business_date"] < first_open,
+            state=_day_state(day["business_date"], first_open, start),
             tills=tills.get(day["business_date"], Tills()),
         )
         for day in days[:SALES_DAYS]
     ]
+
+
+def _day_state(day: date, first_open: date | None, start: date) -> str:
+    if day < start:
+        return "partial"
+    return "complete" if first_open is not None and day < first_open else "open"
 
 
 def _first_open_date(warehouse: Warehouse, existing: set[str], parts: list[PartState]) -> date | None:
@@ -585,8 +597,17 @@ def _other_failures(facts: Facts) -> list[Problem]:
 def _run_errors(facts: Facts, sources: set[str]) -> list[str]:
     """What the last cycle said of these sources."""
     cycle = facts.last_cycle
-    lines = (cycle.error or "").split("; ") if cycle else []
-    return [line for line in lines if line.split(":", 1)[0] in sources]
+    return [line for line in error_lines(cycle.error if cycle else None) if line.split(":", 1)[0] in sources]
+
+
+_BEGINS_AN_ERROR = re.compile(
+    r"; (?=(?:oltp|shopify|stores|reconciliation|held back until then): |(?:staging|core|gate|certified)\.)"
+)
+
+
+def error_lines(error: str | None) -> list[str]:
+    """The single errors of a run; each begins with the source, the model or the step it is of."""
+    return _BEGINS_AN_ERROR.split(error) if error else []
 
 
 def _tables_of(state: PartState) -> str:

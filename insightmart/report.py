@@ -15,7 +15,7 @@ import structlog
 from ingestion.warehouse import Warehouse
 from insightmart.cli import as_of_option
 from insightmart.errors import ConfigurationError
-from insightmart.facts import Facts, RunState, gather, last_cycle
+from insightmart.facts import Facts, RunState, error_lines, gather, last_cycle
 from insightmart.mail import addresses, deliver, mail_server
 from insightmart.rendering import NOTHING, render
 from insightmart.runs import Run
@@ -115,7 +115,7 @@ def _first_error(run: RunState | None) -> str:
     """The first thing that went wrong, without its cure: the body has that."""
     if run is None or not run.error:
         return ""
-    first, *others = run.error.split("; ")
+    first, *others = error_lines(run.error)
     return first.split(". ")[0] + (f" (and {len(others)} more)" if others else "")
 
 

@@ -265,6 +265,13 @@ def _through(warehouse: Warehouse, existing: set[str], part: Part, marks: Mappin
     passed = warehouse.value(f"SELECT MAX(window_end) FROM gate.{part.gate}")
     if passed is None:
         return None
+    if "ops.run_intervals" in existing:
+        # Restating the first hours of a long window leaves the gate's table a row of just these hours.
+        evaluated = warehouse.value(
+            "SELECT MAX(interval_end) FROM ops.run_intervals WHERE model = ? AND status = 'evaluated'",
+            [f"gate.{part.gate}"],
+        )
+        passed = max(passed, evaluated or passed)
     known = [marks[name] for name in part.inputs if name in marks]
     if not known:
         return passed  # type: ignore[no-any-return]
@@ -433,7 +440,7 @@ def _verdict(
         )
     late = whole_hour(as_of) - through > HOURLY_TOLERANCE if part.is_hourly else as_of - through > DAILY_TOLERANCE
     if late or behind:
-        standing = ", ".join(f"{name} {_read_through(mark)}" for name, mark in behind.items())
+        standing = ", ".join(f"the source {name} {_read_through(mark)}" for name, mark in behind.items())
         return Verdict.LATE, standing or f"nothing was certified after {spoken(through)}"
     if pending:
         windows = "1 window waits" if len(pending) == 1 else f"{len(pending)} windows wait"

@@ -183,6 +183,7 @@ def test_a_lasting_refusal_is_not_tried_again(business: Business, settings: Sett
     assert inbox.answers == ["554 spam"]
 
 
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 def test_a_login_is_used_and_a_wrong_one_is_not_shown(settings: Settings) -> None:
     taken: list[str] = []
 

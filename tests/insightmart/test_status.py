@@ -134,13 +134,16 @@ def test_scans_of_another_environment_say_nothing_about_prod(business: Business,
 
 def test_a_source_that_is_down_makes_only_its_own_part_late(business: Business, settings: Settings) -> None:
     business.covered("shopify", "orders", datetime(2026, 3, 6, 14))
-    business.ran("cycle-2", AS_OF, "failed", "shopify: no proper answer in 5 attempts: HTTP 503")
+    error = "shopify: no proper answer: HTTP 503. Check it; the next run reads it again"
+    business.ran(
+        "cycle-2", AS_OF, "failed", f"{error}; gate.stores: refused; held back until then: certified.dim_stores"
+    )
     facts = gather(business.warehouse, settings, AS_OF)
     assert headline(facts) == "Sales (online): late"
     late = next(state for state in facts.parts if state.verdict is Verdict.LATE)
     assert late.through == datetime(2026, 3, 6, 14)
-    assert late.why == "shopify.orders was last read through 2026-03-06 14:00 UTC"
-    assert "HTTP 503" in facts.problems[0].what
+    assert late.why == "the source shopify.orders was last read through 2026-03-06 14:00 UTC"
+    assert facts.problems[0].what.endswith(f"UTC. Last error: {error}")
 
 
 @pytest.mark.parametrize(("through", "verdict"), [(15, Verdict.LATE), (16, Verdict.TRUSTED)])
@@ -152,13 +155,13 @@ def test_ninety_minutes_behind_the_last_whole_hour_are_allowed(
     assert (state.verdict, state.through) == (verdict, datetime(2026, 3, 6, through))
 
 
-def test_a_scan_of_a_whole_day_does_not_certify_its_evening(business: Business, settings: Settings) -> None:
-    business.passed("inventory__stores", datetime(2026, 3, 6), datetime(2026, 3, 7))
-    evaluated = {"model": "gate.inventory__stores", "status": "evaluated", "interval_end": datetime(2026, 3, 6, 16)}
+def test_restating_the_first_hour_of_a_long_window_does_not_uncertify_the_others(
+    business: Business, settings: Settings
+) -> None:
+    business.warehouse.execute("UPDATE gate.sales__oltp SET window_end = '2026-03-05 01:00'")
+    evaluated = {"model": "gate.sales__oltp", "status": "evaluated", "interval_end": datetime(2026, 3, 6, 17)}
     business.warehouse.insert("ops.run_intervals", [evaluated])
-    business.warehouse.execute("DELETE FROM ops.check_results WHERE area = 'inventory__stores'")
-    state = next(s for s in gather(business.warehouse, settings, AS_OF).parts if s.part.gate == "inventory__stores")
-    assert state.through == datetime(2026, 3, 6, 16)
+    assert gather(business.warehouse, settings, AS_OF).parts[0].through == datetime(2026, 3, 6, 17)
 
 
 def test_missing_stores_are_listed_with_their_hours(business: Business, settings: Settings) -> None:
