@@ -36,7 +36,7 @@ Mask = NDArray[np.bool_]
 OLTP, SHOPIFY = 0, 1
 SOURCES = ("oltp", "shopify")
 ONLINE_STORE, UNKNOWN_STORE = 0, -1
-GATE_SHARE, GATE_LEAST_LINES = 10, 20  # percent of an hour's lines; fewer rejected lines close no hour
+GATE_SHARE, GATE_LEAST_LINES = 20, 20  # percent of an hour's lines; fewer rejected lines close no hour
 MEASURES = ["orders", "units", "gross_sales", "discounts", "returns", "net_sales", "taxes", "shipping", "total_sales"]
 
 

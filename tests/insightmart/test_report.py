@@ -78,7 +78,7 @@ def _free_port() -> int:
         (_run("succeeded", AS_OF - timedelta(days=1)), _run("succeeded"), Occasion.DAILY),
         (_run("failed", AS_OF - timedelta(hours=1)), _run("succeeded"), Occasion.RECOVERED),
         (_run("failed", AS_OF - timedelta(days=1)), _run("succeeded"), Occasion.RECOVERED),
-        (_run("running", AS_OF - timedelta(hours=1)), _run("succeeded"), Occasion.RECOVERED),  # it was killed
+        (_run("killed", AS_OF - timedelta(hours=1)), _run("succeeded"), Occasion.RECOVERED),
         (_run("succeeded", AS_OF - timedelta(hours=1)), _run("failed"), Occasion.FAILED),
         (_run("failed", AS_OF - timedelta(hours=1)), _run("failed"), Occasion.FAILED),
         (None, _run("failed"), Occasion.FAILED),
@@ -121,7 +121,7 @@ def test_both_parts_say_what_failed_what_it_holds_back_and_what_to_do(business: 
         assert "insightmart quarantine list --entity oltp_order_lines" in part
         assert "Not affected: sales (online), inventory (stores)" in part
         assert "The unit price is below zero" in part
-    assert "allowed <= 10" in report.text
+    assert "allowed <= 20" in report.text
     assert "allowed &lt;= 10" in report.html
     assert "https://" not in report.html
     assert "<img" not in report.html
@@ -132,6 +132,10 @@ def test_a_recovery_names_what_it_recovered_from(business: Business, settings: S
     before = _run("failed", AS_OF - timedelta(hours=1), "gate.sales__oltp: no negative price")
     report = make_report(facts, Occasion.RECOVERED, _run("succeeded"), before)
     assert "The cycle as of 2026-03-06 16:05 UTC had failed: gate.sales__oltp: no negative price" in report.text
+    killed = make_report(
+        facts, Occasion.RECOVERED, _run("succeeded"), _run("killed", AS_OF - timedelta(hours=1), "killed")
+    )
+    assert "The cycle as of 2026-03-06 16:05 UTC was killed\n" in killed.text
 
 
 def test_a_mail_arrives_with_both_parts_and_proper_headers(

@@ -98,7 +98,7 @@ def test_a_refused_window_is_named_with_check_threshold_owner_and_cure(business:
         "stores",
     ]
     text = _Text(page(facts)).text
-    assert "few order lines are rejected (found 41.18, allowed <= 10)" in text
+    assert "few order lines are rejected (found 41.18, allowed <= 20)" in text
     assert "insightmart quarantine list --entity oltp_order_lines" in text
     assert "Owner operations" in text
     assert "Sales (store and phone) held back since 2026-03-06 16:00 UTC" in text
@@ -144,6 +144,14 @@ def test_a_source_that_is_down_makes_only_its_own_part_late(business: Business, 
     assert late.through == datetime(2026, 3, 6, 14)
     assert late.why == "the source shopify.orders was last read through 2026-03-06 14:00 UTC"
     assert facts.problems[0].what.endswith(f"UTC. Last error: {error}")
+
+
+def test_a_fresh_failure_is_told_beside_a_refused_hour(business: Business, settings: Settings) -> None:
+    business.refuse()
+    error = "gate.sales__oltp: few order lines; shopify: HTTP 503. Check it; held back until then: certified.fct_orders"
+    business.ran("cycle-2", AS_OF, "failed", error)
+    problems = gather(business.warehouse, settings, AS_OF).problems
+    assert [(problem.kind, problem.what) for problem in problems][1:] == [("failed", "shopify: HTTP 503. Check it")]
 
 
 @pytest.mark.parametrize(("through", "verdict"), [(15, Verdict.LATE), (16, Verdict.TRUSTED)])
