@@ -574,24 +574,32 @@ def _in_store(store_id: int | None) -> str:
 
 
 def _other_failures(facts: Facts) -> list[Problem]:
-    """The last cycle's error where no other problem accounts for it."""
+    """What the last cycle complained of and no other problem accounts for."""
     cycle = facts.last_cycle
-    if cycle is None or cycle.status != "failed" or facts.held_back or not cycle.error:
+    if cycle is None or cycle.status in ("succeeded", "running"):
         return []
-    if any(state.verdict in (Verdict.LATE, Verdict.MISSING) for state in facts.parts):
-        return []
-    if facts.reconciliation and facts.reconciliation.failed:
+    lines = [line for line in error_lines(cycle.error) if not _is_accounted_for(line, facts)]
+    if not lines and cycle.error:
         return []
     return [
         Problem(
             "failed",
-            "The last cycle failed",
-            cycle.error,
+            f"The cycle as of {spoken(cycle.as_of)} {cycle.status}",
+            "; ".join(lines) or "No reason was recorded.",
             "What was certified before stays as it is.",
             "Correct what the line names; the next cycle does what is left. `insightmart doctor` checks the set-up.",
             "data-engineering",
         )
     ]
+
+
+def _is_accounted_for(line: str, facts: Facts) -> bool:
+    if line.startswith(("gate.", "held back until then")):
+        return bool(facts.held_back or facts.corrections)
+    if line.startswith("reconciliation"):
+        return facts.reconciliation is not None and facts.reconciliation.failed > 0
+    bad = [state for state in facts.parts if state.verdict in (Verdict.LATE, Verdict.MISSING)]
+    return line.split(":", 1)[0] in {name.split(".")[0] for state in bad for name in state.behind}
 
 
 def _run_errors(facts: Facts, sources: set[str]) -> list[str]:

@@ -17,6 +17,7 @@ from insightmart.cli import as_of_option
 from insightmart.controls import FAILED as DIFFERS
 from insightmart.controls import MATCHED, Controls, Scope
 from insightmart.errors import FAILED
+from insightmart.lock import writer_lock
 from insightmart.runs import recorded_run
 from insightmart.settings import Settings, load_settings, utc_now
 from insightmart.tables import print_table
@@ -205,12 +206,12 @@ def reconcile_command(
     Every comparison is kept in ops.reconciliations. A difference is explained when its window waits to be restated,
     when exactly the rows in quarantine are missing, or when a till file has not come.
 
-    Exit codes: 0 nothing differs without an explanation; 1 something does.
+    Exit codes: 0 nothing differs without an explanation; 1 something does; 75 a cycle is at work.
     """
     if date_from and date_to and date_to < date_from:
         raise click.UsageError("--to must not be earlier than --from")
     settings, now = load_settings(), as_of or utc_now().replace(microsecond=0)
-    with open_warehouse(settings) as warehouse:
+    with writer_lock(settings, "reconcile"), open_warehouse(settings) as warehouse:
         create_tables(warehouse)
         with recorded_run(warehouse, settings, "reconcile", now) as run:
             result = reconcile(warehouse, settings, now, run.run_id, _date(date_from), _date(date_to))

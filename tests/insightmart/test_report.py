@@ -122,7 +122,7 @@ def test_both_parts_say_what_failed_what_it_holds_back_and_what_to_do(business: 
         assert "Not affected: sales (online), inventory (stores)" in part
         assert "The unit price is below zero" in part
     assert "allowed <= 20" in report.text
-    assert "allowed &lt;= 10" in report.html
+    assert "allowed &lt;= 20" in report.html
     assert "https://" not in report.html
     assert "<img" not in report.html
 
