@@ -106,14 +106,20 @@ def server_dsn(admin_dsn: str) -> str:
     return make_conninfo(admin_dsn, dbname="postgres")
 
 
-def create_database(admin_dsn: str, reader_password: str) -> None:
-    """Create the database `shop` with its tables and the read-only role (ddl.sql)."""
+def create_database(admin_dsn: str, reader_password: str, fill_by_hand: bool = False) -> None:
+    """Create the database `shop` with its tables and the read-only role (ddl.sql).
+
+    With `fill_by_hand` the role may also write rows: an empty sandbox is there for loading one's own.
+    """
     with psycopg.connect(server_dsn(admin_dsn), autocommit=True) as connection:
         connection.execute("CREATE DATABASE shop")
     with psycopg.connect(admin_dsn) as connection:
         connection.execute((Path(__file__).parent / "ddl.sql").read_bytes())
         set_password = sql.SQL("ALTER ROLE insightmart_reader PASSWORD {}")  # a statement that takes no parameters
         connection.execute(set_password.format(sql.Literal(reader_password)))
+        if fill_by_hand:
+            rights = "GRANT INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA public TO insightmart_reader"
+            connection.execute(rights)
 
 
 def first_complaint(log: Path, start: int = 0) -> str:

@@ -92,7 +92,7 @@ def _start_services(state: SandboxState, cleanup: contextlib.ExitStack) -> dict[
     s3, shopify = _start_s3(state), _start_shopify(state)
     postgres.initialise(state.postgres_dir, state.admin_password, log_path(state, "postgres"))
     server = _until_answering(state, "postgres", _start_postgres(state), _start_postgres, _log_in)
-    postgres.create_database(state.admin_dsn, state.reader_password)
+    postgres.create_database(state.admin_dsn, state.reader_password, fill_by_hand=state.empty)
     shopify = _until_answering(state, "shopify", shopify, _start_shopify, _see_shopify_listen)
     _create_bucket(state)
 
