@@ -17,7 +17,6 @@ import orjson
 Document = dict[str, Any]
 
 LOCATION = {"id": 1, "name": "Online"}
-SORTABLE = ("id", "updated_at", "created_at", "processed_at")
 
 _TABLES = """
     CREATE TABLE IF NOT EXISTS orders (
@@ -27,6 +26,13 @@ _TABLES = """
     CREATE TABLE IF NOT EXISTS refunds (id INTEGER PRIMARY KEY, order_id INTEGER);
     CREATE TABLE IF NOT EXISTS products (id INTEGER PRIMARY KEY, updated_at TEXT, created_at TEXT, document BLOB);
     CREATE INDEX IF NOT EXISTS products_updated ON products (updated_at, id);
+    CREATE TABLE IF NOT EXISTS variants (
+        id INTEGER PRIMARY KEY, inventory_item_id INTEGER, product_id INTEGER, updated_at TEXT, created_at TEXT,
+        document BLOB);
+    CREATE INDEX IF NOT EXISTS variants_item ON variants (inventory_item_id);
+    CREATE INDEX IF NOT EXISTS variants_product ON variants (product_id);
+    CREATE VIEW IF NOT EXISTS inventory_items AS
+        SELECT inventory_item_id AS id, updated_at, created_at, document FROM variants;
     CREATE TABLE IF NOT EXISTS levels (id INTEGER PRIMARY KEY, location_id INTEGER, updated_at TEXT, document BLOB);
     CREATE INDEX IF NOT EXISTS levels_updated ON levels (updated_at, id);
     CREATE TABLE IF NOT EXISTS faults (name TEXT PRIMARY KEY, value BLOB);
@@ -72,9 +78,26 @@ class Shop:
         )
 
     def upsert_products(self, products: Iterable[Document]) -> None:
-        """Put products with their variants in."""
-        rows = [(item["id"], item["updatedAt"], item["createdAt"], orjson.dumps(item)) for item in products]
-        self._write(("INSERT OR REPLACE INTO products VALUES (?, ?, ?, ?)", rows))
+        """Put products with their variants in, each in its newest version."""
+        documents = list(products)
+        rows = [(item["id"], item["updatedAt"], item["createdAt"], orjson.dumps(item)) for item in documents]
+        variants = [
+            (
+                variant["id"],
+                variant["inventoryItemId"],
+                item["id"],
+                variant["updatedAt"],
+                item["createdAt"],
+                orjson.dumps({**variant, "createdAt": item["createdAt"], "productId": item["id"]}),
+            )
+            for item in documents
+            for variant in item["variants"]
+        ]
+        self._write(
+            ("INSERT OR REPLACE INTO products VALUES (?, ?, ?, ?)", rows),
+            ("DELETE FROM variants WHERE product_id = ?", [(item["id"],) for item in documents]),
+            ("INSERT OR REPLACE INTO variants VALUES (?, ?, ?, ?, ?, ?)", variants),
+        )
 
     def upsert_levels(self, levels: Iterable[Document]) -> None:
         """Put the stock levels of inventory items in."""

@@ -2,13 +2,14 @@
 
 It speaks the published schema's shapes (shopify_admin_2026-10.graphql is a true subset of it): every query is parsed
 and validated with graphql-core, then answered from the shop's documents by an executor of its own, because that of
-graphql-core serves only a few hundred orders a second. Points are charged before a query runs, from a bucket that
-refills at a constant rate; Shopify does not publish its formula, so the costs are those that people have measured.
+graphql-core serves only a few hundred orders a second. As with Shopify, any API version may stand in the address; the
+header of the answer says which one it was served by.
 
 Faults that the generator switches through `Shop.set_fault` (every N-th request, counted from the start of the server):
 `down` {"mode": "503" | "refuse" | "hang"}, `throttle_every` {"n"}, `internal_error_every` {"n"},
 `http_429_every` {"n", "retry_after"}, `truncate_every` {"n"}, `revoked_token` {}, `wrong_version` {"version"},
-`missing_scope` {}, `slow_bucket` {"maximum", "restore_rate"}.
+`missing_scope` {}, `slow_bucket` {"maximum", "restore_rate"}; of bulk operations `bulk_hold` {} (they stay RUNNING) and
+`bulk_fails` {"after"} (they end FAILED after so many root objects, with partial data).
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from __future__ import annotations
 import argparse
 import hmac
 import itertools
-import math
+import re
+import shutil
 import socket
 import threading
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -31,37 +33,24 @@ from graphql import (
     DocumentNode,
     FieldNode,
     GraphQLError,
-    GraphQLObjectType,
-    GraphQLSchema,
     OperationDefinitionNode,
-    SelectionSetNode,
-    build_schema,
-    get_named_type,
-    is_leaf_type,
-    is_list_type,
-    is_non_null_type,
+    execute_sync,
     parse,
     validate,
 )
-from graphql.execution.values import get_argument_values, get_variable_values
+from graphql.execution.values import get_variable_values
 
 from sandbox.shop import Shop
-from sandbox.shopify_objects import FIELDS, ApiError, Request
+from sandbox.shopify_bulk import BulkOperations
+from sandbox.shopify_objects import FIELDS, ApiError, Key, Request
+from sandbox.shopify_points import BUCKET, MAX_QUERY_COST, Bucket, actual_cost, requested_cost
+from sandbox.shopify_selection import Selected, schema, select
 
 VERSION = "2026-10"
 PATH = f"/admin/api/{VERSION}/graphql.json"
-MAX_QUERY_COST = 1000
-BUCKET = {"maximum": 20_000, "restore_rate": 1_000}  # Shopify Plus restores 1,000 points a second
-FREE_TYPES = {"PageInfo", "MoneyV2", "MoneyBag"}
-SCHEMA_FILE = Path(__file__).with_name("shopify_admin_2026-10.graphql")
+ANY_PATH = re.compile(r"/admin/api/(\d{4}-\d{2}|unstable)/graphql\.json")
 
-Selection = list[tuple[str, Callable[[Any], Any]]]
-
-
-@lru_cache(maxsize=1)
-def schema() -> GraphQLSchema:
-    """The served part of the Admin API's schema."""
-    return build_schema(SCHEMA_FILE.read_text(encoding="utf-8"))
+Faults = Mapping[str, Mapping[str, Any]]
 
 
 @lru_cache(maxsize=256)
@@ -73,99 +62,40 @@ def _parsed(query: str) -> tuple[DocumentNode | None, tuple[GraphQLError, ...]]:
     return document, tuple(validate(schema(), document))
 
 
-# --- cost --------------------------------------------------------------------------------------------------------
+def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
+    found = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    named = [node for node in found if node.name and node.name.value == name] if name else found
+    if len(named) != 1:
+        raise ApiError("An operation name is required", "BAD_REQUEST")
+    return named[0]
 
 
-def query_cost(selections: SelectionSetNode, kind: GraphQLObjectType, variables: Mapping[str, Any]) -> int:
-    """Points of a selection: an object costs 1, a scalar nothing, a connection grows with the logarithm of its size."""
-    total = 0
-    for node in selections.selections:
-        assert isinstance(node, FieldNode)
-        declared = kind.fields[node.name.value]
-        child = get_named_type(declared.type)
-        if is_leaf_type(child) or not node.selection_set:
-            continue
-        inner = query_cost(node.selection_set, child, variables)
-        size = get_argument_values(declared, node, dict(variables)).get("first")
-        if child.name.endswith("Connection") or (size and _is_list(declared.type)):
-            total += 2 + math.floor(2 * math.log(max(2, size or 2))) * max(1, inner)
-        elif child.name.endswith("Edge"):
-            total += inner
-        else:
-            total += inner + (0 if child.name in FREE_TYPES else 1)
-    return total
-
-
-def _is_list(kind: Any) -> bool:
-    return bool(is_list_type(kind.of_type if is_non_null_type(kind) else kind))
-
-
-class Bucket:
-    """The points that are left; refills with time."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._available: float = BUCKET["maximum"]
-        self._at = time.monotonic()
-
-    def charge(self, cost: int, limits: Mapping[str, Any]) -> tuple[bool, dict[str, Any]]:
-        """Take points if there are enough; the second value is Shopify's throttleStatus afterwards."""
-        with self._lock:
-            now = time.monotonic()
-            refilled = self._available + (now - self._at) * limits["restore_rate"]
-            self._available, self._at = min(limits["maximum"], refilled), now
-            affordable = cost <= self._available
-            if affordable:
-                self._available -= cost
-            status = {
-                "maximumAvailable": float(limits["maximum"]),
-                "currentlyAvailable": int(self._available),
-                "restoreRate": float(limits["restore_rate"]),
-            }
-            return affordable, status
+def _asks_about_schema(operation: OperationDefinitionNode) -> bool:
+    names = {node.name.value for node in operation.selection_set.selections if isinstance(node, FieldNode)}
+    return bool(names & {"__schema", "__type"})
 
 
 # --- execution ---------------------------------------------------------------------------------------------------
 
 
-def _compiled(
-    selections: SelectionSetNode, kind: GraphQLObjectType, variables: Mapping[str, Any], request: Request
-) -> Callable[[Any], Any]:
+def compile_fields(selection: Sequence[Selected], request: Request) -> Callable[[Any], dict[str, Any]]:
     """A function that turns an object into its answer. Compiled once a request, then run for every object."""
-    parts: Selection = []
-    for node in selections.selections:
-        assert isinstance(node, FieldNode)
-        parts.append((node.alias.value if node.alias else node.name.value, _field(node, kind, variables, request)))
-
-    def answer(item: Any) -> Any:
-        if item is None:
-            return None
-        if isinstance(item, list):
-            return [answer(entry) for entry in item]
-        return {name: read(item) for name, read in parts}
-
-    return answer
+    parts = [(field.key, _reader(field, request)) for field in selection]
+    return lambda item: {key: read(item) for key, read in parts}
 
 
-def _field(
-    node: FieldNode, kind: GraphQLObjectType, variables: Mapping[str, Any], request: Request
-) -> Callable[[Any], Any]:
-    if node.name.value == "__typename":
-        return lambda _: kind.name
-    declared = kind.fields[node.name.value]
-    arguments = get_argument_values(declared, node, dict(variables))
-    read = FIELDS[kind.name][node.name.value]
-    if not node.selection_set:
-        return lambda item: read(item, arguments, request)
-    below = _compiled(node.selection_set, get_named_type(declared.type), variables, request)
-    return lambda item: below(read(item, arguments, request))
-
-
-def _operation(document: DocumentNode) -> OperationDefinitionNode:
-    found = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
-    if len(found) != 1 or len(document.definitions) != 1:
-        raise ApiError("the simulator takes one operation without fragments", "BAD_USER_INPUT")
-    return found[0]
+def _reader(field: Selected, request: Request) -> Callable[[Any], Any]:
+    if field.name == "__typename":
+        return lambda _: field.owner
+    read, arguments = FIELDS[field.owner][field.name], field.arguments
+    value: Callable[[Any], Any]
+    value = itemgetter(read.name) if isinstance(read, Key) else lambda item: read(item, arguments, request)
+    if not field.below:
+        return value
+    below = compile_fields(field.below, request)
+    if field.is_list:
+        return lambda item: [below(entry) for entry in value(item)]
+    return lambda item: None if (found := value(item)) is None else below(found)
 
 
 def _error(message: str, code: str, **more: Any) -> dict[str, Any]:
@@ -173,59 +103,72 @@ def _error(message: str, code: str, **more: Any) -> dict[str, Any]:
 
 
 class Api:
-    """Answers request bodies; counts requests, so that every N-th can fail."""
+    """Answers request bodies; counts requests, so that every N-th can fail.
 
-    def __init__(self, shop: Shop) -> None:
+    Args:
+        shop: what is served.
+        base_url: where the server answers.
+    """
+
+    def __init__(self, shop: Shop, base_url: str) -> None:
         self.shop = shop
         self.bucket = Bucket()
+        self.bulk = BulkOperations(shop, base_url, compile_fields)
         self._requests = itertools.count(1)
 
-    def strikes(self, faults: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    def strikes(self, faults: Faults) -> set[str]:
         """Which of the every-N-th faults hit this request."""
         number = next(self._requests)
         return {name for name, value in faults.items() if "n" in value and number % int(value["n"]) == 0}
 
-    def answer(self, body: bytes, faults: Mapping[str, Mapping[str, Any]], strikes: set[str]) -> dict[str, Any]:
+    def answer(self, body: bytes, faults: Faults, strikes: set[str]) -> dict[str, Any]:
         """The JSON answer to one request."""
         try:
             asked = orjson.loads(body)
-            query, given = str(asked["query"]), asked.get("variables") or {}
-        except (orjson.JSONDecodeError, KeyError, TypeError):
+            query, given = str(asked["query"]), dict(asked.get("variables") or {})
+        except (KeyError, TypeError, ValueError):
             return {"errors": [_error("The request is no GraphQL request", "BAD_REQUEST")]}
         document, problems = _parsed(query)
         if document is None or problems:
             return {"errors": [{"message": problem.message} for problem in problems]}
         try:
-            return self._execute(_operation(document), given, faults, strikes)
+            operation = _operation(document, asked.get("operationName"))
+            return self._execute(document, operation, given, faults, strikes)
         except ApiError as error:
             return {"errors": [_error(str(error), error.code)]}
 
     def _execute(
         self,
+        document: DocumentNode,
         operation: OperationDefinitionNode,
         given: dict[str, Any],
-        faults: Mapping[str, Mapping[str, Any]],
+        faults: Faults,
         strikes: set[str],
     ) -> dict[str, Any]:
         variables = get_variable_values(schema(), operation.variable_definitions or (), given)
         if isinstance(variables, list):
             return {"errors": [{"message": problem.message} for problem in variables]}
-        root = schema().query_type
-        assert root is not None
-        cost = query_cost(operation.selection_set, root, variables)
+        if _asks_about_schema(operation):
+            return {"data": execute_sync(schema(), document, variable_values=given).data}
+        selection = select(document, operation, variables)
+        cost = requested_cost(selection)
         if cost > MAX_QUERY_COST:
             message = f"Query cost is {cost}, which exceeds the single query max cost limit ({MAX_QUERY_COST})."
             return {"errors": [_error(message, "MAX_COST_EXCEEDED", cost=cost, maxCost=MAX_QUERY_COST)]}
-        affordable, status = self.bucket.charge(cost, {**BUCKET, **faults.get("slow_bucket", {})})
-        charged = {"requestedQueryCost": cost, "actualQueryCost": None, "throttleStatus": status}
-        if not affordable or "throttle_every" in strikes:
-            return {"errors": [_error("Throttled", "THROTTLED")], "extensions": {"cost": charged}}
+        limits = {**BUCKET, **faults.get("slow_bucket", {})}
+        charged = {"requestedQueryCost": cost, "actualQueryCost": None}
+        if "throttle_every" in strikes or not self.bucket.charge(cost, limits):
+            extensions = {"cost": {**charged, "throttleStatus": self.bucket.status(limits)}}
+            return {"errors": [_error("Throttled", "THROTTLED")], "extensions": extensions}
         if "internal_error_every" in strikes:
             message = "Internal error. Looks like something went wrong on our end."
-            return {"errors": [_error(message, "INTERNAL_SERVER_ERROR")], "extensions": {"cost": charged}}
-        request = Request(self.shop, faults)
-        data = _compiled(operation.selection_set, root, variables, request)({})
-        return {"data": data, "extensions": {"cost": {**charged, "actualQueryCost": cost}}}
+            extensions = {"cost": {**charged, "throttleStatus": self.bucket.status(limits)}}
+            return {"errors": [_error(message, "INTERNAL_SERVER_ERROR")], "extensions": extensions}
+        data = compile_fields(selection, Request(self.shop, faults, self.bulk))({})
+        spent = min(cost, actual_cost(selection, data))
+        self.bucket.give_back(cost - spent)
+        paid = {"requestedQueryCost": cost, "actualQueryCost": spent, "throttleStatus": self.bucket.status(limits)}
+        return {"data": data, "extensions": {"cost": paid}}
 
 
 # --- HTTP --------------------------------------------------------------------------------------------------------
@@ -248,7 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif "http_429_every" in strikes:
             seconds = faults["http_429_every"].get("retry_after", 1)
             self._send(429, b'{"errors":"Too Many Requests"}', {"Retry-After": str(seconds)})
-        elif self.path != PATH:
+        elif not ANY_PATH.fullmatch(self.path):
             self._send(404, b'{"errors":"Not Found"}')
         elif not self._authorised() or "revoked_token" in faults:
             refusal = "[API] Invalid API key or access token (unrecognized login or wrong password)"
@@ -260,7 +203,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, answer[:cut], {"X-Shopify-API-Version": version})
 
     def do_GET(self) -> None:
-        self._send(404, b'{"errors":"Not Found"}')
+        """The file of a bulk operation; as with Shopify, its address is secret and needs no token."""
+        if (file := self.server.api.bulk.file_of(self.path)) is None:
+            self._send(404, b'{"errors":"Not Found"}')
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", "application/jsonl")
+        self.send_header("Content-Length", str(file.stat().st_size))
+        self.end_headers()
+        with file.open("rb") as content:
+            shutil.copyfileobj(content, self.wfile)
 
     def _authorised(self) -> bool:
         return hmac.compare_digest(self.headers.get("X-Shopify-Access-Token") or "", self.server.token)
@@ -292,13 +244,17 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, port: int, shop: Shop, token: str) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
-        self.api = Api(shop)
+        self.api = Api(shop, f"http://127.0.0.1:{self.server_address[1]}")
         self.token = token
         self.stopping = threading.Event()
 
     def shutdown(self) -> None:
         self.stopping.set()
         super().shutdown()
+
+    def server_close(self) -> None:
+        super().server_close()
+        self.api.bulk.close()
 
 
 def create_server(shop_path: Path, token: str, port: int = 0) -> ThreadingHTTPServer:

@@ -7,15 +7,19 @@ of them where a field needs to know its parent.
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import orjson
 
 from sandbox.shop import LOCATION, Document, Shop
 from sandbox.shopify_search import SearchError, parse
+
+if TYPE_CHECKING:
+    from sandbox.shopify_bulk import BulkOperations
 
 MAX_PAGE = 250
 COUNT_CAP = 10_000
@@ -33,10 +37,27 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """What the fields of one request know: the shop and the faults that are on."""
+    """What the fields of one request know: the shop, the faults that are on, and the server's bulk operations."""
 
     shop: Shop
     faults: Mapping[str, Mapping[str, Any]]
+    bulk: BulkOperations
+
+
+class Stored(dict[str, Any]):
+    """A document of which only the ids are at hand: the rest is read from the shop when a query asks for it.
+
+    What the shop no longer has reads as null.
+    """
+
+    def __init__(self, known: Document, table: str, identity: int, shop: Shop) -> None:
+        super().__init__(known)
+        self._load = lambda: shop.one(table, identity) or {}
+
+    def __missing__(self, name: str) -> Any:
+        for key, value in self._load().items():
+            self.setdefault(key, value)
+        return self.setdefault(name, None)
 
 
 Field = Callable[[Any, Mapping[str, Any], Request], Any]
@@ -58,18 +79,20 @@ def number_of(identity: str) -> int:
 # --- connections -------------------------------------------------------------------------------------------------
 
 
-def encode_cursor(key: Any, number: int) -> str:
-    """An opaque cursor that stands after (sort value, id)."""
-    return base64.urlsafe_b64encode(json.dumps([key, number]).encode()).decode()
+def encode_cursor(sort: str, key: Any, number: int) -> str:
+    """An opaque cursor that stands after (sort value, id) in one order of sorting."""
+    return base64.urlsafe_b64encode(orjson.dumps([sort, key, number])).decode()
 
 
-def decode_cursor(text: str) -> tuple[Any, int]:
-    """The sort value and id of a cursor. Raises ApiError for one that is not ours."""
+def decode_cursor(text: str, sort: str) -> tuple[Any, int]:
+    """The sort value and id of a cursor. Raises ApiError for one that is not ours or of another order of sorting."""
     try:
-        key, number = json.loads(base64.urlsafe_b64decode(text))
+        sorted_by, key, number = orjson.loads(base64.urlsafe_b64decode(text))
+        if sorted_by != sort:
+            raise ValueError(sorted_by)
         return key, int(number)
     except (ValueError, TypeError):
-        raise ApiError("Invalid cursor", "BAD_USER_INPUT") from None
+        raise ApiError("Invalid cursor for current pagination sort.", "BAD_USER_INPUT") from None
 
 
 def _size(arguments: Mapping[str, Any]) -> int:
@@ -97,22 +120,24 @@ def _connection(entries: list[tuple[str, Any]], more: bool, started: bool) -> di
 def _nested(items: list[Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """A connection over a list within a document."""
     first, after = _size(arguments), arguments.get("after")
-    begin = decode_cursor(after)[1] + 1 if after else 0
+    begin = decode_cursor(after, "position")[1] + 1 if after else 0
     part = items[begin : begin + first]
-    entries = [(encode_cursor(None, begin + place), item) for place, item in enumerate(part)]
+    entries = [(encode_cursor("position", None, begin + place), item) for place, item in enumerate(part)]
     return _connection(entries, begin + first < len(items), begin > 0)
 
 
-def _stored(table: str, arguments: Mapping[str, Any], request: Request) -> dict[str, Any]:
-    """A connection over the shop's documents of one kind."""
+def _stored(
+    table: str, arguments: Mapping[str, Any], request: Request, more: tuple[tuple[str, str, Any], ...] = ()
+) -> dict[str, Any]:
+    """A connection over the shop's documents of one kind, where `more` conditions hold."""
     first, after = _size(arguments), arguments.get("after")
     sort = str(arguments.get("sortKey") or "ID").lower()
     if sort not in ("id", "updated_at", "created_at", "processed_at"):
         raise ApiError(f"the simulator does not sort by {sort}", "BAD_USER_INPUT")
-    cursor = decode_cursor(after) if after else None
-    conditions = _conditions(table, arguments, request)
+    cursor = decode_cursor(after, sort) if after else None
+    conditions = [*_conditions(table, arguments, request), *more]
     found = request.shop.page(table, conditions, sort, bool(arguments.get("reverse")), cursor, first + 1)
-    entries = [(encode_cursor(key, number), document) for key, number, document in found[:first]]
+    entries = [(encode_cursor(sort, key, number), document) for key, number, document in found[:first]]
     return _connection(entries, len(found) > first, cursor is not None)
 
 
@@ -131,8 +156,8 @@ def _conditions(table: str, arguments: Mapping[str, Any], request: Request) -> l
 # --- money -------------------------------------------------------------------------------------------------------
 
 
-def _bag(amount: Decimal, currency: str) -> dict[str, Any]:
-    money = {"amount": f"{amount:f}", "currencyCode": currency}
+def _bag(amount: Decimal | str, currency: str) -> dict[str, Any]:
+    money = {"amount": amount if isinstance(amount, str) else f"{amount:f}", "currencyCode": currency}
     return {"shopMoney": money, "presentmentMoney": money}
 
 
@@ -160,6 +185,33 @@ def _refunded(refund: Document) -> Decimal:
     )
 
 
+def _total(order: Document) -> Decimal:
+    return _gross(order) - _discounts(order) + _tax(order) + Decimal(order["shipping"])
+
+
+def _refunded_lines(order: Document, name: str) -> Decimal:
+    return _sum(line[name] for refund in order["refunds"] for line in refund["lines"])
+
+
+def _refunded_gross(order: Document) -> Decimal:
+    prices = {line["id"]: Decimal(line["unitPrice"]) for line in order["lineItems"]}
+    returned = (line for refund in order["refunds"] for line in refund["lines"])
+    return sum((line["quantity"] * prices[line["lineItemId"]] for line in returned), Decimal(0))
+
+
+def _refunded_shipping(order: Document) -> Decimal:
+    return _sum(refund["shipping"] for refund in order["refunds"])
+
+
+def _current_discounts(order: Document) -> Decimal:
+    """What is left of the discounts: a returned piece takes its share along."""
+    return _discounts(order) - (_refunded_gross(order) - _refunded_lines(order, "subtotal"))
+
+
+def _current_subtotal(order: Document) -> Decimal:
+    return _gross(order) - _discounts(order) - _refunded_lines(order, "subtotal")
+
+
 def _of_order(amount: Callable[[Document], Decimal]) -> Field:
     return lambda order, _, __: _bag(amount(order), order["currencyCode"])
 
@@ -167,8 +219,32 @@ def _of_order(amount: Callable[[Document], Decimal]) -> Field:
 # --- fields ------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Key:
+    """A field that is just an entry of the object; the executor takes a short cut for it."""
+
+    name: str
+
+    def __call__(self, item: Any, arguments: Mapping[str, Any], request: Request) -> Any:
+        return item[self.name]
+
+
 def _key(name: str) -> Field:
-    return lambda item, _, __: item[name]
+    return Key(name)
+
+
+def _money(name: str) -> Field:
+    return lambda item, _, __: _bag(item[name], item["currency"])
+
+
+def _reference(table: str, name: str) -> Field:
+    """The document of another kind that an object names by its number; null where it names none."""
+
+    def read(item: Document, _: Mapping[str, Any], request: Request) -> Stored | None:
+        number = item[name]
+        return Stored({"id": number}, table, number, request.shop) if number else None
+
+    return read
 
 
 def _identity(kind: str, name: str = "id") -> Field:
@@ -211,13 +287,18 @@ def _count(_: Any, arguments: Mapping[str, Any], request: Request) -> dict[str, 
     return {"count": limit if capped else found, "precision": "AT_LEAST" if capped else "EXACT"}
 
 
-def _level_connection(location: Document, arguments: Mapping[str, Any], request: Request) -> dict[str, Any]:
-    conditions = [*_conditions("levels", arguments, request), ("location_id", "=", location["id"])]
-    first, after = _size(arguments), arguments.get("after")
-    cursor = decode_cursor(after) if after else None
-    found = request.shop.page("levels", conditions, "id", False, cursor, first + 1)
-    entries = [(encode_cursor(key, number), document) for key, number, document in found[:first]]
-    return _connection(entries, len(found) > first, cursor is not None)
+def _levels(location: Document, arguments: Mapping[str, Any], request: Request) -> dict[str, Any]:
+    return _stored("levels", arguments, request, (("location_id", "=", location["id"]),))
+
+
+def _level_item(level: Document, _: Mapping[str, Any], request: Request) -> Stored:
+    number = level["inventoryItemId"]
+    return Stored({"inventoryItemId": number, "sku": level["sku"]}, "inventory_items", number, request.shop)
+
+
+def _variants(product: Document, arguments: Mapping[str, Any], _: Request) -> dict[str, Any]:
+    more = {"productId": product["id"], "createdAt": product["createdAt"]}
+    return _nested([{**variant, **more} for variant in product["variants"]], arguments)
 
 
 def _quantities(level: Document, arguments: Mapping[str, Any], _: Request) -> list[dict[str, Any]]:
@@ -236,7 +317,11 @@ _INFO = ("endCursor", "hasNextPage", "hasPreviousPage", "startCursor")
 
 FIELDS: dict[str, dict[str, Field]] = {
     "QueryRoot": {
+        "bulkOperation": lambda _, args, request: request.bulk.one(args["id"]),
         "currentAppInstallation": lambda _, __, ___: {"id": 1},
+        "currentBulkOperation": lambda _, args, request: request.bulk.current() if args["type"] == "QUERY" else None,
+        "inventoryItems": lambda _, args, request: _stored("inventory_items", args, request),
+        "productVariants": lambda _, args, request: _stored("variants", args, request),
         "shop": lambda _, __, ___: _SHOP,
         "location": lambda _, args, ___: LOCATION if not args.get("id") or number_of(args["id"]) == 1 else None,
         "locations": lambda _, args, ___: _nested([LOCATION], args),
@@ -246,6 +331,12 @@ FIELDS: dict[str, dict[str, Field]] = {
         "product": lambda _, args, request: request.shop.one("products", number_of(args["id"])),
         "products": lambda _, args, request: _stored("products", args, request),
         "refund": lambda _, args, request: _refund(args["id"], request),
+    },
+    "Mutation": {
+        "bulkOperationRunQuery": lambda _, args, request: request.bulk.run(
+            args["query"], args["groupObjects"], request
+        ),
+        "bulkOperationCancel": lambda _, args, request: request.bulk.cancel(args["id"]),
     },
     "Shop": {
         "id": _identity("Shop"),
@@ -282,28 +373,56 @@ FIELDS: dict[str, dict[str, Field]] = {
         "totalDiscountsSet": _of_order(_discounts),
         "totalTaxSet": _of_order(_tax),
         "totalShippingPriceSet": _of_order(lambda order: Decimal(order["shipping"])),
-        "totalPriceSet": _of_order(
-            lambda order: _gross(order) - _discounts(order) + _tax(order) + Decimal(order["shipping"])
+        "totalPriceSet": _of_order(_total),
+        "totalRefundedSet": _of_order(lambda order: sum(map(_refunded, order["refunds"]), Decimal(0))),
+        "totalRefundedShippingSet": _of_order(_refunded_shipping),
+        "currentSubtotalPriceSet": _of_order(_current_subtotal),
+        "currentTotalDiscountsSet": _of_order(_current_discounts),
+        "currentTotalTaxSet": _of_order(lambda order: _tax(order) - _refunded_lines(order, "tax")),
+        "currentShippingPriceSet": _of_order(lambda order: Decimal(order["shipping"]) - _refunded_shipping(order)),
+        "currentTotalPriceSet": _of_order(
+            lambda order: _total(order) - sum(map(_refunded, order["refunds"]), Decimal(0))
         ),
-        "totalRefundedSet": _of_order(lambda order: sum((_refunded(item) for item in order["refunds"]), Decimal(0))),
         "lineItems": lambda order, args, _: _nested(_lines(order), args),
         "refunds": lambda order, args, _: _refunds(order)[: args.get("first")],
     },
+    "BulkOperation": {
+        name: _key(name)
+        for name in (
+            "completedAt",
+            "createdAt",
+            "errorCode",
+            "fileSize",
+            "id",
+            "objectCount",
+            "partialDataUrl",
+            "query",
+            "rootObjectCount",
+            "status",
+            "type",
+            "url",
+        )
+    },
+    "BulkOperationRunQueryPayload": {"bulkOperation": _key("bulkOperation"), "userErrors": _key("userErrors")},
+    "BulkOperationCancelPayload": {"bulkOperation": _key("bulkOperation"), "userErrors": _key("userErrors")},
+    "BulkOperationUserError": {"code": _key("code"), "field": _key("field"), "message": _key("message")},
+    "UserError": {"field": _key("field"), "message": _key("message")},
     "Customer": {"id": _identity("Customer"), "legacyResourceId": _legacy()},
     "MoneyBag": {"shopMoney": _key("shopMoney"), "presentmentMoney": _key("presentmentMoney")},
     "MoneyV2": {"amount": _key("amount"), "currencyCode": _key("currencyCode")},
     "LineItem": {
         "id": _identity("LineItem"),
         **{name: _key(name) for name in ("sku", "title", "quantity", "currentQuantity")},
-        "originalUnitPriceSet": lambda line, _, __: _bag(Decimal(line["unitPrice"]), line["currency"]),
+        "originalUnitPriceSet": _money("unitPrice"),
+        "originalTotalSet": lambda line, _, __: _bag(line["quantity"] * Decimal(line["unitPrice"]), line["currency"]),
         "discountAllocations": lambda line, _, __: [line] if Decimal(line["discount"]) else [],
         "taxLines": lambda line, _, __: [line] if Decimal(line["tax"]) else [],
-        "product": lambda line, _, __: {"id": line["productId"]} if line["productId"] else None,
-        "variant": lambda line, _, __: {"id": line["variantId"]} if line["variantId"] else None,
+        "product": _reference("products", "productId"),
+        "variant": _reference("variants", "variantId"),
     },
-    "DiscountAllocation": {"allocatedAmountSet": lambda line, _, __: _bag(Decimal(line["discount"]), line["currency"])},
+    "DiscountAllocation": {"allocatedAmountSet": _money("discount")},
     "TaxLine": {
-        "priceSet": lambda line, _, __: _bag(Decimal(line["tax"]), line["currency"]),
+        "priceSet": _money("tax"),
         "title": lambda _, __, ___: "Sales tax",
     },
     "Refund": {
@@ -321,8 +440,8 @@ FIELDS: dict[str, dict[str, Field]] = {
         "id": _identity("RefundLineItem"),
         "quantity": _key("quantity"),
         "lineItem": lambda line, _, __: {**line["lineItem"], "currency": line["currency"]},
-        "subtotalSet": lambda line, _, __: _bag(Decimal(line["subtotal"]), line["currency"]),
-        "totalTaxSet": lambda line, _, __: _bag(Decimal(line["tax"]), line["currency"]),
+        "subtotalSet": _money("subtotal"),
+        "totalTaxSet": _money("tax"),
     },
     "RefundShippingLine": {
         "id": _identity("RefundShippingLine"),
@@ -333,30 +452,35 @@ FIELDS: dict[str, dict[str, Field]] = {
         "id": _identity("Product"),
         "legacyResourceId": _legacy(),
         **{name: _key(name) for name in ("title", "vendor", "productType", "status", "createdAt", "updatedAt")},
-        "variants": lambda product, args, _: _nested(product["variants"], args),
+        "variants": _variants,
     },
     "ProductVariant": {
         "id": _identity("ProductVariant"),
         "legacyResourceId": _legacy(),
         **{name: _key(name) for name in ("sku", "title", "price", "updatedAt")},
+        "createdAt": _key("createdAt"),
         "inventoryItem": lambda variant, _, __: variant,
+        "product": _reference("products", "productId"),
     },
     "InventoryItem": {
         "id": _identity("InventoryItem", "inventoryItemId"),
         "legacyResourceId": _legacy("inventoryItemId"),
         "sku": _key("sku"),
-        "unitCost": lambda item, _, __: {"amount": item["cost"], "currencyCode": "USD"} if item.get("cost") else None,
+        "createdAt": _key("createdAt"),
+        "updatedAt": _key("updatedAt"),
+        "unitCost": lambda item, _, __: {"amount": item["cost"], "currencyCode": "USD"} if item["cost"] else None,
     },
     "Location": {
         "id": _identity("Location"),
         "legacyResourceId": _legacy(),
         "name": _key("name"),
-        "inventoryLevels": _level_connection,
+        "inventoryLevels": _levels,
     },
     "InventoryLevel": {
         "id": _identity("InventoryLevel", "inventoryItemId"),
         "updatedAt": _key("updatedAt"),
-        "item": lambda level, _, __: level,
+        "item": _level_item,
+        "location": lambda _, __, ___: LOCATION,
         "quantities": _quantities,
     },
     "InventoryQuantity": {"name": _key("name"), "quantity": _key("quantity")},
@@ -366,6 +490,7 @@ for _kind in (
     "LineItem",
     "RefundLineItem",
     "RefundShippingLine",
+    "InventoryItem",
     "Product",
     "ProductVariant",
     "Location",

@@ -12,6 +12,8 @@ _TERM = re.compile(r"""\s*(?:AND\s+)?(\w+):(<=|>=|<|>|)\s*('[^']*'|"[^"]*"|[^\s'
 COLUMNS = {
     "orders": {"id", "updated_at", "created_at", "processed_at"},
     "products": {"id", "updated_at", "created_at"},
+    "variants": {"id", "updated_at"},
+    "inventory_items": {"id", "updated_at", "created_at"},
     "levels": {"id", "updated_at"},
 }
 
@@ -42,6 +44,8 @@ def parse(text: str | None, table: str) -> list[Condition]:
 
 def _value(column: str, text: str) -> Any:
     if column == "id":
+        if not text.isdecimal():
+            raise SearchError(f"{text!r} is not an id")
         return int(text)
     try:
         instant = datetime.fromisoformat(text)
