@@ -19,7 +19,10 @@ PROJECT = Path(__file__).resolve().parents[1]  # the SQLMesh project is the repo
 class Settings(BaseSettings):
     """The pipeline's settings; the README's table says what each is for."""
 
-    model_config = SettingsConfigDict(env_file=PROJECT / ".env", extra="ignore", populate_by_name=True)
+    # The prefix keeps field names from being read as variables themselves: `home` must never be taken from HOME.
+    model_config = SettingsConfigDict(
+        env_file=PROJECT / ".env", extra="ignore", populate_by_name=True, env_prefix="INSIGHTMART_SETTING_"
+    )
 
     home: Path = Field(Path("var"), alias="INSIGHTMART_HOME")
     gateway: str = Field("local", alias="INSIGHTMART_GATEWAY")

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from insightmart.settings import load_settings
+
 PROJECT = Path(__file__).resolve().parents[2]
 INSIGHTMART = Path(sys.executable).parent / "insightmart"
 SETTINGS = ("OLTP_DSN", "STORES_URL", "SHOPIFY_URL", "SHOPIFY_TOKEN", "SMTP_URL", "AWS_ENDPOINT_URL")
@@ -96,3 +98,16 @@ def test_an_unknown_model_is_refused_with_a_suggestion(tmp_path: Path) -> None:
     done = insightmart(tmp_path, "restate", "core.fct_orders", "--from", "2026-03-05", "--to", "2026-03-06", "--yes")
     assert done.returncode == 2
     assert "core.fct_orders__oltp" in done.stderr
+
+
+def test_settings_are_read_from_their_own_variables_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PYTHON_DOTENV_DISABLED", "1")
+    for name in ("INSIGHTMART_HOME", "INSIGHTMART_START", "INSIGHTMART_GATEWAY"):
+        monkeypatch.setenv(name, "to be restored")
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/somewhere/else")
+    monkeypatch.setenv("START", "2020-01-01")
+    settings = load_settings()
+    assert settings.home == tmp_path.resolve() / "var"
+    assert settings.start.isoformat() == "2026-01-01"
