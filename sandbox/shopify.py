@@ -19,7 +19,9 @@ import hmac
 import itertools
 import re
 import shutil
+import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -270,7 +272,9 @@ def main() -> None:
     parser.add_argument("--token-file", type=Path, required=True, help="file that holds the access token")
     arguments = parser.parse_args()
     token = arguments.token_file.read_text(encoding="utf-8").strip()
-    create_server(arguments.shop, token, arguments.port).serve_forever()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that the files of bulk operations are removed
+    with create_server(arguments.shop, token, arguments.port) as server:
+        server.serve_forever()
 
 
 if __name__ == "__main__":
