@@ -23,6 +23,7 @@ from ingestion.contracts import ENTITIES, Entity, entity
 from ingestion.corrections import bind, event_instant
 from ingestion.warehouse import Warehouse
 from insightmart.settings import Settings
+from insightmart.sql import exact_sum
 
 MATCHED = "matched"
 FAILED = "failed"
@@ -49,9 +50,9 @@ TILL_MEASURES = {  # column of the till -> column of certified.agg_sales_daily
 TILL_AGAIN = timedelta(hours=2)  # a store sends its till again within an hour of a correction; it is read an hour later
 EDITED_SHARE = 100  # of so many Shopify orders one may change, and so leave its window, while the window is read
 
-_TOTALS = ("source_total", "raw_total", "core_total", "certified_total", "excluded_total", "quarantined_total")
+TOTALS = ("source_total", "raw_total", "core_total", "certified_total", "excluded_total", "quarantined_total")
 _KEY = ("entity", "control", "business_date", "store_id", "measure")
-_COLUMNS = (*_KEY, *_TOTALS, "difference", "status")
+_COLUMNS = (*_KEY, *TOTALS, "difference", "status")
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ class Controls:
                 WHERE f.event_at >= :events_from AND f.event_at < :events_to AND f.event_at < :through
             ),
             totals AS (
-                SELECT entity, layer, business_date, store_id, COUNT(*) AS row_count, SUM(amount) AS amount
+                SELECT entity, layer, business_date, store_id, COUNT(*) AS row_count, {exact_sum("amount")} AS amount
                 FROM located GROUP BY entity, layer, business_date, store_id
                 UNION ALL {published}
             ),
@@ -182,13 +183,14 @@ class Controls:
                 WHERE l.status IN ('loaded', 'empty') AND l.loaded_at >= :date_from AND l.loaded_at < :day_after
             ),
             measures AS (
-                SELECT source, entity, load_date, 'rows' AS measure, SUM(source_count) AS source_total,
-                    SUM(landed_rows) AS raw_total, SUM(rejected_rows) AS rejected_rows,
-                    SUM(source_count) - SUM(landed_rows) - SUM(rejected_rows) AS difference
+                SELECT source, entity, load_date, 'rows' AS measure, {exact_sum("source_count")} AS source_total,
+                    {exact_sum("landed_rows")} AS raw_total, {exact_sum("rejected_rows")} AS rejected_rows,
+                    {exact_sum("source_count - landed_rows - rejected_rows")} AS difference
                 FROM loads WHERE source_count IS NOT NULL GROUP BY source, entity, load_date
                 UNION ALL
-                SELECT source, entity, load_date, 'amount', SUM(source_sum), SUM(COALESCE(landed_sum, 0)),
-                    SUM(rejected_rows), SUM(source_sum) - SUM(COALESCE(landed_sum, 0))
+                SELECT source, entity, load_date, 'amount', {exact_sum("source_sum")},
+                    {exact_sum("COALESCE(landed_sum, 0)")}, {exact_sum("rejected_rows")},
+                    {exact_sum("source_sum - COALESCE(landed_sum, 0)")}
                 FROM loads WHERE source_sum IS NOT NULL GROUP BY source, entity, load_date
             )
             SELECT source || '_' || entity AS entity, 'loads' AS control, load_date AS business_date, NULL AS store_id,
@@ -281,9 +283,9 @@ class Controls:
                     AND r.refunded_at >= :events_from AND r.refunded_at < :events_to
             ),
             rejected AS (
-                SELECT business_date, store_id, SUM(transactions) AS transactions, SUM(gross_sales) AS gross_sales,
-                    SUM(discounts) AS discounts, SUM(returns) AS returns,
-                    SUM(gross_sales - discounts - returns) AS net_sales
+                SELECT business_date, store_id, {exact_sum("transactions")} AS transactions,
+                    {exact_sum("gross_sales")} AS gross_sales, {exact_sum("discounts")} AS discounts,
+                    {exact_sum("returns")} AS returns, {exact_sum("gross_sales - discounts - returns")} AS net_sales
                 FROM rejected_movements GROUP BY business_date, store_id
             )"""
 
@@ -309,10 +311,10 @@ class Controls:
     def levels(self) -> None:
         """``levels``: the certified sales tables among each other, by business date and store."""
         dated = "business_date BETWEEN :date_from AND :date_to"
-        sums = ", ".join(f"SUM({name}) AS {name}" for name in SALES_MEASURES)
+        sums = ", ".join(f"{exact_sum(name)} AS {name}" for name in SALES_MEASURES)
         added = {"net_sales": "gross_sales - discounts - returns"}
         added["total_sales"] = f"{added['net_sales']} + taxes + shipping"
-        order_sums = ", ".join(f"SUM({added.get(name, name)}) AS {name}" for name in SALES_MEASURES)
+        order_sums = ", ".join(f"{exact_sum(added.get(name, name))} AS {name}" for name in SALES_MEASURES)
         self._insert(
             f"""
             WITH movements AS (
@@ -349,7 +351,7 @@ class Controls:
         self._insert(
             f"""
             SELECT entity, control, business_date, NULL AS store_id, measure,
-                {", ".join(f"SUM({name}) AS {name}" for name in (*_TOTALS, "difference"))},
+                {", ".join(f"{exact_sum(name)} AS {name}" for name in (*TOTALS, "difference"))},
                 CASE WHEN MAX(CASE WHEN status = 'failed' THEN 1 ELSE 0 END) = 1 THEN 'failed'
                     ELSE COALESCE(MAX(CASE WHEN status <> 'matched' THEN status END), 'matched') END AS status
             FROM ops.reconciliations
@@ -363,7 +365,7 @@ class Controls:
 
         So a store's day stands in ops.reconciliations once, and again whenever its figures change.
         """
-        figures = ", ".join((*_KEY, *(f"COALESCE(CAST({name} AS VARCHAR), '')" for name in _TOTALS)))
+        figures = ", ".join((*_KEY, *(f"COALESCE(CAST({name} AS VARCHAR), '')" for name in TOTALS)))
         statement, params = bind(
             f"""
             DELETE FROM ops.reconciliations
@@ -414,9 +416,8 @@ def _store_at(store_id: str, instant: str) -> str:
 
 
 def _by_layer(column: str) -> str:
-    return ", ".join(
-        f"SUM(CASE WHEN layer = '{layer}' THEN {column} ELSE 0 END) AS {layer}_{column}" for layer in LAYERS
-    )
+    cases = {layer: f"CASE WHEN layer = '{layer}' THEN {column} ELSE 0 END" for layer in LAYERS}
+    return ", ".join(f"{exact_sum(case)} AS {layer}_{column}" for layer, case in cases.items())
 
 
 def _layers_measure(measure: str, column: str) -> str:
@@ -441,10 +442,8 @@ def _till_measure(name: str) -> str:
 
 def _level_measure(name: str) -> str:
     columns = {"order": "source_total", "hour": "core_total", "day": "certified_total"}
-    sums = ", ".join(
-        f"CAST(SUM(CASE WHEN level = '{level}' THEN {name} ELSE 0 END) AS DECIMAL(38, 4)) AS {column}"
-        for level, column in columns.items()
-    )
+    cases = {column: f"CASE WHEN level = '{level}' THEN {name} ELSE 0 END" for level, column in columns.items()}
+    sums = ", ".join(f"{exact_sum(case)} AS {column}" for column, case in cases.items())
     return f"SELECT business_date, store_id, '{name}' AS measure, {sums} FROM by_level GROUP BY business_date, store_id"
 
 
@@ -590,8 +589,9 @@ def _published_sales(source: str) -> str:
         "refunds": ("fct_refunds", "refunded_at", "refund_amount"),
     }
     return " UNION ALL ".join(
-        f"SELECT '{name}', '{layer}', business_date, store_id, COUNT(*), SUM({amount}) FROM {layer}.{table}{suffix}"
-        f" WHERE source_system = '{source}' AND {_in_scope(instant)} GROUP BY business_date, store_id"
+        f"SELECT '{name}', '{layer}', business_date, store_id, COUNT(*), {exact_sum(amount)}"
+        f" FROM {layer}.{table}{suffix} WHERE source_system = '{source}' AND {_in_scope(instant)}"
+        " GROUP BY business_date, store_id"
         for name, (table, instant, amount) in tables.items()
         for layer, suffix in (("core", f"__{source}"), ("certified", ""))
     )
@@ -647,7 +647,7 @@ def _staged_inventory(source: str) -> str:
 def _published_inventory(source: str) -> str:
     of_source = "store_id = 0" if source == "shopify" else "store_id <> 0"
     return " UNION ALL ".join(
-        f"SELECT 'inventory', '{layer}', business_date, store_id, COUNT(*), SUM(on_hand)"
+        f"SELECT 'inventory', '{layer}', business_date, store_id, COUNT(*), {exact_sum('on_hand')}"
         f" FROM {layer}.fct_inventory{suffix} WHERE {of_source} AND {_in_scope('counted_hour')}"
         " GROUP BY business_date, store_id"
         for layer, suffix in (("core", f"__{source}"), ("certified", ""))

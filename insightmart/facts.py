@@ -13,6 +13,7 @@ from ingestion.contracts import ENTITIES
 from ingestion.warehouse import Warehouse
 from insightmart.quarantine import QuarantinedFile, RuleCount, quarantined_files, rule_counts
 from insightmart.settings import Settings, utc_now
+from insightmart.sql import exact_sum
 from insightmart.trust import (
     DatasetState,
     OpenCorrection,
@@ -350,9 +351,10 @@ def _sales(
     """Certified sales of the last business dates, newest first, with how the tills tied."""
     if "certified.agg_sales_daily" not in existing:
         return []
+    names = ("gross_sales", "discounts", "returns", "net_sales", "total_sales")
+    amounts = ", ".join(f"{exact_sum(name)} AS {name}" for name in names)
     days = warehouse.records(
-        "SELECT business_date, SUM(orders) AS orders, SUM(gross_sales) AS gross_sales, SUM(discounts) AS discounts,"
-        " SUM(returns) AS returns, SUM(net_sales) AS net_sales, SUM(total_sales) AS total_sales"
+        f"SELECT business_date, CAST(SUM(orders) AS BIGINT) AS orders, {amounts}"
         " FROM certified.agg_sales_daily WHERE business_date > ?"
         " GROUP BY business_date ORDER BY business_date DESC",
         [as_of.date() - timedelta(days=SALES_DAYS)],

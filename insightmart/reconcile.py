@@ -15,11 +15,12 @@ import click
 from ingestion.warehouse import Warehouse, create_tables
 from insightmart.cli import as_of_option
 from insightmart.controls import FAILED as DIFFERS
-from insightmart.controls import MATCHED, Controls, Scope
+from insightmart.controls import MATCHED, TOTALS, Controls, Scope
 from insightmart.errors import FAILED
 from insightmart.lock import writer_lock
 from insightmart.runs import recorded_run
 from insightmart.settings import Settings, load_settings, utc_now
+from insightmart.sql import exact_sum
 from insightmart.tables import print_table
 from insightmart.trust import certified_through, existing_tables
 from insightmart.warehouse import open_warehouse
@@ -162,8 +163,7 @@ def _result(
 ) -> ReconcileResult:
     one_a_comparison = "run_id = ? AND (store_id IS NOT NULL OR control = 'loads')"
     controls = warehouse.rows(
-        "SELECT control, entity, measure, SUM(source_total), SUM(raw_total), SUM(core_total), SUM(certified_total),"
-        " SUM(excluded_total), SUM(quarantined_total), SUM(difference), COUNT(*)"
+        f"SELECT control, entity, measure, {', '.join(map(exact_sum, TOTALS))}, {exact_sum('difference')}, COUNT(*)"
         f" FROM ops.reconciliations WHERE {one_a_comparison}"
         " GROUP BY control, entity, measure ORDER BY control, entity, measure",
         [run_id],

@@ -6,9 +6,12 @@ import json
 from collections import Counter
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import fakesnow
 import pytest
+import snowflake.connector
 import sqlglot
 from click.testing import CliRunner
 
@@ -275,6 +278,31 @@ def test_where_nothing_is_certified_nothing_is_compared(settings: Settings) -> N
     assert result.return_value == 0, result.output
     assert "not compared yet: sales__oltp: nothing is certified yet" in result.output
     assert "0 totals agree, none differs." in result.output
+
+
+@pytest.mark.slow
+def test_both_engines_find_the_same(built: Warehouse, settings: Settings, tmp_path: Path) -> None:
+    """The statements through the real Snowflake connector; fakesnow runs them, so names, types and results count."""
+    built.execute(f"DELETE FROM {_physical(built, 'certified.fct_orders__oltp')} WHERE order_id = '5'")
+    built.insert("raw.stores_tills", [_till(1, **_sold(built, 1))])
+    tables = built.rows(
+        "SELECT LOWER(table_schema), LOWER(table_name) FROM information_schema.tables WHERE LOWER(table_schema) IN"
+        " ('raw', 'ops', 'staging', 'core', 'gate', 'certified') AND LOWER(table_name) <> 'rules'"
+    )
+    for schema, table in tables:
+        built.execute(f"COPY (SELECT * FROM {schema}.{table}) TO '{tmp_path}/{schema}.{table}.parquet'")
+    with fakesnow.patch():
+        connection = snowflake.connector.connect(database="INSIGHTMART", schema="PUBLIC", paramstyle="qmark")
+        for schema in {schema for schema, _ in tables}:
+            connection.cursor().execute(f"CREATE SCHEMA {schema}")
+        for schema, table in tables:
+            name = f"INSIGHTMART.{schema.upper()}.{table.upper()}"
+            source = f"{tmp_path}/{schema}.{table}.parquet"
+            connection._duck_conn.execute(f"CREATE TABLE {name} AS SELECT * FROM '{source}'")
+        on_snowflake = _reconcile(Warehouse(connection, "snowflake"), settings)
+    on_duckdb = _reconcile(built, settings)
+    assert on_duckdb.differences > 0
+    assert on_snowflake == on_duckdb
 
 
 class _Recorder:
