@@ -43,6 +43,7 @@ class Entity:
         columns: business columns with their types, in the order of the raw table.
         cadence: ``hourly`` or ``daily``.
         from_file: whether rows carry the position in a file.
+        control_sum: number column whose sum is compared between source and raw; None: only rows are counted.
     """
 
     source: str
@@ -52,6 +53,7 @@ class Entity:
     columns: tuple[pa.Field, ...]
     cadence: str = "hourly"
     from_file: bool = False
+    control_sum: str | None = None
     watermarked: bool = field(default=True)
 
     @property
@@ -96,6 +98,7 @@ ENTITIES: tuple[Entity, ...] = (
             total_amount=AMOUNT,
             updated_at=INSTANT,
         ),
+        control_sum="total_amount",
     ),
     Entity(
         "oltp",
@@ -112,6 +115,7 @@ ENTITIES: tuple[Entity, ...] = (
             tax_amount=AMOUNT,
             updated_at=INSTANT,
         ),
+        control_sum="unit_price",
     ),
     Entity(
         "oltp",
@@ -128,6 +132,7 @@ ENTITIES: tuple[Entity, ...] = (
             refunded_at=INSTANT,
             updated_at=INSTANT,
         ),
+        control_sum="amount",
     ),
     Entity(
         "oltp",
@@ -167,6 +172,7 @@ ENTITIES: tuple[Entity, ...] = (
             updated_at=INSTANT,
         ),
         cadence="daily",
+        control_sum="list_price",
     ),
     Entity(
         "shopify",
@@ -191,6 +197,7 @@ ENTITIES: tuple[Entity, ...] = (
             total_amount=MONEY,
             updated_at=INSTANT,
         ),
+        control_sum="total_amount",
     ),
     Entity(  # children carry the version (updated_at) of the order they came with: an edited order replaces them all
         "shopify",
@@ -211,6 +218,7 @@ ENTITIES: tuple[Entity, ...] = (
             tax_amount=MONEY,
         ),
         watermarked=False,
+        control_sum="unit_price",
     ),
     Entity(  # one row a refund line; one row without a line where shipping was refunded
         "shopify",
@@ -232,6 +240,7 @@ ENTITIES: tuple[Entity, ...] = (
             refunded_at=INSTANT,
         ),
         watermarked=False,
+        control_sum="subtotal_amount",
     ),
     Entity(
         "shopify",
@@ -253,6 +262,7 @@ ENTITIES: tuple[Entity, ...] = (
             updated_at=INSTANT,
         ),
         cadence="daily",
+        control_sum="price",
     ),
     Entity(
         "shopify",
@@ -268,6 +278,7 @@ ENTITIES: tuple[Entity, ...] = (
             on_order=INT,
             updated_at=INSTANT,
         ),
+        control_sum="available",
     ),
     Entity(
         "stores",
@@ -276,6 +287,7 @@ ENTITIES: tuple[Entity, ...] = (
         "counted_at",
         _columns(store_id=INT, sku=TEXT, on_hand=INT, on_order=INT, counted_at=INSTANT),
         from_file=True,
+        control_sum="on_hand",
     ),
     Entity(
         "stores",
@@ -316,6 +328,7 @@ ENTITIES: tuple[Entity, ...] = (
         ),
         cadence="daily",
         from_file=True,
+        control_sum="net_sales",
     ),
 )
 

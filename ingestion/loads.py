@@ -2,8 +2,8 @@
 
 A load runs in two steps. ``load`` brings the rows of one or more raw tables in as one dlt package, under one load id.
 ``record`` then writes the load's rows of ``ops.loads``, its watermarks and its correction windows, in one transaction
-of the caller's. A kill in the first step leaves nothing behind (the next load deletes the half package first); a kill
-between the two leaves raw rows that no load record names: the window is read again, and models keep the latest version.
+of the caller's. A kill at any point before that transaction leaves nothing behind: a mark in ``ops.loads`` says that a
+load of the source is under way, ``record`` takes it away, and a load that finds one deletes that package's rows first.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ os.environ.update(
 )
 import dlt
 from dlt.common.schema.typing import TSchemaContractDict
-from dlt.common.storages.load_package import create_load_id
+from dlt.common.storages.load_package import create_load_id, load_package_state
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 RAW = "raw"
 EPOCH = datetime(1970, 1, 1)  # as the start of a window: no lower bound
-FROZEN: TSchemaContractDict = {"tables": "evolve", "columns": "freeze", "data_type": "freeze"}  # tables: see _conform
+FROZEN: TSchemaContractDict = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}  # else: see _conform
 OVERLAP = timedelta(minutes=30)  # re-read each time, for rows committed late with an older updated_at
 
 
@@ -173,8 +173,10 @@ def skipped(entity: Entity) -> LoadResult:
 Batches = Mapping[str, Iterable[pa.Table]] | Iterable[tuple[str, pa.Table]]
 
 
-def load(context: IngestContext, source: str, tables: Batches) -> str:
-    """Append batches to raw tables as one dlt package and return its load id.
+def load(
+    context: IngestContext, source: str, tables: Batches, added: Mapping[str, Sequence[pa.Field]] | None = None
+) -> str:
+    """Append batches to raw tables as one dlt package and return its load id. ``record`` has to follow.
 
     Args:
         context: the run.
@@ -182,6 +184,8 @@ def load(context: IngestContext, source: str, tables: Batches) -> str:
         tables: raw table names (``oltp_orders``, ``rejects``, ...) with their batches, one table after the other; or
             pairs of table name and batch in any order, for a source that yields several tables at once. A batch has
             exactly the columns of the contract; ``_loaded_at`` may be left out, it becomes ``as_of`` either way.
+        added: by raw table the columns that its batches have beyond the contract; the table gets them when it lacks
+            them. Names are lower case, types are those that contracts use.
 
     Returns:
         The load id all rows carry in ``_dlt_load_id``. A load without any row has an id that no raw row carries.
@@ -191,29 +195,31 @@ def load(context: IngestContext, source: str, tables: Batches) -> str:
         Exception: whatever reading the batches raised, unchanged. In both cases nothing of the load stays in raw.
     """
     pipeline = _clean_pipeline(context, source)
-    stream = _Stream(context, source, tables)
+    stream = _Stream(context, source, tables, added or {})
     batches = iter(stream)
     if (first := next(batches, None)) is None:
         return create_load_id()  # an empty package would cost as much time as a full one
     started = {"source": source, "status": "started", "started_at": clock(), "loaded_at": context.as_of}
     context.warehouse.insert("ops.loads", [started])
     try:
-        load_id = _run(pipeline, source, stream, chain([first], batches))
+        load_id = _run(pipeline, context, source, stream, chain([first], batches))
         _verify(context, source, load_id, stream.rows)
     except Exception as error:
         _recover(context, source, " ".join(str(error).split())[:1000])
         raise
-    context.warehouse.execute("DELETE FROM ops.loads WHERE source = ? AND status = 'started'", [source])
     return load_id
 
 
 class _Stream:
     """The batches as dlt takes them in: conformed to the contract, counted, with the first failure kept."""
 
-    def __init__(self, context: IngestContext, source: str, tables: Batches) -> None:
+    def __init__(
+        self, context: IngestContext, source: str, tables: Batches, added: Mapping[str, Sequence[pa.Field]]
+    ) -> None:
         self.context = context
         self.source = source
         self.tables = tables
+        self.added = added
         self.rows: Counter[str] = Counter()
         self.error: Exception | None = None
 
@@ -222,7 +228,8 @@ class _Stream:
             for table, batch in self._pairs():
                 if batch.num_rows:
                     self.rows[table] += batch.num_rows
-                    yield dlt.mark.with_table_name(_conform(table, batch, self.context.as_of), table)
+                    conformed = _conform(table, batch, self.context.as_of, self.added.get(table, ()))
+                    yield dlt.mark.with_table_name(conformed, table)
         except Exception as error:  # dlt wraps it several times; load() raises the original
             self.error = error
             raise
@@ -233,10 +240,10 @@ class _Stream:
         return iter(self.tables)
 
 
-def _conform(table: str, batch: pa.Table, as_of: datetime) -> pa.Table:
+def _conform(table: str, batch: pa.Table, as_of: datetime, added: Sequence[pa.Field]) -> pa.Table:
     """The batch with ``_loaded_at``, in the contract's order; raises ValueError when it is not of the contract."""
     loaded_at, load_id = LOAD_COLUMNS
-    expected = pa.schema([column for column in raw_tables()[table] if column.name != load_id.name])
+    expected = pa.schema([*(column for column in raw_tables()[table] if column.name != load_id.name), *added])
     if loaded_at.name in batch.column_names:
         batch = batch.drop_columns([loaded_at.name])
     batch = batch.append_column(loaded_at, pa.repeat(pa.scalar(as_of, loaded_at.type), batch.num_rows))
@@ -260,9 +267,17 @@ def _pipeline(context: IngestContext, source: str) -> dlt.Pipeline:
     )
 
 
-def _run(pipeline: dlt.Pipeline, source: str, stream: _Stream, batches: Iterator[Any]) -> str:
+def _run(pipeline: dlt.Pipeline, context: IngestContext, source: str, stream: _Stream, batches: Iterator[Any]) -> str:
     """Extract, normalize and load the stream; the load id of its package."""
-    rows = dlt.resource(batches, name=source, write_disposition="append", schema_contract=FROZEN)
+
+    def claimed() -> Iterator[Any]:
+        context.warehouse.execute(
+            "UPDATE ops.loads SET load_id = ? WHERE source = ? AND status = 'started'",
+            [load_package_state()["load_id"], source],
+        )
+        yield from batches
+
+    rows = dlt.resource(claimed, name=source, write_disposition="append", schema_contract=FROZEN)
     try:
         info = pipeline.run(rows, loader_file_format="parquet")
     except PipelineStepFailed as failure:
@@ -292,6 +307,16 @@ def _verify(context: IngestContext, source: str, load_id: str, rows: Mapping[str
                 f"raw.{table} holds {landed} rows of load {load_id}, the source sent {expected}",
                 "Nothing of the load was kept; the next run repeats it",
             )
+
+
+def landed_sum(context: IngestContext, item: Entity, load_id: str | None) -> Decimal | None:
+    """The exact sum of the entity's control column over the raw rows of a load; None without rows or such a column."""
+    if item.control_sum is None or load_id is None:
+        return None
+    total: Decimal | int | None = context.warehouse.value(
+        f'SELECT SUM("{item.control_sum.upper()}") FROM raw.{item.table} WHERE _dlt_load_id = ?', [load_id]
+    )
+    return None if total is None else Decimal(total)
 
 
 FAULTS = pa.schema([("column_name", TEXT), ("rule_id", TEXT), ("reason", TEXT), ("raw_text", TEXT)])
@@ -349,20 +374,23 @@ def _recover(context: IngestContext, source: str, error: str) -> None:
     """Put raw back to where it was before a load that did not finish.
 
     dlt resumes a package by file, and repeats a file that was in but not yet ticked off. So the package is given up
-    with dlt's working directory, in whatever state that is (it holds nothing else), and every raw row whose load id dlt
-    does not list as complete (status 0) is deleted. Single writer per source.
+    with dlt's working directory, in whatever state that is (it holds nothing else). What is deleted: every raw row of
+    the load that was marked as started, complete or not, since nothing was recorded about it; and every raw row whose
+    load id dlt does not list as complete (status 0). Single writer per source.
     """
     shutil.rmtree(_working_directory(context, source), ignore_errors=True)
     known = context.warehouse.value(
         "SELECT COUNT(*) FROM information_schema.tables"
         " WHERE UPPER(table_schema) = 'RAW' AND UPPER(table_name) = '_DLT_LOADS'"
     )
+    started = "SELECT load_id FROM ops.loads WHERE source = ? AND status = 'started' AND load_id IS NOT NULL"
     complete = "SELECT load_id FROM raw._dlt_loads WHERE status = 0" if known else "SELECT '' AS load_id"
+    unfinished = f"(_dlt_load_id NOT IN ({complete}) OR _dlt_load_id IN ({started}))"
     for table in (entity.table for entity in ENTITIES if entity.source == source):
-        context.warehouse.execute(f"DELETE FROM raw.{table} WHERE _dlt_load_id NOT IN ({complete})")
-    context.warehouse.execute(
-        f"DELETE FROM raw.{REJECTS_TABLE} WHERE source = ? AND _dlt_load_id NOT IN ({complete})", [source]
-    )
+        context.warehouse.execute(f"DELETE FROM raw.{table} WHERE {unfinished}", [source])
+    context.warehouse.execute(f"DELETE FROM raw.{REJECTS_TABLE} WHERE source = ? AND {unfinished}", [source, source])
+    if known:
+        context.warehouse.execute(f"DELETE FROM raw._dlt_loads WHERE load_id IN ({started})", [source])
     context.warehouse.execute(
         "UPDATE ops.loads SET status = 'failed', error = ?, ended_at = ? WHERE source = ? AND status = 'started'",
         [error, clock(), source],
@@ -375,10 +403,13 @@ def _recover(context: IngestContext, source: str, error: str) -> None:
 def record(context: IngestContext, results: Sequence[LoadResult]) -> None:
     """Write the load records and move the watermarks; call it inside ``context.warehouse.transaction()``.
 
-    Correction windows and anything else that has to be true together with the load go into the same transaction.
+    From here on the load counts: its mark as started is taken away. Correction windows, pieces of a long reading and
+    anything else that has to be true together with the load go into the same transaction.
     A watermark never moves back. Results with the status ``skipped`` leave no trace.
     """
     done = [result for result in results if result.status != "skipped"]
+    for source in {result.source for result in done}:
+        context.warehouse.execute("DELETE FROM ops.loads WHERE source = ? AND status = 'started'", [source])
     context.warehouse.insert("ops.loads", [_load_row(context, result) for result in done])
     for result in done:
         if result.covered_through is not None:

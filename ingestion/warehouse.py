@@ -160,6 +160,11 @@ OPS_TABLES: dict[str, str] = {
     # how far each entity is known completely: every event before covered_through is in raw
     "source_watermarks": "source VARCHAR, entity VARCHAR, covered_through TIMESTAMP_NTZ, load_id VARCHAR,"
     " updated_at TIMESTAMP_NTZ",
+    # long readings, and the pieces of each that are in raw (ingestion/chunks.py)
+    "backfills": """backfill_id VARCHAR, source VARCHAR, entity VARCHAR, window_start TIMESTAMP_NTZ,
+        window_end TIMESTAMP_NTZ, as_of TIMESTAMP_NTZ, status VARCHAR, started_at TIMESTAMP_NTZ,
+        ended_at TIMESTAMP_NTZ""",
+    "backfill_pieces": 'backfill_id VARCHAR, piece VARCHAR, load_id VARCHAR, "ROWS" BIGINT, ended_at TIMESTAMP_NTZ',
     # event windows that a load touched after they had been released to the models
     "correction_windows": """window_id VARCHAR, source VARCHAR, entity VARCHAR, window_start TIMESTAMP_NTZ,
         window_end TIMESTAMP_NTZ, reason VARCHAR, load_id VARCHAR, "ROWS" BIGINT, queued_at TIMESTAMP_NTZ,
