@@ -7,7 +7,6 @@ The source promises no constraint. Two streams an entity: the changes of the win
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,16 +19,14 @@ import duckdb
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from ingestion import corrections
-from ingestion.contracts import ENTITIES, FLAG, INSTANT, REJECTS_TABLE, TEXT, Entity, entity
+from ingestion.contracts import ENTITIES, INSTANT, REJECTS_TABLE, Entity, entity
 from ingestion.loads import (
     EPOCH,
-    FAULTS,
     IngestContext,
     LoadResult,
     Reading,
@@ -42,8 +39,9 @@ from ingestion.loads import (
     rejects,
     skipped,
 )
+from ingestion.postgres_rows import SOURCE, retype, typed_rows
 
-SOURCE = "oltp"
+__all__ = ["OltpSource", "ingest", "retype"]
 GROUPS = (("orders", "order_lines", "refunds"), ("customers",), ("products",))  # each from a snapshot of its own
 CONTROL_SUMS = {"orders": "total_amount", "order_lines": "unit_price", "refunds": "amount", "products": "list_price"}
 BLOCK_BYTES = 16 * 2**20  # about 130,000 orders: bounds memory, and is large enough for Arrow to work in columns
@@ -225,122 +223,6 @@ def _without_known(context: IngestContext, item: Entity, batch: pa.Table) -> pa.
         scratch.register("known", known)
         rest = scratch.execute("SELECT * FROM batch EXCEPT ALL SELECT * FROM known").to_arrow_table()
     return rest.cast(batch.schema)
-
-
-# --- text to types -----------------------------------------------------------------------------------------------
-
-
-def typed_rows(block: bytes, item: Entity) -> tuple[pa.Table, pa.Table]:
-    """Whole CSV rows as COPY writes them, as typed rows and as rejects.
-
-    Args:
-        block: rows without a header, columns in the contract's order; NULL is an empty field, "" an empty text.
-        item: the entity.
-
-    Returns:
-        The rows that fit the contract, exactly; and for the others ``column_name``, ``rule_id``, ``reason`` and
-        ``raw_text`` (the row as CSV, instants in UTC). A number is never rounded: one that does not fit is a reject.
-
-    Raises:
-        SourceError: the rows are not CSV or not UTF-8.
-    """
-    try:
-        typed = _read_csv(block, item, {column.name: column.type for column in item.columns})
-        typed.validate(full=True)  # the reader lets a decimal through that has too many digits before the point
-        return typed, FAULTS.empty_table()
-    except pa.ArrowInvalid:
-        pass
-    try:
-        text = _read_csv(block, item, dict.fromkeys((column.name for column in item.columns), TEXT))
-    except pa.ArrowInvalid as error:
-        raise SourceError(
-            SOURCE, f"{item.name} holds text that is not UTF-8 ({error})", "Correct the row, or the database's encoding"
-        ) from None
-    return _split(text, item)
-
-
-def _read_csv(block: bytes, item: Entity, types: dict[str, pa.DataType]) -> pa.Table:
-    return pa_csv.read_csv(
-        io.BytesIO(block),
-        read_options=pa_csv.ReadOptions(column_names=[column.name for column in item.columns]),
-        parse_options=pa_csv.ParseOptions(newlines_in_values=True),
-        convert_options=pa_csv.ConvertOptions(
-            column_types=types,
-            null_values=[""],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-            true_values=["t"],
-            false_values=["f"],
-        ),
-    )
-
-
-def _split(text: pa.Table, item: Entity) -> tuple[pa.Table, pa.Table]:
-    """Rows of text as typed rows and faults, column by column."""
-    typed = [column for column in item.columns if column.type != TEXT]
-    faulty = {column.name: pc.invert(pc.fill_null(_fits(text[column.name], column.type), True)) for column in typed}
-    nothing = pa.scalar(None, TEXT)
-    name = pc.coalesce(*(pc.if_else(mask, column, nothing) for column, mask in faulty.items()))
-    bad = pc.is_valid(name)
-    good = text.filter(pc.invert(bad))
-    rows = pa.table([_cast(good[column.name], column.type) for column in item.columns], pa.schema(item.columns))
-    rules = [pc.if_else(pc.equal(name, column.name), _rule(column.type), nothing) for column in typed]
-    reasons = [
-        pc.if_else(
-            faulty[column.name],
-            pc.binary_join_element_wise(
-                column.name, " ", pc.utf8_slice_codeunits(text[column.name], 0, 100), f" is not a {column.type}", ""
-            ),
-            nothing,
-        )
-        for column in typed
-    ]
-    faults = pa.table([name, pc.coalesce(*rules), pc.coalesce(*reasons), _csv_text(text)], schema=FAULTS)
-    return rows, faults.filter(bad)
-
-
-def _fits(text: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    """Which texts have an exact value of this type (NULL for NULL)."""
-    if pa.types.is_decimal(kind):
-        whole = kind.precision - kind.scale
-        return pc.match_substring_regex(text, rf"^-?0*\d{{1,{whole}}}(\.\d{{0,{kind.scale}}}0*)?$")
-    if pa.types.is_integer(kind):
-        # 19 digits compare as text like the numbers they are
-        smallest, largest = "-9223372036854775808", "9223372036854775807"
-        short = pc.match_substring_regex(text, r"^-?\d{1,18}$")
-        positive = pc.and_(pc.match_substring_regex(text, r"^\d{19}$"), pc.less_equal(text, largest))
-        negative = pc.and_(pc.match_substring_regex(text, r"^-\d{19}$"), pc.less_equal(text, smallest))
-        return pc.or_(short, pc.or_(positive, negative))
-    if kind == INSTANT:
-        return pc.match_substring_regex(text, r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?$")
-    if kind == FLAG:
-        return pc.match_substring_regex(text, "^[tf]$")
-    raise TypeError(f"no check for {kind}")
-
-
-def _cast(text: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    if kind == FLAG:
-        return pc.equal(text, "t")
-    if pa.types.is_decimal(kind):
-        text = pc.replace_substring_regex(text, rf"(\.\d{{{kind.scale}}})0+$", r"\1")
-    return text.cast(kind)
-
-
-def _rule(kind: pa.DataType) -> str:
-    if pa.types.is_decimal(kind):
-        return "number_not_exact"
-    if pa.types.is_integer(kind):
-        return "integer_invalid"
-    return "instant_invalid" if kind == INSTANT else "flag_invalid"
-
-
-def _csv_text(rows: pa.Table) -> pa.ChunkedArray:
-    """Each row as one CSV text in COPY's way: every text quoted, NULL an empty field."""
-    fields = [
-        pc.fill_null(pc.binary_join_element_wise('"', pc.replace_substring(column, '"', '""'), '"', ""), "")
-        for column in rows.columns
-    ]
-    return pc.binary_join_element_wise(*fields, ",")
 
 
 # --- the database ------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 from ingestion import postgres
 from ingestion.contracts import entity
 from ingestion.loads import IngestContext, LoadResult, SourceError, Window
-from ingestion.postgres import OltpSource, ingest, typed_rows
+from ingestion.postgres import OltpSource, ingest, retype
+from ingestion.postgres_rows import typed_rows
 
 if TYPE_CHECKING:
     from conftest import Oltp
@@ -328,3 +330,35 @@ def test_integers_up_to_64_bits(value: int) -> None:
 def test_text_that_is_not_utf8_is_refused_by_name() -> None:
     with pytest.raises(SourceError, match="order_lines holds text that is not UTF-8"):
         typed_rows(b'1,1,"\xff",1,1.0,,,\n', entity("oltp", "order_lines"))
+
+
+def test_rejected_records_are_read_again_with_todays_rules() -> None:
+    rows = [
+        '"1","1","a\nb ""c""","2","1.2345",,,"2026-03-05 09:00:00"',  # fits now
+        '"1","2","","x","1.0",,,"2026-03-05 09:00:00"',  # still no number of pieces
+        '"1","3",,"2","1.5",,,,"a column that was added","",',
+        '"1","4"',
+        "",
+    ]
+    pairs, readable = retype("order_lines", pa.chunked_array([rows[:2], [*rows[2:], None]], pa.string()))
+    assert readable.tolist() == [True, False, True, False, False, False]
+    assert [table for table, _ in pairs] == ["oltp_order_lines"] * 2
+    landed = pa.concat_tables([batch for _, batch in pairs])
+    assert landed.schema == pa.schema(entity("oltp", "order_lines").columns)
+    assert [tuple(row.values())[2:5] for row in landed.to_pylist()] == [
+        ('a\nb "c"', 2, Decimal("1.2345")),
+        (None, 2, Decimal("1.5000")),
+    ]
+
+
+def test_every_reject_of_a_load_can_be_given_to_retype(at: At, oltp: Oltp) -> None:
+    oltp.add("orders", **order(ordered_at="infinity", channel='a,"b"\n'))
+    oltp.add("orders", **order(order_id=2, ordered_at="0044-03-15 10:00:00+00 BC"))
+    context = at("2026-03-05T10:00")
+    ingest(context, oltp.source)
+    texts = [text for (text,) in raw(context, "rejects", "raw_text")]
+    pairs, readable = retype("orders", pa.array(texts))
+    assert (pairs, readable.tolist()) == ([], [False, False])
+    mended = pa.array([text.replace('"infinity"', '"2026-03-05 09:00:00"') for text in texts])
+    ((table, rows),), readable = retype("orders", mended)
+    assert (table, readable.tolist(), rows["channel"].to_pylist()) == ("oltp_orders", [True, False], ['a,"b"\n'])
