@@ -37,9 +37,21 @@ def failed_rules(evaluator: t.Any, *rules: exp.Expression) -> str:
 
 
 @macro()
+def oltp_order_counts(evaluator: t.Any, status: exp.Expression, is_test: exp.Expression) -> str:
+    """Whether an order of the OLTP counts: cancelled orders, tests and orders without a status count nowhere."""
+    return (
+        f"COALESCE(LOWER(TRIM({status.sql('snowflake')})) <> 'cancelled'"
+        f" AND NOT COALESCE({is_test.sql('snowflake')}, FALSE), FALSE)"
+    )
+
+
+@macro()
 def row_without_key(evaluator: t.Any, missing: exp.Expression, *columns: exp.Expression) -> str:
     """A text that tells rows without a key apart by their content, so that each is kept; NULL for other rows."""
-    content = " || '|' || ".join(f"COALESCE(CAST({column.sql('snowflake')} AS VARCHAR), '')" for column in columns)
+    listed = [
+        name for column in columns for name in (column.expressions if isinstance(column, exp.Tuple) else [column])
+    ]
+    content = " || '|' || ".join(f"COALESCE(CAST({column.sql('snowflake')} AS VARCHAR), '')" for column in listed)
     return f"CASE WHEN {missing.sql('snowflake')} THEN MD5({content}) END"
 
 

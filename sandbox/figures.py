@@ -137,7 +137,9 @@ def store_facts(catalogue: Catalogue, versions: SalesVersions, clock: int, inten
     of_line, line_known = _positions(orders["order_id"], lines["order_id"])
     gross = _or_zero(lines["quantity"]) * _or_zero(lines["unit_price"])
     line_ok, bad_lines = _split_off(_line_rules(lines, gross, line_known, ~order_ok[of_line]), gross)
-    refund_ok, bad_refunds = _split_off(_refund_rules(refunds), _or_zero(refunds["amount"]))
+    of_refund, refund_known = _positions(orders["order_id"], refunds["order_id"])
+    refund_rules = _refund_rules(refunds, refund_known & ~order_ok[of_refund])
+    refund_ok, bad_refunds = _split_off(refund_rules, _or_zero(refunds["amount"]))
 
     good = np.flatnonzero(line_ok)
     good = good[counts[of_line[good]]]
@@ -186,7 +188,7 @@ def _line_rules(lines: dict[str, Integers], gross: Integers, known: Mask, order_
     }
 
 
-def _refund_rules(refunds: dict[str, Integers]) -> dict[str, Mask]:
+def _refund_rules(refunds: dict[str, Integers], order_bad: Mask) -> dict[str, Mask]:
     refunded_at = refunds["refunded_at"]
     return {
         "refund_id_missing": _is_null(refunds["refund_id"]),
@@ -194,6 +196,7 @@ def _refund_rules(refunds: dict[str, Integers]) -> dict[str, Mask]:
         "refunded_at_in_future": ~_is_null(refunded_at) & (refunded_at > refunds["updated_at"] + DAY),
         "amount_missing": _is_null(refunds["amount"]),
         "amount_negative": _negative(refunds["amount"]),
+        "order_quarantined": order_bad,
     }
 
 
@@ -356,7 +359,11 @@ def _online_day_facts(
         "unit_price_negative": shown & (lines["unit_price"] < 0),
     }
     line_ok, bad_lines = _split_off(line_rules, gross)
-    refund_ok, bad_refunds = _split_off({"amount_negative": done & (refunds["subtotal"] < 0)}, refunds["subtotal"])
+    refund_rules = {
+        "amount_negative": done & (refunds["subtotal"] < 0),
+        "order_quarantined": done & ~order_ok[of_refund],
+    }
+    refund_ok, bad_refunds = _split_off(refund_rules, refunds["subtotal"])
 
     good = line_ok & counts[of_line]
     local = local_times(catalogue, np.zeros(len(there), dtype=np.int64), orders["processed_at"])

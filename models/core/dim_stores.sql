@@ -1,7 +1,7 @@
 MODEL (
   name core.dim_stores,
   kind FULL,
-  description 'Stores with their history (SCD2 by reference date): a version starts on the first day whose reference file differs. Store 0 is the online shop, -1 stands for sales whose store is not known; a store seen in sales before its reference is inferred. Candidate of certified.dim_stores.',
+  description 'Stores with their history (SCD2 by reference date): a version starts with the first day whose reference file differs, at midnight in the time zone that the file states. Store 0 is the online shop, -1 stands for sales whose store is not known; a store seen in sales before its reference is inferred. Candidate of certified.dim_stores.',
   grain (store_id, valid_from),
   signals (
     anything_loaded()
@@ -46,10 +46,14 @@ WITH described AS (
     CASE
       WHEN position = 1
       THEN '1970-01-01'::TIMESTAMPNTZ
-      ELSE reference_date::TIMESTAMPNTZ
-    END AS valid_from,
-    LEAD(reference_date::TIMESTAMPNTZ) OVER (PARTITION BY store_id ORDER BY reference_date) AS valid_to
+      ELSE MAX(CONVERT_TIMEZONE(timezone, 'UTC', reference_date::TIMESTAMPNTZ)) OVER (PARTITION BY store_id ORDER BY reference_date)
+    END AS valid_from /* local midnight, so that a business date has one version; never before the version it follows */
   FROM changed
+), periods AS (
+  SELECT
+    *,
+    LEAD(valid_from, 1, '9999-12-31'::TIMESTAMPNTZ) OVER (PARTITION BY store_id ORDER BY reference_date) AS valid_to
+  FROM versions
 ), inferred AS (
   SELECT
     s.store_id
@@ -67,9 +71,9 @@ WITH described AS (
 SELECT
   store_id::INT AS store_id,
   valid_from::TIMESTAMPNTZ AS valid_from,
-  COALESCE(valid_to, '9999-12-31'::TIMESTAMPNTZ)::TIMESTAMPNTZ AS valid_to,
+  valid_to::TIMESTAMPNTZ AS valid_to,
   (
-    valid_to IS NULL
+    valid_to = '9999-12-31'::TIMESTAMPNTZ
   )::BOOLEAN AS is_current,
   FALSE::BOOLEAN AS is_inferred,
   store_name::VARCHAR AS store_name,
@@ -84,7 +88,9 @@ SELECT
   square_feet::INT AS square_feet,
   manager::VARCHAR AS manager,
   raw_load_id::VARCHAR AS raw_load_id
-FROM versions
+FROM periods
+WHERE
+  valid_from < valid_to
 UNION ALL
 SELECT
   store_id::INT,

@@ -29,7 +29,7 @@ SELECT
   i.counted_at::TIMESTAMPNTZ AS counted_at,
   i.raw_load_id::VARCHAR AS raw_load_id
 FROM staging._@{source}_inventory AS i
-LEFT JOIN core.dim_stores AS s
+LEFT JOIN core._store_zones AS s
   ON s.store_id = i.store_id
   AND i.counted_at >= s.valid_from
   AND i.counted_at < s.valid_to

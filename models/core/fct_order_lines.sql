@@ -47,7 +47,7 @@ SELECT
 FROM staging._@{source}_order_lines AS l
 INNER JOIN staging._@{source}_orders AS o
   ON o.order_id = l.order_id
-LEFT JOIN core.dim_stores AS s
+LEFT JOIN core._store_zones AS s
   ON s.store_id = o.store_id
   AND o.ordered_at >= s.valid_from
   AND o.ordered_at < s.valid_to

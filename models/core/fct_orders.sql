@@ -59,7 +59,7 @@ WITH lines AS (
   FROM staging._@{source}_orders AS o
   LEFT JOIN lines AS l
     ON l.order_id = o.order_id
-  LEFT JOIN core.dim_stores AS s
+  LEFT JOIN core._store_zones AS s
     ON s.store_id = o.store_id
     AND o.ordered_at >= s.valid_from
     AND o.ordered_at < s.valid_to

@@ -8,7 +8,7 @@ MODEL (
     ), (
       source := shopify
   )),
-  description 'Refunds on the day of the refund, with store and channel of their order. A refund whose order is not known is money that left the company all the same: it stands at store -1, channel unknown. Refunds of cancelled and test orders are left out with their orders. Candidate of certified.fct_refunds.',
+  description 'Refunds on the day of the refund, with store and channel of their order. A refund whose order is not known is money that left the company all the same: it stands at store -1, channel unknown. Refunds of cancelled and test orders are left out with their orders; those of orders in quarantine wait there. Candidate of certified.fct_refunds.',
   grain (source_system, refund_id, line_number),
   tags (
     sales
@@ -31,49 +31,44 @@ MODEL (
 
 WITH refunds AS (
   SELECT
-    r.source_system,
-    r.refund_id,
-    r.line_number,
-    r.order_id,
-    r.refunded_at,
-    MIN(r.sku) AS sku,
-    SUM(r.quantity) AS quantity, /* Shopify splits a refunded item by what becomes of the goods */
-    SUM(r.refund_amount) AS refund_amount,
-    SUM(r.tax_amount) AS tax_amount,
-    SUM(r.shipping_amount) AS shipping_amount,
-    MIN(r.refund_reason) AS refund_reason,
-    MAX(r.source_updated_at) AS source_updated_at,
-    MAX(r.raw_load_id) AS raw_load_id,
-    COALESCE(o.store_id, -1) AS store_id,
-    COALESCE(o.channel, 'unknown') AS channel
-  FROM staging._@{source}_refunds AS r
-  LEFT JOIN staging._@{source}_orders AS o
-    ON o.order_id = r.order_id AND o.rule_ids IS NULL
+    source_system,
+    refund_id,
+    line_number,
+    order_id,
+    refunded_at,
+    COALESCE(store_id, -1) AS store_id,
+    COALESCE(channel, 'unknown') AS channel,
+    MIN(sku) AS sku,
+    SUM(quantity) AS quantity, /* Shopify splits a refunded item by what becomes of the goods */
+    SUM(refund_amount) AS refund_amount,
+    SUM(tax_amount) AS tax_amount,
+    SUM(shipping_amount) AS shipping_amount,
+    MIN(refund_reason) AS refund_reason,
+    MAX(source_updated_at) AS source_updated_at,
+    MAX(raw_load_id) AS raw_load_id
+  FROM staging._@{source}_refunds
   WHERE
-    r.rule_ids IS NULL
-    AND r.event_at BETWEEN @start_ts AND @end_ts
-    AND r.refunded_at BETWEEN @start_ts AND @end_ts
-    AND COALESCE(o.is_counted, TRUE)
+    rule_ids IS NULL
+    AND is_counted
+    AND event_at BETWEEN @start_ts AND @end_ts
+    AND refunded_at BETWEEN @start_ts AND @end_ts
   GROUP BY
-    r.source_system,
-    r.refund_id,
-    r.line_number,
-    r.order_id,
-    r.refunded_at,
-    COALESCE(o.store_id, -1),
-    COALESCE(o.channel, 'unknown')
+    source_system,
+    refund_id,
+    line_number,
+    order_id,
+    refunded_at,
+    COALESCE(store_id, -1),
+    COALESCE(channel, 'unknown')
 ), placed AS (
   SELECT
     r.*,
-    COALESCE(r.sku, l.sku) AS product_sku,
-    CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, @VAR('company_timezone')), r.refunded_at) AS refunded_at_local
+    CONVERT_TIMEZONE('UTC', COALESCE(z.timezone, @VAR('company_timezone')), r.refunded_at) AS refunded_at_local
   FROM refunds AS r
-  LEFT JOIN staging._@{source}_order_lines AS l
-    ON l.order_id = r.order_id AND l.line_number = r.line_number AND l.rule_ids IS NULL
-  LEFT JOIN core.dim_stores AS s
-    ON s.store_id = r.store_id
-    AND r.refunded_at >= s.valid_from
-    AND r.refunded_at < s.valid_to
+  LEFT JOIN core._store_zones AS z
+    ON z.store_id = r.store_id
+    AND r.refunded_at >= z.valid_from
+    AND r.refunded_at < z.valid_to
 )
 SELECT
   source_system::VARCHAR AS source_system,
@@ -85,7 +80,7 @@ SELECT
   DATE_PART(HOUR, refunded_at_local)::INT AS business_hour,
   store_id::INT AS store_id,
   channel::VARCHAR AS channel,
-  product_sku::VARCHAR AS sku,
+  sku::VARCHAR AS sku,
   quantity::BIGINT AS quantity,
   refund_amount::DECIMAL(18, 4) AS refund_amount,
   tax_amount::DECIMAL(18, 4) AS tax_amount,

@@ -57,8 +57,8 @@ WITH hours AS (
     AND NOT s.is_inferred
     AND h.counted_hour >= s.valid_from
     AND h.counted_hour < s.valid_to
-    AND h.counted_hour::DATE >= COALESCE(s.opened_on, '1970-01-01'::DATE)
-    AND h.counted_hour::DATE < COALESCE(s.closed_on, '9999-12-31'::DATE)
+    AND CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, @VAR('company_timezone')), h.counted_hour)::DATE >= COALESCE(s.opened_on, '1970-01-01'::DATE)
+    AND CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, @VAR('company_timezone')), h.counted_hour)::DATE < COALESCE(s.closed_on, '9999-12-31'::DATE)
   WHERE
     h.counted_hour BETWEEN @start_ts AND @end_ts
 ), reported AS (

@@ -14,12 +14,6 @@ MODEL (
       entity := oltp_refunds
     ),
     (
-      entity := oltp_customers
-    ),
-    (
-      entity := oltp_products
-    ),
-    (
       entity := shopify_orders
     ),
     (
@@ -27,9 +21,6 @@ MODEL (
     ),
     (
       entity := shopify_refunds
-    ),
-    (
-      entity := shopify_products
     ),
     (
       entity := shopify_inventory

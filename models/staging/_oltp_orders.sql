@@ -59,7 +59,7 @@ SELECT
   store_id::INT AS store_id,
   LOWER(TRIM(channel))::VARCHAR AS channel,
   LOWER(TRIM(status))::VARCHAR AS order_status,
-  COALESCE(LOWER(TRIM(status)) <> 'cancelled' AND NOT COALESCE(is_test, FALSE), FALSE)::BOOLEAN AS is_counted, /* cancelled and test orders count nowhere */
+  @oltp_order_counts(status, is_test)::BOOLEAN AS is_counted, /* cancelled and test orders count nowhere */
   UPPER(TRIM(currency))::VARCHAR AS currency,
   ordered_at::TIMESTAMPNTZ AS ordered_at,
   discount_amount::DECIMAL(18, 4) AS discount_amount,
@@ -79,7 +79,11 @@ SELECT
     ),
     (ordered_at_before_history, ordered_at < @VAR('history_start')::TIMESTAMPNTZ),
     (store_id_missing, store_id IS NULL),
-    (channel_unknown, NOT COALESCE(LOWER(TRIM(channel)), '') IN ('store', 'phone')),
+    (online_order_of_shopify, LOWER(TRIM(channel)) = 'online'),
+    (
+      channel_unknown,
+      NOT COALESCE(LOWER(TRIM(channel)), '') IN ('store', 'phone', 'online')
+    ),
     (
       status_unknown,
       NOT COALESCE(LOWER(TRIM(status)), '') IN ('pending', 'paid', 'shipped', 'completed', 'cancelled')

@@ -3,11 +3,11 @@ MODEL (
   kind INCREMENTAL_BY_TIME_RANGE (
     time_column event_at
   ),
-  description 'Latest version of every store and phone refund with the rules it breaks, on the day of the refund. Order and line may be unknown. Read staging.oltp_refunds or quarantine.oltp_refunds instead.',
+  description 'Latest version of every store and phone refund with the rules it breaks, on the day of the refund, and with store, channel and product of its order. Order and line may be unknown. A refund of an order in quarantine waits there with it. Read staging.oltp_refunds or quarantine.oltp_refunds instead.',
   grain refund_id,
   tags (sales, oltp),
   signals (
-    source_covered(entities := 'oltp.refunds')
+    source_covered(entities := 'oltp.orders oltp.order_lines oltp.refunds')
   )
 );
 
@@ -32,34 +32,149 @@ WITH latest AS (
       PARTITION BY refund_id, @row_without_key(refund_id IS NULL, order_id, line_number, quantity, amount, reason, refunded_at, updated_at)
       ORDER BY updated_at DESC NULLS LAST, _dlt_load_id DESC, amount DESC NULLS LAST
     ) = 1
+), refunds AS (
+  SELECT
+    *
+  FROM latest
+  WHERE
+    event_at BETWEEN @start_ts AND @end_ts
+), released_orders AS (
+  SELECT
+    order_id,
+    store_id,
+    channel,
+    is_counted,
+    rule_ids
+  FROM staging._oltp_orders
+  WHERE
+    order_id IN (
+      SELECT
+        r.order_id::VARCHAR
+      FROM refunds AS r
+    )
+  QUALIFY
+    ROW_NUMBER() OVER (
+      PARTITION BY order_id
+      ORDER BY source_updated_at DESC NULLS LAST, raw_load_id DESC, event_at
+    ) = 1 /* until both its hours are restated, an order that moved stands in two */
+), waiting_orders AS (
+  /* An order whose instant moved into an hour that is not released yet is known all the same. */
+  SELECT
+    w.order_id,
+    w.store_id,
+    LOWER(TRIM(w.channel)) AS channel,
+    @oltp_order_counts(w.status, w.is_test) AS is_counted
+  FROM raw.oltp_orders AS w
+  WHERE
+    w.order_id IN (
+      SELECT
+        r.order_id
+      FROM refunds AS r
+      WHERE
+        NOT r.order_id::VARCHAR IN (
+          SELECT
+            o.order_id
+          FROM released_orders AS o
+        )
+    )
+  QUALIFY
+    ROW_NUMBER() OVER (
+      PARTITION BY w.order_id
+      ORDER BY w.updated_at DESC NULLS LAST, w._dlt_load_id DESC, w.total_amount DESC NULLS LAST, w.status DESC NULLS LAST
+    ) = 1
+), orders AS (
+  SELECT
+    order_id,
+    store_id,
+    channel,
+    is_counted,
+    rule_ids
+  FROM released_orders
+  UNION ALL
+  SELECT
+    order_id::VARCHAR,
+    store_id,
+    channel,
+    is_counted,
+    NULL
+  FROM waiting_orders
+  WHERE
+    NOT store_id IS NULL AND channel IN ('store', 'phone')
+), products AS (
+  SELECT
+    order_id,
+    line_number,
+    sku,
+    source_updated_at,
+    raw_load_id
+  FROM staging._oltp_order_lines
+  WHERE
+    order_id IN (
+      SELECT
+        r.order_id::VARCHAR
+      FROM refunds AS r
+      WHERE
+        NOT r.line_number IS NULL
+    )
+  UNION ALL
+  SELECT
+    order_id::VARCHAR,
+    line_number,
+    NULLIF(TRIM(sku), ''),
+    updated_at,
+    _dlt_load_id
+  FROM raw.oltp_order_lines
+  WHERE
+    order_id IN (
+      SELECT
+        w.order_id
+      FROM waiting_orders AS w
+    )
+), refunded_products AS (
+  SELECT
+    order_id,
+    line_number,
+    sku
+  FROM products
+  QUALIFY
+    ROW_NUMBER() OVER (
+      PARTITION BY order_id, line_number
+      ORDER BY source_updated_at DESC NULLS LAST, raw_load_id DESC, sku
+    ) = 1
 )
 SELECT
   'oltp'::VARCHAR AS source_system,
-  refund_id::VARCHAR AS refund_id,
-  order_id::VARCHAR AS order_id,
-  line_number::BIGINT AS line_number,
-  NULL::VARCHAR AS sku, /* the source names the line, not the product: core looks it up */
-  quantity::BIGINT AS quantity,
-  amount::DECIMAL(18, 4) AS refund_amount,
+  r.refund_id::VARCHAR AS refund_id,
+  r.order_id::VARCHAR AS order_id,
+  r.line_number::BIGINT AS line_number,
+  o.store_id::INT AS store_id, /* of the order; NULL when nobody knows the order */
+  o.channel::VARCHAR AS channel,
+  COALESCE(o.is_counted, TRUE)::BOOLEAN AS is_counted, /* refunds of cancelled and test orders count nowhere, as their orders */
+  p.sku::VARCHAR AS sku,
+  r.quantity::BIGINT AS quantity,
+  r.amount::DECIMAL(18, 4) AS refund_amount,
   0::DECIMAL(18, 4) AS tax_amount,
   0::DECIMAL(18, 4) AS shipping_amount,
-  reason::VARCHAR AS refund_reason,
-  refunded_at::TIMESTAMPNTZ AS refunded_at,
-  updated_at::TIMESTAMPNTZ AS source_updated_at,
-  event_at::TIMESTAMPNTZ AS event_at,
-  _loaded_at::TIMESTAMPNTZ AS _loaded_at,
-  _dlt_load_id::VARCHAR AS raw_load_id,
+  r.reason::VARCHAR AS refund_reason,
+  r.refunded_at::TIMESTAMPNTZ AS refunded_at,
+  r.updated_at::TIMESTAMPNTZ AS source_updated_at,
+  r.event_at::TIMESTAMPNTZ AS event_at,
+  r._loaded_at::TIMESTAMPNTZ AS _loaded_at,
+  r._dlt_load_id::VARCHAR AS raw_load_id,
   @failed_rules(
-    (refund_id_missing, refund_id IS NULL),
-    (refunded_at_missing, refunded_at IS NULL),
+    (refund_id_missing, r.refund_id IS NULL),
+    (refunded_at_missing, r.refunded_at IS NULL),
     (
       refunded_at_in_future,
-      refunded_at > DATEADD(DAY, 1, COALESCE(updated_at, _loaded_at))
+      r.refunded_at > DATEADD(DAY, 1, COALESCE(r.updated_at, r._loaded_at))
     ),
-    (refunded_at_before_history, refunded_at < @VAR('history_start')::TIMESTAMPNTZ),
-    (amount_missing, amount IS NULL),
-    (amount_negative, amount < 0)
+    (refunded_at_before_history, r.refunded_at < @VAR('history_start')::TIMESTAMPNTZ),
+    (amount_missing, r.amount IS NULL),
+    (amount_negative, r.amount < 0),
+    (order_quarantined, NOT o.rule_ids IS NULL)
   )::VARCHAR AS rule_ids
-FROM latest
-WHERE
-  event_at BETWEEN @start_ts AND @end_ts
+FROM refunds AS r
+LEFT JOIN orders AS o
+  ON o.order_id = r.order_id::VARCHAR
+LEFT JOIN refunded_products AS p
+  ON p.order_id = r.order_id::VARCHAR AND p.line_number = r.line_number

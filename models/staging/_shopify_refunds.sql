@@ -3,7 +3,7 @@ MODEL (
   kind INCREMENTAL_BY_TIME_RANGE (
     time_column event_at
   ),
-  description 'Refund lines of the latest version of every online order with the rules they break, on the day of the refund; refunded shipping is a row without a line. Read staging.shopify_refunds or quarantine.shopify_refunds instead.',
+  description 'Refund lines of the latest version of every online order with the rules they break, on the day of the refund; refunded shipping is a row without a line. A refund of an order in quarantine waits there with it. Read staging.shopify_refunds or quarantine.shopify_refunds instead.',
   grain (refund_id, refund_line_id),
   tags (sales, shopify),
   signals (
@@ -14,6 +14,8 @@ MODEL (
 WITH latest AS (
   SELECT
     order_id,
+    is_test,
+    cancelled_at,
     updated_at,
     _dlt_load_id
   FROM raw.shopify_orders
@@ -37,6 +39,7 @@ WITH latest AS (
     r.order_updated_at,
     r._loaded_at,
     r._dlt_load_id,
+    latest.cancelled_at IS NULL AND NOT COALESCE(latest.is_test, FALSE) AS is_counted,
     @event_instant(r.refunded_at, r.order_updated_at, r._loaded_at) AS event_at
   FROM raw.shopify_refunds AS r
   INNER JOIN latest
@@ -47,34 +50,63 @@ WITH latest AS (
     r._loaded_at >= DATEADD(DAY, -1, @start_ts)
   QUALIFY
     ROW_NUMBER() OVER (PARTITION BY r.refund_id, r.refund_line_id ORDER BY r.line_item_id) = 1
+), in_window AS (
+  SELECT
+    *
+  FROM refunds
+  WHERE
+    event_at BETWEEN @start_ts AND @end_ts
+), orders AS (
+  SELECT
+    order_id,
+    rule_ids
+  FROM staging._shopify_orders
+  WHERE
+    order_id IN (
+      SELECT
+        i.order_id::VARCHAR
+      FROM in_window AS i
+    )
+  QUALIFY
+    ROW_NUMBER() OVER (
+      PARTITION BY order_id
+      ORDER BY source_updated_at DESC NULLS LAST, raw_load_id DESC, event_at
+    ) = 1 /* until both its hours are restated, an order that moved stands in two */
 )
 SELECT
   'shopify'::VARCHAR AS source_system,
-  refund_id::VARCHAR AS refund_id,
-  refund_line_id::BIGINT AS refund_line_id,
-  order_id::VARCHAR AS order_id,
-  line_item_id::BIGINT AS line_number,
-  NULLIF(TRIM(sku), '')::VARCHAR AS sku,
-  quantity::BIGINT AS quantity,
-  COALESCE(subtotal_amount, 0)::DECIMAL(18, 4) AS refund_amount,
-  COALESCE(tax_amount, 0)::DECIMAL(18, 4) AS tax_amount,
-  COALESCE(shipping_amount, 0)::DECIMAL(18, 4) AS shipping_amount,
-  note::VARCHAR AS refund_reason,
-  refunded_at::TIMESTAMPNTZ AS refunded_at,
-  order_updated_at::TIMESTAMPNTZ AS source_updated_at,
-  event_at::TIMESTAMPNTZ AS event_at,
-  _loaded_at::TIMESTAMPNTZ AS _loaded_at,
-  _dlt_load_id::VARCHAR AS raw_load_id,
+  r.refund_id::VARCHAR AS refund_id,
+  r.refund_line_id::BIGINT AS refund_line_id,
+  r.order_id::VARCHAR AS order_id,
+  r.line_item_id::BIGINT AS line_number,
+  0::INT AS store_id, /* of the order, as for the OLTP: the online shop */
+  'online'::VARCHAR AS channel,
+  r.is_counted::BOOLEAN AS is_counted, /* refunds of cancelled and test orders count nowhere, as their orders */
+  NULLIF(TRIM(r.sku), '')::VARCHAR AS sku,
+  r.quantity::BIGINT AS quantity,
+  COALESCE(r.subtotal_amount, 0)::DECIMAL(18, 4) AS refund_amount,
+  COALESCE(r.tax_amount, 0)::DECIMAL(18, 4) AS tax_amount,
+  COALESCE(r.shipping_amount, 0)::DECIMAL(18, 4) AS shipping_amount,
+  r.note::VARCHAR AS refund_reason,
+  r.refunded_at::TIMESTAMPNTZ AS refunded_at,
+  r.order_updated_at::TIMESTAMPNTZ AS source_updated_at,
+  r.event_at::TIMESTAMPNTZ AS event_at,
+  r._loaded_at::TIMESTAMPNTZ AS _loaded_at,
+  r._dlt_load_id::VARCHAR AS raw_load_id,
   @failed_rules(
-    (refund_id_missing, refund_id IS NULL),
-    (refunded_at_missing, refunded_at IS NULL),
+    (refund_id_missing, r.refund_id IS NULL),
+    (refunded_at_missing, r.refunded_at IS NULL),
     (
       refunded_at_in_future,
-      refunded_at > DATEADD(DAY, 1, COALESCE(order_updated_at, _loaded_at))
+      r.refunded_at > DATEADD(DAY, 1, COALESCE(r.order_updated_at, r._loaded_at))
     ),
-    (refunded_at_before_history, refunded_at < @VAR('history_start')::TIMESTAMPNTZ),
-    (amount_negative, subtotal_amount < 0 OR tax_amount < 0 OR shipping_amount < 0)
+    (refunded_at_before_history, r.refunded_at < @VAR('history_start')::TIMESTAMPNTZ),
+    (
+      amount_negative,
+      r.subtotal_amount < 0 OR r.tax_amount < 0 OR r.shipping_amount < 0
+    ),
+    (order_quarantined, NOT o.rule_ids IS NULL)
   )::VARCHAR AS rule_ids
-FROM refunds
-WHERE
-  event_at BETWEEN @start_ts AND @end_ts
+FROM in_window AS r
+LEFT JOIN orders AS o
+  ON o.order_id = r.order_id::VARCHAR
