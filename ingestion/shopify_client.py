@@ -6,9 +6,14 @@ are left (``extensions.cost.throttleStatus``), so we wait just as long as the ne
 
 from __future__ import annotations
 
+import hashlib
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,6 +25,8 @@ from ingestion.loads import SourceError
 SOURCE = "shopify"
 VERSION_HEADER = "X-Shopify-API-Version"
 MAX_THROTTLED = 100  # answers in a row; then somebody else is using up the shop's points
+LONGEST_WAIT = 300.0  # seconds; when Shopify asks for more, the next run is soon enough
+DOWNLOAD_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -65,12 +72,39 @@ class _CostExceeded(Exception):
     """The query costs more than a single query may: ask for a smaller page."""
 
 
+class Gone(Exception):
+    """The file of a bulk operation is not to be had at its address (any more)."""
+
+
+class Received:
+    """What was received: how many bytes, and the SHA-256 of them all."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._hash = hashlib.sha256()
+
+    def add(self, content: bytes) -> None:
+        """Take in what was received next."""
+        self.bytes += len(content)
+        self._hash.update(content)
+
+    def add_file(self, file: Received) -> None:
+        """Take in a file that was received apart: the hash goes on with the file's hash."""
+        self.bytes += file.bytes
+        self._hash.update(file.sha256.encode())
+
+    @property
+    def sha256(self) -> str:
+        """The hash so far, as hexadecimal text."""
+        return self._hash.hexdigest()
+
+
 class ShopifyClient:
-    """A connection to one shop; use it in a ``with`` block. ``bytes`` counts what was received."""
+    """A connection to one shop; use it in a ``with`` block. ``received`` takes in every answer; it may be replaced."""
 
     def __init__(self, source: ShopifySource) -> None:
         self.source = source
-        self.bytes = 0
+        self.received = Received()
         self._path = f"/admin/api/{source.api_version}/graphql.json"
         self._points = _Points()
         try:
@@ -124,13 +158,63 @@ class ShopifyClient:
                 return
             after = info["endCursor"]
 
-    def _query(self, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-        stop = _Stop(self.source)
-        retrying = Retrying(
+    def each(self, ids: Sequence[str], document: Callable[[int], str], at_once: int) -> Iterator[dict[str, Any] | None]:
+        """Objects by their ids, several in one query: as many as ``at_once``, or as it may cost. None: it is gone.
+
+        ``document`` writes the query of so many objects: the n-th is asked for by ``$idn`` and answered as ``on``.
+        """
+        place = 0
+        while place < len(ids):
+            part = ids[place : place + at_once]
+            try:
+                data = self._query(document(len(part)), {f"id{number}": one for number, one in enumerate(part)})
+            except _CostExceeded:
+                if at_once == 1:
+                    cure = "Report it: the query has to be smaller"
+                    raise SourceError(SOURCE, "a single record costs too many points", cure) from None
+                at_once //= 2
+                continue
+            yield from (data[f"o{number}"] for number in range(len(part)))
+            place += len(part)
+
+    def download(self, url: str, path: Path) -> None:
+        """Put the file of a bulk operation there. Its address is secret: the access token is not sent to it.
+
+        Raises:
+            Gone: there is no such file (any more).
+            SourceError: it could not be downloaded whole in several attempts.
+        """
+        try:
+            self._retrying(_Stop(self.source))(self._download, url, path)
+        except _TryAgain as last:
+            cause = f"the file of a bulk operation could not be downloaded: {last.cause}"
+            raise SourceError(SOURCE, cause, "Run again: it goes on where it stopped") from None
+
+    def _download(self, url: str, path: Path) -> None:
+        received = Received()  # an attempt that broke off does not count
+        try:
+            with httpx.stream("GET", url, timeout=self.source.timeout, follow_redirects=True) as answer:
+                if answer.status_code == 429 or answer.status_code >= 500:
+                    raise _TryAgain(f"HTTP {answer.status_code}", _retry_after(answer))
+                if answer.status_code != 200:
+                    raise Gone
+                with path.open("wb") as file:
+                    for block in answer.iter_bytes(DOWNLOAD_BLOCK):
+                        received.add(block)
+                        file.write(block)
+        except httpx.RequestError as error:
+            raise _TryAgain(type(error).__name__) from None
+        self.received.add_file(received)
+
+    def _retrying(self, stop: _Stop) -> Retrying:
+        return Retrying(
             retry=retry_if_exception_type(_TryAgain), stop=stop, wait=self._wait, sleep=self.source.pause, reraise=True
         )
+
+    def _query(self, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        stop = _Stop(self.source)
         try:
-            return retrying(self._attempt, document, variables)
+            return self._retrying(stop)(self._attempt, document, variables)
         except _TryAgain as last:
             raise SourceError(
                 SOURCE,
@@ -153,7 +237,7 @@ class ShopifyClient:
             raise SourceError(SOURCE, "SHOPIFY_URL or SHOPIFY_TOKEN is malformed", "Correct the two settings") from None
         except httpx.RequestError as error:
             raise _TryAgain(f"{type(error).__name__} {error}") from None
-        self.bytes += len(answer.content)
+        self.received.add(answer.content)
         self._check_status(answer)
         try:
             body = orjson.loads(answer.content)
@@ -174,7 +258,9 @@ class ShopifyClient:
     def _check_status(self, answer: httpx.Response) -> None:
         status = answer.status_code
         if status == 429 or status >= 500:
-            raise _TryAgain(f"HTTP {status}", _retry_after(answer), throttled=status == 429)
+            after = _retry_after(answer)
+            cause = f"HTTP {status}" + (f", to wait {after:.0f} s" if (after or 0.0) > LONGEST_WAIT else "")
+            raise _TryAgain(cause, after, throttled=status == 429)
         if status in (401, 403):
             raise SourceError(
                 SOURCE,
@@ -218,6 +304,8 @@ class _Stop:
 
     def __call__(self, state: RetryCallState) -> bool:
         self.tries = state.attempt_number
+        if (_raised(state).after or 0.0) > LONGEST_WAIT:
+            return True
         if _raised(state).throttled:
             return self.tries - self.failures >= MAX_THROTTLED
         self.failures += 1
@@ -259,8 +347,19 @@ def _raised(state: RetryCallState) -> _TryAgain:
 
 
 def _retry_after(answer: httpx.Response) -> float | None:
-    """Seconds of the Retry-After header (Shopify sends a number, not a date)."""
+    """Seconds to wait by the Retry-After header: a number, as Shopify sends it, or a date, as a proxy may."""
+    text = answer.headers.get("Retry-After", "")
     try:
-        return float(answer.headers["Retry-After"])
-    except (KeyError, ValueError):
-        return None
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(text) - _sent_at(answer)).total_seconds()
+        except (TypeError, ValueError):
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _sent_at(answer: httpx.Response) -> datetime:
+    """When the answer was sent, by the sender's clock where it says so."""
+    text = answer.headers.get("Date")
+    return parsedate_to_datetime(text) if text else datetime.now(UTC)

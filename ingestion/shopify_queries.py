@@ -3,9 +3,17 @@
 ``$first`` is a variable wherever a page is asked for: Shopify publishes no cost formula, so a page that costs too much
 is halved. The nested sizes keep a page of 250 orders below 1,000 points by the costs people have measured; what does
 not fit them is fetched by the follow-up queries, never cut off.
+
+A bulk operation takes one connection at the root and those below it (five in all, two levels down), through edges only,
+and none inside a list. ``Order.refunds`` is a list: there the bulk query only says which orders have any.
 """
 
 from __future__ import annotations
+
+import json
+
+# What the queries need, by the schema; orders of more than 60 days ago need read_all_orders, too
+ACCESS_SCOPES = ("read_customers", "read_inventory", "read_locations", "read_orders", "read_products")
 
 # ``Order.refunds`` is a list without a cursor: as many as asked for may mean that there are more, so ask for more
 REFUNDS_ASKED = (7, 50, 250)
@@ -37,7 +45,7 @@ _SHIPPING_LINES = """
           pageInfo { hasNextPage endCursor }
 """
 
-_ORDER = f"""
+_HEADER = """
       id
       name
       createdAt
@@ -48,12 +56,15 @@ _ORDER = f"""
       currencyCode
       displayFinancialStatus
       displayFulfillmentStatus
-      customer {{ id }}
-      subtotalPriceSet {{ shopMoney {{ amount }} }}
-      totalDiscountsSet {{ shopMoney {{ amount }} }}
-      totalTaxSet {{ shopMoney {{ amount }} }}
-      totalShippingPriceSet {{ shopMoney {{ amount }} }}
-      totalPriceSet {{ shopMoney {{ amount }} }}
+      customer { id }
+      subtotalPriceSet { shopMoney { amount } }
+      totalDiscountsSet { shopMoney { amount } }
+      totalTaxSet { shopMoney { amount } }
+      totalShippingPriceSet { shopMoney { amount } }
+      totalPriceSet { shopMoney { amount } }
+"""
+
+_ORDER = f"""{_HEADER}
       lineItems(first: 50) {{
         nodes {{{_LINE}        }}
         pageInfo {{ hasNextPage endCursor }}
@@ -62,6 +73,7 @@ _ORDER = f"""
         id
         createdAt
         note
+        totalRefundedSet {{ shopMoney {{ amount }} }}
         refundLineItems(first: 20) {{{_REFUND_LINES}        }}
         refundShippingLines(first: 1) {{{_SHIPPING_LINES}        }}
       }}
@@ -81,6 +93,16 @@ query Order($id: ID!) {{
   order(id: $id) {{{_ORDER}  }}
 }}
 """
+
+ORDERS_BY_ID = 10  # by the costs people have measured, one order is 85 points
+
+
+def orders_by_id(count: int) -> str:
+    """The query of so many whole orders, by ``$id0``, ``$id1``, .. as ``o0``, ``o1``, .."""
+    variables = ", ".join(f"$id{number}: ID!" for number in range(count))
+    asked = "\n  ".join(f"o{number}: order(id: $id{number}) {{ ...Whole }}" for number in range(count))
+    return f"query OrdersById({variables}) {{\n  {asked}\n}}\nfragment Whole on Order {{{_ORDER}}}\n"
+
 
 ORDER_LINES = f"""
 query OrderLines($id: ID!, $first: Int!, $after: String) {{
@@ -104,6 +126,7 @@ query OrderRefunds($id: ID!, $first: Int!) {{
       id
       createdAt
       note
+      totalRefundedSet {{ shopMoney {{ amount }} }}
       refundLineItems(first: 20) {{{_REFUND_LINES}      }}
       refundShippingLines(first: 1) {{{_SHIPPING_LINES}      }}
     }}
@@ -137,6 +160,12 @@ query OrdersCount($query: String!) {
 }
 """
 
+OLDEST_ORDER = """
+query OldestOrder($query: String!) {
+  orders(first: 1, query: $query, sortKey: UPDATED_AT) { nodes { updatedAt } }
+}
+"""
+
 _VARIANT = """
           id
           sku
@@ -164,6 +193,12 @@ query ProductsPage($first: Int!, $after: String, $query: String) {{
     pageInfo {{ hasNextPage endCursor }}
   }}
 }}
+"""
+
+PRODUCTS_COUNT = """
+query ProductsCount($query: String!) {
+  productsCount(query: $query, limit: null) { count precision }
+}
 """
 
 PRODUCT_VARIANTS = f"""
@@ -208,5 +243,60 @@ query InventoryPage($location: ID!, $first: Int!, $after: String, $query: String
 SCOPES = """
 query Scopes {
   currentAppInstallation { accessScopes { handle } }
+}
+"""
+
+# --- bulk operations ---------------------------------------------------------------------------------------------
+
+
+def bulk_orders(search: str) -> str:
+    """The bulk query of the orders that a search finds, with their lines, and the ids of their refunds.
+
+    It takes no variables. The same search makes the same text, which is what one of our operations is known by.
+    """
+    return f"""{{
+  orders(query: {json.dumps(search)}, sortKey: UPDATED_AT) {{
+    edges {{ node {{{_HEADER}
+      refunds(first: 1) {{ id }}
+      lineItems {{
+        edges {{ node {{{_LINE}        }} }}
+      }}
+    }} }}
+  }}
+}}
+"""
+
+
+_OPERATION = "id status errorCode objectCount rootObjectCount fileSize url query"
+
+BULK_RUN = f"""
+mutation BulkRun($query: String!) {{
+  bulkOperationRunQuery(query: $query) {{
+    bulkOperation {{ {_OPERATION} }}
+    userErrors {{ code message }}
+  }}
+}}
+"""
+
+BULK_OPERATION = f"""
+query BulkOperation($id: ID!) {{
+  bulkOperation(id: $id) {{ {_OPERATION} }}
+}}
+"""
+
+BULK_OPERATIONS = f"""
+query BulkOperations {{
+  bulkOperations(first: 50, query: "operation_type:query", sortKey: CREATED_AT, reverse: true) {{
+    nodes {{ {_OPERATION} }}
+  }}
+}}
+"""
+
+BULK_CANCEL = """
+mutation BulkCancel($id: ID!) {
+  bulkOperationCancel(id: $id) {
+    bulkOperation { id status }
+    userErrors { message }
+  }
 }
 """

@@ -29,7 +29,6 @@ TIMEOUT = 5  # seconds a service has for an answer
 GIVEN_UP_AFTER = 12.0  # seconds after which a check that hangs in spite of its own time-outs is left alone
 FREE_DISK = 2 * 2**30  # bytes
 CLOCK_SKEW = 60  # seconds
-SCOPES = {"read_orders", "read_products", "read_inventory", "read_locations"}
 SCOPE_ALL_ORDERS = "read_all_orders"
 
 
@@ -319,7 +318,7 @@ def _shopify(settings: Settings) -> str:
     except SourceError as error:
         raise Failed(error.cause, error.cure) from None
     granted = {scope["handle"] for scope in installation["accessScopes"]}
-    missing = sorted(SCOPES - granted)
+    missing = sorted(set(shopify_queries.ACCESS_SCOPES) - granted)
     if missing:
         raise Failed(f"the token lacks {', '.join(missing)}", "Grant the scopes to the app and install it again")
     if SCOPE_ALL_ORDERS not in granted:

@@ -77,6 +77,11 @@ class Shop:
             ("INSERT OR REPLACE INTO refunds VALUES (?, ?)", refunds),
         )
 
+    def delete_orders(self, ids: Iterable[int]) -> None:
+        """Take orders away, with their refunds."""
+        rows = [(number,) for number in ids]
+        self._write(("DELETE FROM orders WHERE id = ?", rows), ("DELETE FROM refunds WHERE order_id = ?", rows))
+
     def upsert_products(self, products: Iterable[Document]) -> None:
         """Put products with their variants in, each in its newest version."""
         documents = list(products)

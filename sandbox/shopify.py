@@ -8,8 +8,10 @@ header of the answer says which one it was served by.
 Faults that the generator switches through `Shop.set_fault` (every N-th request, counted from the start of the server):
 `down` {"mode": "503" | "refuse" | "hang"}, `throttle_every` {"n"}, `internal_error_every` {"n"},
 `http_429_every` {"n", "retry_after"}, `truncate_every` {"n"}, `revoked_token` {}, `wrong_version` {"version"},
-`missing_scope` {}, `slow_bucket` {"maximum", "restore_rate"}; of bulk operations `bulk_hold` {} (they stay RUNNING) and
-`bulk_fails` {"after"} (they end FAILED after so many root objects, with partial data).
+`missing_scope` {}, `slow_bucket` {"maximum", "restore_rate"}; of counts `count_more` {"by"} and `count_inexact` {}; of
+bulk operations `bulk_hold` {"query"} (those whose query has this text, or all, stay RUNNING), `bulk_fails` {"after",
+"code"} (they end FAILED after so many root objects, with partial data), `bulk_truncate` {} (half of a file is served)
+and `bulk_gone` {} (none is).
 """
 
 from __future__ import annotations
@@ -209,12 +211,17 @@ class _Handler(BaseHTTPRequestHandler):
         if (file := self.server.api.bulk.file_of(self.path)) is None:
             self._send(404, b'{"errors":"Not Found"}')
             return
+        size = file.stat().st_size
         self.send_response(200)
         self.send_header("Content-Type", "application/jsonl")
-        self.send_header("Content-Length", str(file.stat().st_size))
+        self.send_header("Content-Length", str(size))
         self.end_headers()
         with file.open("rb") as content:
-            shutil.copyfileobj(content, self.wfile)
+            if "bulk_truncate" in self.server.api.shop.faults():
+                self.close_connection = True
+                self.wfile.write(content.read(size // 2))
+            else:
+                shutil.copyfileobj(content, self.wfile)
 
     def _authorised(self) -> bool:
         return hmac.compare_digest(self.headers.get("X-Shopify-Access-Token") or "", self.server.token)

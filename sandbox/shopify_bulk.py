@@ -10,7 +10,6 @@ import secrets
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from sandbox.shopify_selection import Selected, schema, select
 
 MAX_RUNNING = 5
 MAX_CONNECTIONS = 5
+MAX_DEPTH = 2  # connections below the root
 HOLD_SECONDS = 0.02  # how often a held operation looks whether it may go on
 
 # How an executor reads the fields of an object; shopify.py has it, and hands it in.
@@ -72,12 +72,15 @@ class BulkOperations:
         self._compile = compile_fields
         self._lock = threading.Lock()
         self._operations: list[Operation] = []
+        self._workers: list[threading.Thread] = []
         self._directory: tempfile.TemporaryDirectory[str] | None = None
 
     def close(self) -> None:
         """Cancel what runs and remove the files."""
         for operation in self._operations:
             operation.cancelled.set()
+        for worker in self._workers:
+            worker.join()
         if self._directory:
             self._directory.cleanup()
 
@@ -96,7 +99,9 @@ class BulkOperations:
             operation = Operation(len(self._operations) + 1, query, file, grouped)
             self._operations.append(operation)
         created = self._shown(operation)
-        threading.Thread(target=self._work, args=(operation, root, request), daemon=True).start()
+        worker = threading.Thread(target=self._work, args=(operation, root, request), daemon=True)
+        worker.start()
+        self._workers.append(worker)
         return {"bulkOperation": created, "userErrors": []}
 
     def cancel(self, identity: str) -> dict[str, Any]:
@@ -117,12 +122,18 @@ class BulkOperations:
         operation = self._found(identity)
         return self._shown(operation) if operation else None
 
+    def all(self) -> list[dict[str, Any]]:
+        """All operations, in the order of their creation."""
+        return [self._shown(operation) for operation in list(self._operations)]
+
     def current(self) -> dict[str, Any] | None:
         """The operation created last."""
         return self._shown(self._operations[-1]) if self._operations else None
 
     def file_of(self, path: str) -> Path | None:
-        """The file behind the path of a URL; None where there is none."""
+        """The file behind the path of a URL; None where there is none (any more)."""
+        if "bulk_gone" in self._shop.faults():
+            return None
         for operation in self._operations:
             if path == _path(operation) and not operation.is_open:
                 return operation.file
@@ -157,16 +168,20 @@ class BulkOperations:
         with self._lock:
             if operation.status == "CREATED":
                 operation.status = "RUNNING"
-        while "bulk_hold" in self._shop.faults() and not operation.cancelled.wait(HOLD_SECONDS):
+        while self._is_held(operation) and not operation.cancelled.wait(HOLD_SECONDS):
             pass
-        with suppress(FileNotFoundError):  # the server was closed meanwhile
-            self._end(operation, self._write(operation, root, request))
+        self._end(operation, self._write(operation, root, request))
+
+    def _is_held(self, operation: Operation) -> bool:
+        hold = self._shop.faults().get("bulk_hold")
+        return hold is not None and str(hold.get("query", "")) in operation.query
 
     def _end(self, operation: Operation, status: str) -> None:
+        fails = self._shop.faults().get("bulk_fails", {})
         with self._lock:
             operation.status = status
             operation.completed_at = _now() if status == "COMPLETED" else None
-            operation.error_code = "INTERNAL_SERVER_ERROR" if status == "FAILED" else None
+            operation.error_code = fails.get("code", "INTERNAL_SERVER_ERROR") if status == "FAILED" else None
 
     def _write(self, operation: Operation, root: Selected, request: Request) -> str:
         """Write the objects page by page; the status the operation ends in."""
@@ -255,7 +270,14 @@ def _checked(query: str) -> Selected:
     if _count_connections(roots) > MAX_CONNECTIONS:
         raise _Refused(f"Bulk queries cannot contain more than {MAX_CONNECTIONS} connections.")
     _check_connection(roots[0])
+    if _depth(roots[0]) > MAX_DEPTH:
+        raise _Refused(f"Bulk queries cannot contain connections with a nesting depth greater than {MAX_DEPTH}.")
     return roots[0]
+
+
+def _depth(connection: Selected) -> int:
+    """How many levels of connections stand below this one."""
+    return max((1 + _depth(item) for item in _node_selection(connection) if item.is_connection), default=0)
 
 
 def _count_connections(selection: tuple[Selected, ...]) -> int:

@@ -182,6 +182,7 @@ def _refunded(refund: Document) -> Decimal:
         _sum(line["subtotal"] for line in refund["lines"])
         + _sum(line["tax"] for line in refund["lines"])
         + Decimal(refund["shipping"])
+        + Decimal(refund.get("amount", "0"))  # paid back for neither
     )
 
 
@@ -280,11 +281,24 @@ def _lines(order: Document) -> list[Document]:
     return [{**line, "currency": order["currencyCode"]} for line in order["lineItems"]]
 
 
-def _count(_: Any, arguments: Mapping[str, Any], request: Request) -> dict[str, Any]:
-    found = request.shop.count("orders", _conditions("orders", arguments, request))
-    limit = arguments.get("limit", COUNT_CAP)
-    capped = limit is not None and found > limit
-    return {"count": limit if capped else found, "precision": "AT_LEAST" if capped else "EXACT"}
+def _count(table: str) -> Field:
+    def read(_: Any, arguments: Mapping[str, Any], request: Request) -> dict[str, Any]:
+        found = request.shop.count(table, _conditions(table, arguments, request))
+        found += int(request.faults.get("count_more", {}).get("by", 0))
+        limit = arguments.get("limit", COUNT_CAP)
+        capped = "count_inexact" in request.faults or (limit is not None and found > limit)
+        return {
+            "count": min(found, limit or found) if capped else found,
+            "precision": "AT_LEAST" if capped else "EXACT",
+        }
+
+    return read
+
+
+def _bulk_operations(_: Any, arguments: Mapping[str, Any], request: Request) -> dict[str, Any]:
+    """All of them, of whatever search: the server has those of one app, and queries only."""
+    operations = request.bulk.all()
+    return _nested(operations[::-1] if arguments["reverse"] else operations, arguments)
 
 
 def _levels(location: Document, arguments: Mapping[str, Any], request: Request) -> dict[str, Any]:
@@ -318,6 +332,7 @@ _INFO = ("endCursor", "hasNextPage", "hasPreviousPage", "startCursor")
 FIELDS: dict[str, dict[str, Field]] = {
     "QueryRoot": {
         "bulkOperation": lambda _, args, request: request.bulk.one(args["id"]),
+        "bulkOperations": _bulk_operations,
         "currentAppInstallation": lambda _, __, ___: {"id": 1},
         "currentBulkOperation": lambda _, args, request: request.bulk.current() if args["type"] == "QUERY" else None,
         "inventoryItems": lambda _, args, request: _stored("inventory_items", args, request),
@@ -327,7 +342,8 @@ FIELDS: dict[str, dict[str, Field]] = {
         "locations": lambda _, args, ___: _nested([LOCATION], args),
         "order": lambda _, args, request: request.shop.one("orders", number_of(args["id"])),
         "orders": lambda _, args, request: _stored("orders", args, request),
-        "ordersCount": _count,
+        "ordersCount": _count("orders"),
+        "productsCount": _count("products"),
         "product": lambda _, args, request: request.shop.one("products", number_of(args["id"])),
         "products": lambda _, args, request: _stored("products", args, request),
         "refund": lambda _, args, request: _refund(args["id"], request),
@@ -486,6 +502,7 @@ FIELDS: dict[str, dict[str, Field]] = {
     "InventoryQuantity": {"name": _key("name"), "quantity": _key("quantity")},
 }
 for _kind in (
+    "BulkOperation",
     "Order",
     "LineItem",
     "RefundLineItem",

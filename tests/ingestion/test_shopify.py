@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ingestion import shopify, shopify_client, shopify_queries
+from ingestion import shopify_client, shopify_pages
 from ingestion.loads import IngestContext, LoadResult, SourceError, Window
 from ingestion.shopify import ShopifySource, flatten_orders, ingest
 from ingestion.shopify_client import ShopifyClient
@@ -22,26 +20,6 @@ if TYPE_CHECKING:
     from conftest import OnlineShop
 
 At = Callable[[str], IngestContext]
-
-SCHEMA = Path(__file__).parents[2].parent / "shared" / "data" / "shopify" / "admin_2026-10.json.gz"
-QUERIES = {name: text for name, text in vars(shopify_queries).items() if name.isupper() and isinstance(text, str)}
-
-
-@pytest.fixture(scope="module")
-def published_schema() -> Any:
-    """Shopify's own schema of the version the queries are written for."""
-    if not SCHEMA.exists():
-        pytest.skip(f"the published schema is not at {SCHEMA}")
-    from graphql import build_client_schema
-
-    return build_client_schema(json.loads(gzip.decompress(SCHEMA.read_bytes()))["data"])
-
-
-@pytest.mark.parametrize("name", [name for name in QUERIES if not name.startswith("_")])
-def test_every_query_is_valid_in_the_published_schema(published_schema: Any, name: str) -> None:
-    from graphql import parse, validate
-
-    assert validate(published_schema, parse(QUERIES[name])) == []
 
 
 # --- what the shop holds -----------------------------------------------------------------------------------------
@@ -237,7 +215,7 @@ def test_an_order_edited_while_its_lines_are_fetched_lands_in_one_version(
 ) -> None:
     before, after = [line(number) for number in range(60)], [line(number, quantity=9) for number in range(70)]
     online.shop.upsert_orders([order(1, lineItems=before), order(2, lineItems=before)])
-    complete = shopify._complete_lines
+    complete = shopify_pages._complete_lines
     edits = iter(
         [
             order(1, "2026-03-05T09:59:00Z", lineItems=after),
@@ -249,7 +227,7 @@ def test_an_order_edited_while_its_lines_are_fetched_lands_in_one_version(
         online.shop.upsert_orders([edit for edit in [next(edits, None)] if edit])
         complete(client, record)
 
-    monkeypatch.setattr(shopify, "_complete_lines", edit_and_complete)
+    monkeypatch.setattr(shopify_pages, "_complete_lines", edit_and_complete)
     context = at("2026-03-05T10:00")
     ingest(context, replace(online.source, page_size=1), entities=["orders"])
     assert raw(context, "orders", "order_id, updated_at") == [(1, datetime(2026, 3, 5, 9, 59))]
@@ -260,7 +238,7 @@ def test_an_order_edited_while_its_lines_are_fetched_lands_in_one_version(
 
 
 def test_a_long_search_goes_on_in_a_later_window(at: At, online: OnlineShop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shopify, "SEARCH_LIMIT", 5)
+    monkeypatch.setattr(shopify_pages, "SEARCH_LIMIT", 5)
     seconds = [1, 2, 2, 2, 2, 2, 2, 2, 3, 4, 4, 5, 6, 6, 6]
     online.shop.upsert_orders(
         order(number, f"2026-03-05T09:10:{second:02d}Z") for number, second in enumerate(seconds, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,8 @@ from sandbox.shopify import PATH, create_server
 from sandbox.shopify_objects import FIELDS
 from sandbox.shopify_selection import schema
 
-PUBLISHED = Path(__file__).resolve().parents[3] / "shared" / "data" / "shopify" / "admin_2026-10.json.gz"
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "shopify" / "admin_2026-10.json.gz"
+PUBLISHED = Path(os.environ.get("SHOPIFY_SCHEMA", SHARED))
 TOKEN = "a-token"
 PAGE = """
 query Page($first: Int!, $after: String, $query: String) {
