@@ -220,7 +220,7 @@ ENTITIES: tuple[Entity, ...] = (
         watermarked=False,
         control_sum="unit_price",
     ),
-    Entity(  # one row a refund line; one row without a line where shipping was refunded
+    Entity(  # one row a refund line; one row without a line for shipping and free amounts
         "shopify",
         "refunds",
         ("refund_id", "refund_line_id"),

@@ -3,7 +3,7 @@ MODEL (
   kind INCREMENTAL_BY_TIME_RANGE (
     time_column event_at
   ),
-  description 'Refund lines of the latest version of every online order with the rules they break, on the day of the refund; refunded shipping is a row without a line. A refund of an order in quarantine waits there with it. Read staging.shopify_refunds or quarantine.shopify_refunds instead.',
+  description 'Refund lines of the latest version of every online order with the rules they break, on the day of the refund; refunded shipping, and what was paid back for no line, are a row without a line. A refund of an order in quarantine waits there with it. Read staging.shopify_refunds or quarantine.shopify_refunds instead.',
   grain (refund_id, refund_line_id),
   tags (sales, shopify),
   signals (

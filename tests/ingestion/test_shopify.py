@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ingestion import shopify_client, shopify_pages
 from ingestion.loads import IngestContext, LoadResult, SourceError, Window
-from ingestion.shopify import ShopifySource, flatten_orders, ingest
+from ingestion.shopify import ShopifySource, ingest
 from ingestion.shopify_client import ShopifyClient
 
 if TYPE_CHECKING:
@@ -320,6 +321,118 @@ def test_a_changed_order_queues_its_hour(at: At, online: OnlineShop) -> None:
     assert queued == [("shopify", "sales", *nine)]
 
 
+# --- counted and compared ----------------------------------------------------------------------------------------
+
+
+def after_the_first_page(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
+    """Let something happen in the shop between the first page of orders and the second."""
+    pages = ShopifyClient.pages
+    pending = [happens]
+
+    def interrupted(client: ShopifyClient, *given: Any) -> Iterator[dict[str, Any]]:
+        for page in pages(client, *given):
+            yield page
+            if pending:
+                pending.pop()()
+
+    monkeypatch.setattr(ShopifyClient, "pages", interrupted)
+
+
+def seven(online: OnlineShop) -> None:
+    online.shop.upsert_orders(order(number, f"2026-03-05T09:{number:02d}:00Z") for number in range(1, 8))
+
+
+def test_orders_edited_and_deleted_while_paging_are_explained_and_not_missed(
+    at: At, online: OnlineShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def happens() -> None:
+        online.shop.upsert_orders(
+            [
+                order(1, "2026-03-05T09:50:00Z"),  # read already, and still in the window
+                order(2, "2026-03-05T10:00:10Z"),  # read already
+                order(6, "2026-03-05T10:00:20Z"),  # not read yet
+            ]
+        )
+        online.shop.delete_orders([5])
+
+    seven(online)
+    after_the_first_page(monkeypatch, happens)
+    told: list[str] = []
+    context = replace(at("2026-03-05T10:00"), progress=told.append)
+    results = by_entity(ingest(context, replace(online.source, page_size=2), entities=["orders"]))
+    assert [row[0] for row in raw(context, "orders", "order_id")] == [1, 1, 2, 3, 4, 7]
+    assert results["orders"].source_count == 7
+    assert "shopify orders: 2 of 7 orders were edited or deleted while they were read; the next load" in told[0]
+    ingest(at("2026-03-05T11:00"), online.source, entities=["orders"])
+    latest = "SELECT order_id, MAX(updated_at) FROM raw.shopify_orders GROUP BY 1 ORDER BY 1"
+    assert context.warehouse.rows(latest)[:2] == [
+        (1, datetime(2026, 3, 5, 9, 50)),
+        (2, datetime(2026, 3, 5, 10, 0, 10)),
+    ]
+    assert (6, datetime(2026, 3, 5, 10, 0, 20)) in context.warehouse.rows(latest)
+
+
+def test_a_window_that_comes_short_is_read_again(at: At, online: OnlineShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed, readings = shopify_pages.changed, []
+
+    def forgetful(*given: Any) -> Iterator[list[dict[str, Any]]]:
+        readings.append(given)
+        for page in changed(*given):
+            yield page[1:] if len(readings) == 1 else page
+
+    seven(online)
+    monkeypatch.setattr(shopify_pages, "changed", forgetful)
+    context = at("2026-03-05T10:00")
+    results = by_entity(ingest(context, replace(online.source, page_size=3), entities=["orders"]))
+    assert [row[0] for row in raw(context, "orders", "order_id")] == list(range(1, 8))
+    assert (results["orders"].source_count, results["orders"].rows, len(readings)) == (7, 7, 2)
+
+
+@pytest.mark.parametrize("entity", ["orders", "products"])
+def test_a_window_that_stays_short_is_an_error(at: At, online: OnlineShop, entity: str) -> None:
+    seven(online)
+    online.shop.upsert_products(product(number) for number in range(1, 8))
+    online.shop.set_fault("count_more", {"by": 1})
+    with pytest.raises(SourceError, match=f"Shopify counts 8 {entity} and serves 7 in 3 readings"):
+        ingest(at("2026-03-05T10:00"), online.source, entities=[entity])
+    assert raw(at("2026-03-05T10:00"), entity, "updated_at") == []
+
+
+def test_a_count_that_is_not_exact_is_not_compared_and_said(at: At, online: OnlineShop) -> None:
+    seven(online)
+    online.shop.set_fault("count_inexact", {})
+    told: list[str] = []
+    context = replace(at("2026-03-05T10:00"), progress=told.append)
+    results = by_entity(ingest(context, online.source, entities=["orders"]))
+    assert (results["orders"].source_count, results["orders"].rows) == (None, 7)
+    assert "no exact count" in told[0]
+
+
+def test_the_load_record_is_complete(at: At, online: OnlineShop) -> None:
+    online.shop.upsert_orders([order(1, refunds=[refund(21, [refund_line(31, 1001)])]), order(2)])
+    context = at("2026-03-05T10:00")
+    ingest(context, online.source)
+    columns = (
+        "entity, rows, source_count, source_sum, landed_sum, bytes > 0, LENGTH(content_hash), seconds >= 0, status"
+    )
+    assert context.warehouse.rows(f"SELECT {columns} FROM ops.loads ORDER BY entity") == [
+        ("inventory", 0, None, None, None, True, 64, True, "empty"),
+        ("order_lines", 2, None, Decimal("24.6800"), Decimal("24.6800"), False, 64, True, "loaded"),
+        ("orders", 2, 2, Decimal("58.4600"), Decimal("58.4600"), True, 64, True, "loaded"),
+        ("products", 0, None, None, None, True, 64, True, "empty"),
+        ("refunds", 1, None, Decimal("11.3400"), Decimal("11.3400"), False, 64, True, "loaded"),
+    ]
+
+
+def test_a_refund_of_a_free_amount_has_its_row(at: At, online: OnlineShop) -> None:
+    online.shop.upsert_orders([order(1, refunds=[refund(21, []) | {"amount": "7.50"}])])
+    context = at("2026-03-05T10:00")
+    ingest(context, online.source)
+    columns = "refund_id, refund_line_id, subtotal_amount, tax_amount, shipping_amount, refunded_at"
+    zero = Decimal("0.0000")
+    assert raw(context, "refunds", columns) == [(21, None, Decimal("7.5000"), zero, zero, datetime(2026, 3, 5, 9, 5))]
+
+
 # --- waiting and failing -----------------------------------------------------------------------------------------
 
 
@@ -340,6 +453,29 @@ def test_what_passes_is_waited_out(at: At, online: OnlineShop, fault: str, value
     assert [row[0] for row in raw(context, "orders", "order_id")] == list(range(1, 8))
     assert online.pauses
     assert fault != "http_429_every" or set(online.pauses) >= {1.0}
+
+
+def test_a_wait_until_a_date_is_kept(at: At, online: OnlineShop) -> None:
+    online.shop.upsert_orders([order(1)])
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=120), usegmt=True)
+    online.shop.set_fault("http_429_every", {"n": 2, "retry_after": date})
+    ingest(at("2026-03-05T10:00"), online.source, entities=["orders"])
+    assert all(60 < pause <= 121 for pause in online.pauses) and online.pauses
+
+
+@pytest.mark.parametrize("after", ["soon", "nan", "-5"])
+def test_a_wait_that_makes_no_sense_is_our_own(at: At, online: OnlineShop, after: str) -> None:
+    online.shop.upsert_orders([order(1)])
+    online.shop.set_fault("http_429_every", {"n": 2, "retry_after": after})
+    ingest(at("2026-03-05T10:00"), online.source, entities=["orders"])
+    assert raw(at("2026-03-05T10:00"), "orders", "order_id") == [(1,)]
+    assert max(online.pauses) <= 0.01
+
+
+def test_a_wait_of_an_hour_is_left_to_the_next_run(at: At, online: OnlineShop) -> None:
+    online.shop.set_fault("http_429_every", {"n": 1, "retry_after": 3600})
+    assert "in 1 attempts: HTTP 429, to wait 3600 s" in failure(at("2026-03-05T10:00"), online.source).cause
+    assert online.pauses == []
 
 
 def test_the_wait_is_as_long_as_the_next_page_needs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -430,49 +566,3 @@ def test_a_page_that_costs_too_much_is_halved(online: OnlineShop) -> None:
         pages = [data["orders"]["nodes"] for data in client.pages(costly, {}, lambda data: data["orders"])]
     assert [node["id"] for page in pages for node in page] == [f"gid://shopify/Order/{n}" for n in range(1, 601)]
     assert [len(page) for page in pages] == [31] * 19 + [11]
-
-
-def test_amounts_are_summed_exactly() -> None:
-    def money(amount: str) -> dict[str, Any]:
-        return {"shopMoney": {"amount": amount}}
-
-    record = {
-        "id": "gid://shopify/Order/1",
-        "name": "#1",
-        "customer": None,
-        "test": False,
-        "currencyCode": "USD",
-        "displayFinancialStatus": None,
-        "displayFulfillmentStatus": "FULFILLED",
-        "createdAt": "2026-03-05T10:00:00Z",
-        "processedAt": "2026-03-05T11:00:00+01:00",
-        "cancelledAt": None,
-        "updatedAt": "2026-03-05T10:00:00Z",
-        "subtotalPriceSet": None,
-        "totalDiscountsSet": None,
-        "totalTaxSet": None,
-        "totalShippingPriceSet": money("0.1"),
-        "totalPriceSet": money("99999999999999.9999"),
-        "lineItems": {
-            "nodes": [
-                {
-                    "id": "gid://shopify/LineItem/5",
-                    "sku": None,
-                    "title": "",
-                    "quantity": 1,
-                    "currentQuantity": 0,
-                    "originalUnitPriceSet": money("1.5"),
-                    "discountAllocations": [{"allocatedAmountSet": money(text)} for text in ("0.1", "0.2", "0.3")],
-                    "taxLines": [],
-                }
-            ]
-        },
-        "refunds": [],
-    }
-    tables = flatten_orders([record])
-    assert tables["orders"]["total_amount"].to_pylist() == [Decimal("99999999999999.9999")]
-    assert tables["orders"]["processed_at"].to_pylist() == [datetime(2026, 3, 5, 10)]
-    assert tables["orders"]["tax_amount"].to_pylist() == [None]
-    assert tables["order_lines"]["discount_amount"].to_pylist() == [Decimal("0.6000")]
-    assert tables["order_lines"]["tax_amount"].to_pylist() == [Decimal("0.0000")]
-    assert tables["refunds"].num_rows == 0
