@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SQLMESH := INSIGHTMART_HOME=var/lint $(BIN)/sqlmesh --log-file-dir var/lint/logs
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-fast check format lint types hooks sandbox lock clean
+.PHONY: help setup demo test test-fast check docs format lint types hooks sandbox lock clean
 
 help: ## List these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ test-fast: $(SETUP) ## Run the tests that are not marked slow: minutes less
 	$(BIN)/pytest -m "not slow"
 
 check: lint types test-fast ## Before each commit: formatting, lint, types, fast tests; changes nothing
+
+docs: $(SETUP) ## Write what is generated from macros/*.yml: docs/rules.md
+	$(BIN)/python -m insightmart.documentation
 
 format: $(SETUP) ## Write Python, models and audits in the project's format
 	$(BIN)/ruff format

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ import click
 from ingestion.contracts import ENTITIES
 from ingestion.warehouse import Warehouse
 from insightmart.cli import Instant
+from insightmart.definitions import Rule, read_rules
 from insightmart.errors import InsightMartError
 from insightmart.settings import PROJECT, load_settings
 from insightmart.tables import print_table
@@ -35,17 +35,6 @@ _CURRENT_REJECTS = """
     ) AS f ON f.file_name = r.file_name
     WHERE (f.loaded_at IS NULL OR r.rejected_at >= f.loaded_at)
 """
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A line of seeds/rules.csv."""
-
-    rule_id: str
-    entity: str
-    meaning: str
-    severity: str
-    owner: str
 
 
 @dataclass(frozen=True)
@@ -77,8 +66,7 @@ class QuarantinedFile:
 @cache
 def rules() -> Mapping[tuple[str, str], Rule]:
     """The rules by (entity, rule id); an entity that ends in ``*`` stands for all of its source."""
-    with (PROJECT / "seeds" / "rules.csv").open(encoding="utf-8", newline="") as lines:
-        return {(row["entity"], row["rule_id"]): Rule(**row) for row in csv.DictReader(lines)}
+    return {(rule.entity, rule.rule_id): rule for rule in read_rules(PROJECT / "macros" / "rules.yml")}
 
 
 def rule_of(entity: str, rule_id: str) -> Rule:

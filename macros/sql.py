@@ -23,20 +23,6 @@ def event_instant(evaluator: t.Any, stated: exp.Expression, updated: exp.Express
 
 
 @macro()
-def failed_rules(evaluator: t.Any, *rules: exp.Expression) -> str:
-    """The ids of the row rules that a row breaks, separated by ', '; NULL for a good row.
-
-    Each rule is written ``(rule_id, condition of a bad row)``; seeds/rules.csv says what it means and who owns it.
-    A condition that is NULL does not fail the row.
-    """
-    parts = []
-    for rule in rules:
-        name, condition = rule.expressions
-        parts.append(f"CASE WHEN {condition.sql('snowflake')} THEN '{name.name}, ' ELSE '' END")
-    return f"NULLIF(RTRIM({' || '.join(parts)}, ', '), '')"
-
-
-@macro()
 def oltp_order_counts(evaluator: t.Any, status: exp.Expression, is_test: exp.Expression) -> str:
     """Whether an order of the OLTP counts: cancelled orders, tests and orders without a status count nowhere."""
     return (

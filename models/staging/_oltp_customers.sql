@@ -8,19 +8,24 @@ MODEL (
   tags (customers, oltp)
 );
 
+WITH typed AS (
+  SELECT
+    customer_id::VARCHAR AS customer_id,
+    NULLIF(LOWER(TRIM(email)), '')::VARCHAR AS email,
+    NULLIF(TRIM(city), '')::VARCHAR AS city,
+    NULLIF(TRIM(region), '')::VARCHAR AS region,
+    NULLIF(UPPER(TRIM(country)), '')::VARCHAR AS country,
+    NULLIF(TRIM(postal_code), '')::VARCHAR AS postal_code,
+    NULLIF(LOWER(TRIM(loyalty_tier)), '')::VARCHAR AS loyalty_tier,
+    marketing_opt_in::BOOLEAN AS marketing_opt_in,
+    created_at::TIMESTAMPNTZ AS customer_created_at,
+    COALESCE(updated_at, created_at, _loaded_at)::TIMESTAMPNTZ AS source_updated_at,
+    _loaded_at::TIMESTAMPNTZ AS event_at,
+    _loaded_at::TIMESTAMPNTZ AS _loaded_at,
+    _dlt_load_id::VARCHAR AS raw_load_id
+  FROM raw.oltp_customers
+)
 SELECT
-  customer_id::VARCHAR AS customer_id,
-  NULLIF(LOWER(TRIM(email)), '')::VARCHAR AS email,
-  NULLIF(TRIM(city), '')::VARCHAR AS city,
-  NULLIF(TRIM(region), '')::VARCHAR AS region,
-  NULLIF(UPPER(TRIM(country)), '')::VARCHAR AS country,
-  NULLIF(TRIM(postal_code), '')::VARCHAR AS postal_code,
-  NULLIF(LOWER(TRIM(loyalty_tier)), '')::VARCHAR AS loyalty_tier,
-  marketing_opt_in::BOOLEAN AS marketing_opt_in,
-  created_at::TIMESTAMPNTZ AS customer_created_at,
-  COALESCE(updated_at, created_at, _loaded_at)::TIMESTAMPNTZ AS source_updated_at,
-  _loaded_at::TIMESTAMPNTZ AS event_at,
-  _loaded_at::TIMESTAMPNTZ AS _loaded_at,
-  _dlt_load_id::VARCHAR AS raw_load_id,
-  @failed_rules((customer_id_missing, customer_id IS NULL))::VARCHAR AS rule_ids
-FROM raw.oltp_customers
+  *,
+  @failed_rules__oltp_customers()::VARCHAR AS rule_ids
+FROM typed

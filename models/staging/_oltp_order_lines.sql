@@ -94,50 +94,39 @@ WITH loaded AS (
   FROM latest AS l
   LEFT JOIN staging._oltp_orders AS o
     ON o.order_id = l.order_id::VARCHAR
+), typed AS (
+  SELECT
+    'oltp'::VARCHAR AS source_system,
+    p.order_id::VARCHAR AS order_id,
+    p.line_number::BIGINT AS line_number,
+    NULLIF(TRIM(p.sku), '')::VARCHAR AS sku,
+    p.quantity::BIGINT AS quantity,
+    p.unit_price::DECIMAL(18, 4) AS unit_price,
+    COALESCE(p.discount_amount, 0)::DECIMAL(18, 4) AS discount_amount,
+    COALESCE(p.tax_amount, 0)::DECIMAL(18, 4) AS tax_amount,
+    p.updated_at::TIMESTAMPNTZ AS source_updated_at,
+    COALESCE(p.ordered_event_at, p.changed_at)::TIMESTAMPNTZ AS event_at,
+    p._loaded_at::TIMESTAMPNTZ AS _loaded_at,
+    p._dlt_load_id::VARCHAR AS raw_load_id,
+    p.ordered_event_at AS order_event_at,
+    p.order_rule_ids AS order_rule_ids
+  FROM placed AS p
+  WHERE
+    p.ordered_event_at BETWEEN @start_ts AND @end_ts
+    OR (
+      p.ordered_event_at IS NULL
+      AND p.changed_at BETWEEN @start_ts AND @end_ts
+      AND NOT EXISTS(
+        SELECT
+          1
+        FROM raw.oltp_orders AS r
+        WHERE
+          r.order_id = p.order_id
+      )
+    ) /* an order that the source knows but that is not released yet is no orphan: the line comes with its window */
 )
 SELECT
-  'oltp'::VARCHAR AS source_system,
-  p.order_id::VARCHAR AS order_id,
-  p.line_number::BIGINT AS line_number,
-  NULLIF(TRIM(p.sku), '')::VARCHAR AS sku,
-  p.quantity::BIGINT AS quantity,
-  p.unit_price::DECIMAL(18, 4) AS unit_price,
-  COALESCE(p.discount_amount, 0)::DECIMAL(18, 4) AS discount_amount,
-  COALESCE(p.tax_amount, 0)::DECIMAL(18, 4) AS tax_amount,
-  p.updated_at::TIMESTAMPNTZ AS source_updated_at,
-  COALESCE(p.ordered_event_at, p.changed_at)::TIMESTAMPNTZ AS event_at,
-  p._loaded_at::TIMESTAMPNTZ AS _loaded_at,
-  p._dlt_load_id::VARCHAR AS raw_load_id,
-  @failed_rules(
-    (key_missing, p.order_id IS NULL OR p.line_number IS NULL),
-    (order_unknown, NOT p.order_id IS NULL AND p.ordered_event_at IS NULL),
-    (order_quarantined, NOT p.order_rule_ids IS NULL),
-    (sku_missing, NULLIF(TRIM(p.sku), '') IS NULL),
-    (quantity_not_positive, COALESCE(p.quantity, 0) <= 0),
-    (unit_price_missing, p.unit_price IS NULL),
-    (unit_price_negative, p.unit_price < 0),
-    (
-      discount_invalid,
-      p.discount_amount < 0
-      OR (
-        p.unit_price >= 0
-        AND p.quantity > 0
-        AND p.discount_amount > p.unit_price * p.quantity
-      )
-    ),
-    (tax_negative, p.tax_amount < 0)
-  )::VARCHAR AS rule_ids
-FROM placed AS p
-WHERE
-  p.ordered_event_at BETWEEN @start_ts AND @end_ts
-  OR (
-    p.ordered_event_at IS NULL
-    AND p.changed_at BETWEEN @start_ts AND @end_ts
-    AND NOT EXISTS(
-      SELECT
-        1
-      FROM raw.oltp_orders AS r
-      WHERE
-        r.order_id = p.order_id
-    )
-  ) /* an order that the source knows but that is not released yet is no orphan: the line comes with its window */
+  *
+  EXCLUDE (order_event_at, order_rule_ids),
+  @failed_rules__oltp_order_lines()::VARCHAR AS rule_ids
+FROM typed

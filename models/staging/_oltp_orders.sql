@@ -51,52 +51,30 @@ WITH latest AS (
       )
       ORDER BY updated_at DESC NULLS LAST, _dlt_load_id DESC, total_amount DESC NULLS LAST, status DESC NULLS LAST
     ) = 1
+), typed AS (
+  SELECT
+    'oltp'::VARCHAR AS source_system,
+    order_id::VARCHAR AS order_id,
+    customer_id::VARCHAR AS customer_id,
+    store_id::INT AS store_id,
+    LOWER(TRIM(channel))::VARCHAR AS channel,
+    LOWER(TRIM(status))::VARCHAR AS order_status,
+    @oltp_order_counts(status, is_test)::BOOLEAN AS is_counted, /* cancelled and test orders count nowhere */
+    UPPER(TRIM(currency))::VARCHAR AS currency,
+    ordered_at::TIMESTAMPNTZ AS ordered_at,
+    discount_amount::DECIMAL(18, 4) AS discount_amount,
+    tax_amount::DECIMAL(18, 4) AS tax_amount,
+    shipping_amount::DECIMAL(18, 4) AS shipping_amount,
+    total_amount::DECIMAL(18, 4) AS total_amount,
+    updated_at::TIMESTAMPNTZ AS source_updated_at,
+    event_at::TIMESTAMPNTZ AS event_at,
+    _loaded_at::TIMESTAMPNTZ AS _loaded_at,
+    _dlt_load_id::VARCHAR AS raw_load_id
+  FROM latest
+  WHERE
+    event_at BETWEEN @start_ts AND @end_ts
 )
 SELECT
-  'oltp'::VARCHAR AS source_system,
-  order_id::VARCHAR AS order_id,
-  customer_id::VARCHAR AS customer_id,
-  store_id::INT AS store_id,
-  LOWER(TRIM(channel))::VARCHAR AS channel,
-  LOWER(TRIM(status))::VARCHAR AS order_status,
-  @oltp_order_counts(status, is_test)::BOOLEAN AS is_counted, /* cancelled and test orders count nowhere */
-  UPPER(TRIM(currency))::VARCHAR AS currency,
-  ordered_at::TIMESTAMPNTZ AS ordered_at,
-  discount_amount::DECIMAL(18, 4) AS discount_amount,
-  tax_amount::DECIMAL(18, 4) AS tax_amount,
-  shipping_amount::DECIMAL(18, 4) AS shipping_amount,
-  total_amount::DECIMAL(18, 4) AS total_amount,
-  updated_at::TIMESTAMPNTZ AS source_updated_at,
-  event_at::TIMESTAMPNTZ AS event_at,
-  _loaded_at::TIMESTAMPNTZ AS _loaded_at,
-  _dlt_load_id::VARCHAR AS raw_load_id,
-  @failed_rules(
-    (order_id_missing, order_id IS NULL),
-    (ordered_at_missing, ordered_at IS NULL),
-    (
-      ordered_at_in_future,
-      ordered_at > DATEADD(DAY, 1, COALESCE(updated_at, _loaded_at))
-    ),
-    (ordered_at_before_history, ordered_at < @VAR('history_start')::TIMESTAMPNTZ),
-    (store_id_missing, store_id IS NULL),
-    (online_order_of_shopify, LOWER(TRIM(channel)) = 'online'),
-    (
-      channel_unknown,
-      NOT COALESCE(LOWER(TRIM(channel)), '') IN ('store', 'phone', 'online')
-    ),
-    (
-      status_unknown,
-      NOT COALESCE(LOWER(TRIM(status)), '') IN ('pending', 'paid', 'shipped', 'completed', 'cancelled')
-    ),
-    (
-      currency_foreign,
-      COALESCE(UPPER(TRIM(currency)), '') <> @VAR('company_currency')
-    ),
-    (
-      amount_negative,
-      discount_amount < 0 OR tax_amount < 0 OR shipping_amount < 0 OR total_amount < 0
-    )
-  )::VARCHAR AS rule_ids
-FROM latest
-WHERE
-  event_at BETWEEN @start_ts AND @end_ts
+  *,
+  @failed_rules__oltp_orders()::VARCHAR AS rule_ids
+FROM typed

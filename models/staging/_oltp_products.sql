@@ -8,20 +8,22 @@ MODEL (
   tags (products, oltp)
 );
 
+WITH typed AS (
+  SELECT
+    NULLIF(TRIM(sku), '')::VARCHAR AS sku,
+    NULLIF(TRIM(name), '')::VARCHAR AS product_name,
+    NULLIF(TRIM(category), '')::VARCHAR AS category,
+    NULLIF(TRIM(brand), '')::VARCHAR AS brand,
+    unit_cost::DECIMAL(18, 4) AS unit_cost,
+    list_price::DECIMAL(18, 4) AS list_price,
+    is_active::BOOLEAN AS is_active,
+    COALESCE(updated_at, _loaded_at)::TIMESTAMPNTZ AS source_updated_at,
+    _loaded_at::TIMESTAMPNTZ AS event_at,
+    _loaded_at::TIMESTAMPNTZ AS _loaded_at,
+    _dlt_load_id::VARCHAR AS raw_load_id
+  FROM raw.oltp_products
+)
 SELECT
-  NULLIF(TRIM(sku), '')::VARCHAR AS sku,
-  NULLIF(TRIM(name), '')::VARCHAR AS product_name,
-  NULLIF(TRIM(category), '')::VARCHAR AS category,
-  NULLIF(TRIM(brand), '')::VARCHAR AS brand,
-  unit_cost::DECIMAL(18, 4) AS unit_cost,
-  list_price::DECIMAL(18, 4) AS list_price,
-  is_active::BOOLEAN AS is_active,
-  COALESCE(updated_at, _loaded_at)::TIMESTAMPNTZ AS source_updated_at,
-  _loaded_at::TIMESTAMPNTZ AS event_at,
-  _loaded_at::TIMESTAMPNTZ AS _loaded_at,
-  _dlt_load_id::VARCHAR AS raw_load_id,
-  @failed_rules(
-    (sku_missing, NULLIF(TRIM(sku), '') IS NULL),
-    (price_negative, unit_cost < 0 OR list_price < 0)
-  )::VARCHAR AS rule_ids
-FROM raw.oltp_products
+  *,
+  @failed_rules__oltp_products()::VARCHAR AS rule_ids
+FROM typed

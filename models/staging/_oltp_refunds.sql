@@ -141,40 +141,35 @@ WITH latest AS (
       PARTITION BY order_id, line_number
       ORDER BY source_updated_at DESC NULLS LAST, raw_load_id DESC, sku
     ) = 1
+), typed AS (
+  SELECT
+    'oltp'::VARCHAR AS source_system,
+    r.refund_id::VARCHAR AS refund_id,
+    r.order_id::VARCHAR AS order_id,
+    r.line_number::BIGINT AS line_number,
+    o.store_id::INT AS store_id, /* of the order; NULL when nobody knows the order */
+    o.channel::VARCHAR AS channel,
+    COALESCE(o.is_counted, TRUE)::BOOLEAN AS is_counted, /* refunds of cancelled and test orders count nowhere, as their orders */
+    p.sku::VARCHAR AS sku,
+    r.quantity::BIGINT AS quantity,
+    r.amount::DECIMAL(18, 4) AS refund_amount,
+    0::DECIMAL(18, 4) AS tax_amount,
+    0::DECIMAL(18, 4) AS shipping_amount,
+    r.reason::VARCHAR AS refund_reason,
+    r.refunded_at::TIMESTAMPNTZ AS refunded_at,
+    r.updated_at::TIMESTAMPNTZ AS source_updated_at,
+    r.event_at::TIMESTAMPNTZ AS event_at,
+    r._loaded_at::TIMESTAMPNTZ AS _loaded_at,
+    r._dlt_load_id::VARCHAR AS raw_load_id,
+    o.rule_ids AS order_rule_ids
+  FROM refunds AS r
+  LEFT JOIN orders AS o
+    ON o.order_id = r.order_id::VARCHAR
+  LEFT JOIN refunded_products AS p
+    ON p.order_id = r.order_id::VARCHAR AND p.line_number = r.line_number
 )
 SELECT
-  'oltp'::VARCHAR AS source_system,
-  r.refund_id::VARCHAR AS refund_id,
-  r.order_id::VARCHAR AS order_id,
-  r.line_number::BIGINT AS line_number,
-  o.store_id::INT AS store_id, /* of the order; NULL when nobody knows the order */
-  o.channel::VARCHAR AS channel,
-  COALESCE(o.is_counted, TRUE)::BOOLEAN AS is_counted, /* refunds of cancelled and test orders count nowhere, as their orders */
-  p.sku::VARCHAR AS sku,
-  r.quantity::BIGINT AS quantity,
-  r.amount::DECIMAL(18, 4) AS refund_amount,
-  0::DECIMAL(18, 4) AS tax_amount,
-  0::DECIMAL(18, 4) AS shipping_amount,
-  r.reason::VARCHAR AS refund_reason,
-  r.refunded_at::TIMESTAMPNTZ AS refunded_at,
-  r.updated_at::TIMESTAMPNTZ AS source_updated_at,
-  r.event_at::TIMESTAMPNTZ AS event_at,
-  r._loaded_at::TIMESTAMPNTZ AS _loaded_at,
-  r._dlt_load_id::VARCHAR AS raw_load_id,
-  @failed_rules(
-    (refund_id_missing, r.refund_id IS NULL),
-    (refunded_at_missing, r.refunded_at IS NULL),
-    (
-      refunded_at_in_future,
-      r.refunded_at > DATEADD(DAY, 1, COALESCE(r.updated_at, r._loaded_at))
-    ),
-    (refunded_at_before_history, r.refunded_at < @VAR('history_start')::TIMESTAMPNTZ),
-    (amount_missing, r.amount IS NULL),
-    (amount_negative, r.amount < 0),
-    (order_quarantined, NOT o.rule_ids IS NULL)
-  )::VARCHAR AS rule_ids
-FROM refunds AS r
-LEFT JOIN orders AS o
-  ON o.order_id = r.order_id::VARCHAR
-LEFT JOIN refunded_products AS p
-  ON p.order_id = r.order_id::VARCHAR AND p.line_number = r.line_number
+  *
+  EXCLUDE (order_rule_ids),
+  @failed_rules__oltp_refunds()::VARCHAR AS rule_ids
+FROM typed

@@ -29,29 +29,26 @@ WITH latest AS (
       PARTITION BY inventory_item_id, location_id, updated_at
       ORDER BY _dlt_load_id DESC
     ) = 1
+), typed AS (
+  SELECT
+    'shopify'::VARCHAR AS source_system,
+    0::INT AS store_id,
+    NULLIF(TRIM(sku), '')::VARCHAR AS sku,
+    on_hand::BIGINT AS on_hand,
+    on_order::BIGINT AS on_order,
+    updated_at::TIMESTAMPNTZ AS counted_at,
+    NULL::VARCHAR AS file_name,
+    NULL::VARCHAR AS file_hash,
+    NULL::BIGINT AS file_line,
+    NULL::TIMESTAMPNTZ AS file_modified_at,
+    @event_instant(updated_at, _loaded_at, _loaded_at)::TIMESTAMPNTZ AS event_at,
+    _loaded_at::TIMESTAMPNTZ AS _loaded_at,
+    _dlt_load_id::VARCHAR AS raw_load_id
+  FROM latest
+  WHERE
+    @event_instant(updated_at, _loaded_at, _loaded_at) BETWEEN @start_ts AND @end_ts
 )
 SELECT
-  'shopify'::VARCHAR AS source_system,
-  0::INT AS store_id,
-  NULLIF(TRIM(sku), '')::VARCHAR AS sku,
-  on_hand::BIGINT AS on_hand,
-  on_order::BIGINT AS on_order,
-  updated_at::TIMESTAMPNTZ AS counted_at,
-  NULL::VARCHAR AS file_name,
-  NULL::VARCHAR AS file_hash,
-  NULL::BIGINT AS file_line,
-  NULL::TIMESTAMPNTZ AS file_modified_at,
-  @event_instant(updated_at, _loaded_at, _loaded_at)::TIMESTAMPNTZ AS event_at,
-  _loaded_at::TIMESTAMPNTZ AS _loaded_at,
-  _dlt_load_id::VARCHAR AS raw_load_id,
-  @failed_rules(
-    (sku_missing, NULLIF(TRIM(sku), '') IS NULL),
-    (counted_at_missing, updated_at IS NULL),
-    (counted_at_in_future, updated_at > DATEADD(DAY, 1, _loaded_at)),
-    (counted_at_before_history, updated_at < @VAR('history_start')::TIMESTAMPNTZ),
-    (on_hand_missing, on_hand IS NULL),
-    (on_hand_negative, on_hand < 0)
-  )::VARCHAR AS rule_ids
-FROM latest
-WHERE
-  @event_instant(updated_at, _loaded_at, _loaded_at) BETWEEN @start_ts AND @end_ts
+  *,
+  @failed_rules__shopify_inventory()::VARCHAR AS rule_ids
+FROM typed

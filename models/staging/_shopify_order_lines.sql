@@ -11,33 +11,34 @@ MODEL (
   )
 );
 
+WITH typed AS (
+  SELECT
+    'shopify'::VARCHAR AS source_system,
+    l.order_id::VARCHAR AS order_id,
+    l.line_item_id::BIGINT AS line_number,
+    NULLIF(TRIM(l.sku), '')::VARCHAR AS sku,
+    l.quantity::BIGINT AS quantity,
+    l.unit_price::DECIMAL(18, 4) AS unit_price,
+    COALESCE(l.discount_amount, 0)::DECIMAL(18, 4) AS discount_amount,
+    COALESCE(l.tax_amount, 0)::DECIMAL(18, 4) AS tax_amount,
+    l.order_updated_at::TIMESTAMPNTZ AS source_updated_at,
+    o.event_at::TIMESTAMPNTZ AS event_at,
+    l._loaded_at::TIMESTAMPNTZ AS _loaded_at,
+    l._dlt_load_id::VARCHAR AS raw_load_id,
+    o.rule_ids AS order_rule_ids
+  FROM raw.shopify_order_lines AS l
+  INNER JOIN staging._shopify_orders AS o
+    ON o.order_id = l.order_id::VARCHAR
+    AND o.raw_load_id = l._dlt_load_id
+    AND o.source_updated_at = l.order_updated_at
+  WHERE
+    o.event_at BETWEEN @start_ts AND @end_ts
+    AND l._loaded_at >= DATEADD(DAY, -1, @start_ts)
+  QUALIFY
+    ROW_NUMBER() OVER (PARTITION BY l.order_id, l.line_item_id ORDER BY l.line_position) = 1
+)
 SELECT
-  'shopify'::VARCHAR AS source_system,
-  l.order_id::VARCHAR AS order_id,
-  l.line_item_id::BIGINT AS line_number,
-  NULLIF(TRIM(l.sku), '')::VARCHAR AS sku,
-  l.quantity::BIGINT AS quantity,
-  l.unit_price::DECIMAL(18, 4) AS unit_price,
-  COALESCE(l.discount_amount, 0)::DECIMAL(18, 4) AS discount_amount,
-  COALESCE(l.tax_amount, 0)::DECIMAL(18, 4) AS tax_amount,
-  l.order_updated_at::TIMESTAMPNTZ AS source_updated_at,
-  o.event_at::TIMESTAMPNTZ AS event_at,
-  l._loaded_at::TIMESTAMPNTZ AS _loaded_at,
-  l._dlt_load_id::VARCHAR AS raw_load_id,
-  @failed_rules(
-    (order_quarantined, NOT o.rule_ids IS NULL),
-    (sku_missing, NULLIF(TRIM(l.sku), '') IS NULL),
-    (quantity_not_positive, COALESCE(l.quantity, 0) <= 0),
-    (unit_price_missing, l.unit_price IS NULL),
-    (unit_price_negative, l.unit_price < 0)
-  )::VARCHAR AS rule_ids
-FROM raw.shopify_order_lines AS l
-INNER JOIN staging._shopify_orders AS o
-  ON o.order_id = l.order_id::VARCHAR
-  AND o.raw_load_id = l._dlt_load_id
-  AND o.source_updated_at = l.order_updated_at
-WHERE
-  o.event_at BETWEEN @start_ts AND @end_ts
-  AND l._loaded_at >= DATEADD(DAY, -1, @start_ts)
-QUALIFY
-  ROW_NUMBER() OVER (PARTITION BY l.order_id, l.line_item_id ORDER BY l.line_position) = 1
+  *
+  EXCLUDE (order_rule_ids),
+  @failed_rules__shopify_order_lines()::VARCHAR AS rule_ids
+FROM typed

@@ -34,52 +34,44 @@ WITH latest AS (
     _loaded_at >= DATEADD(DAY, -1, @start_ts)
   QUALIFY
     ROW_NUMBER() OVER (PARTITION BY order_id ORDER BY updated_at DESC NULLS LAST, _dlt_load_id DESC) = 1
+), typed AS (
+  SELECT
+    'shopify'::VARCHAR AS source_system,
+    order_id::VARCHAR AS order_id,
+    (
+      'shopify:' || customer_id::VARCHAR
+    )::VARCHAR AS customer_id, /* Shopify numbers its customers independently of the OLTP */
+    0::INT AS store_id,
+    'online'::VARCHAR AS channel,
+    CASE
+      WHEN NOT cancelled_at IS NULL
+      THEN 'cancelled'
+      WHEN fulfillment_status = 'FULFILLED'
+      THEN 'completed'
+      WHEN fulfillment_status IN ('PARTIALLY_FULFILLED', 'IN_PROGRESS')
+      THEN 'shipped'
+      WHEN financial_status IN ('PAID', 'PARTIALLY_PAID', 'PARTIALLY_REFUNDED', 'REFUNDED')
+      THEN 'paid'
+      ELSE 'pending'
+    END::VARCHAR AS order_status,
+    (
+      cancelled_at IS NULL AND NOT COALESCE(is_test, FALSE)
+    )::BOOLEAN AS is_counted, /* cancelled and test orders count nowhere */
+    UPPER(TRIM(currency))::VARCHAR AS currency,
+    ordered_at::TIMESTAMPNTZ AS ordered_at,
+    discount_amount::DECIMAL(18, 4) AS discount_amount,
+    tax_amount::DECIMAL(18, 4) AS tax_amount,
+    shipping_amount::DECIMAL(18, 4) AS shipping_amount,
+    total_amount::DECIMAL(18, 4) AS total_amount,
+    updated_at::TIMESTAMPNTZ AS source_updated_at,
+    event_at::TIMESTAMPNTZ AS event_at,
+    _loaded_at::TIMESTAMPNTZ AS _loaded_at,
+    _dlt_load_id::VARCHAR AS raw_load_id
+  FROM latest
+  WHERE
+    event_at BETWEEN @start_ts AND @end_ts
 )
 SELECT
-  'shopify'::VARCHAR AS source_system,
-  order_id::VARCHAR AS order_id,
-  (
-    'shopify:' || customer_id::VARCHAR
-  )::VARCHAR AS customer_id, /* Shopify numbers its customers independently of the OLTP */
-  0::INT AS store_id,
-  'online'::VARCHAR AS channel,
-  CASE
-    WHEN NOT cancelled_at IS NULL
-    THEN 'cancelled'
-    WHEN fulfillment_status = 'FULFILLED'
-    THEN 'completed'
-    WHEN fulfillment_status IN ('PARTIALLY_FULFILLED', 'IN_PROGRESS')
-    THEN 'shipped'
-    WHEN financial_status IN ('PAID', 'PARTIALLY_PAID', 'PARTIALLY_REFUNDED', 'REFUNDED')
-    THEN 'paid'
-    ELSE 'pending'
-  END::VARCHAR AS order_status,
-  (
-    cancelled_at IS NULL AND NOT COALESCE(is_test, FALSE)
-  )::BOOLEAN AS is_counted, /* cancelled and test orders count nowhere */
-  UPPER(TRIM(currency))::VARCHAR AS currency,
-  ordered_at::TIMESTAMPNTZ AS ordered_at,
-  discount_amount::DECIMAL(18, 4) AS discount_amount,
-  tax_amount::DECIMAL(18, 4) AS tax_amount,
-  shipping_amount::DECIMAL(18, 4) AS shipping_amount,
-  total_amount::DECIMAL(18, 4) AS total_amount,
-  updated_at::TIMESTAMPNTZ AS source_updated_at,
-  event_at::TIMESTAMPNTZ AS event_at,
-  _loaded_at::TIMESTAMPNTZ AS _loaded_at,
-  _dlt_load_id::VARCHAR AS raw_load_id,
-  @failed_rules(
-    (order_id_missing, order_id IS NULL),
-    (ordered_at_missing, ordered_at IS NULL),
-    (
-      ordered_at_in_future,
-      ordered_at > DATEADD(DAY, 1, COALESCE(updated_at, _loaded_at))
-    ),
-    (ordered_at_before_history, ordered_at < @VAR('history_start')::TIMESTAMPNTZ),
-    (
-      currency_foreign,
-      COALESCE(UPPER(TRIM(currency)), '') <> @VAR('company_currency')
-    )
-  )::VARCHAR AS rule_ids
-FROM latest
-WHERE
-  event_at BETWEEN @start_ts AND @end_ts
+  *,
+  @failed_rules__shopify_orders()::VARCHAR AS rule_ids
+FROM typed

@@ -8,23 +8,25 @@ MODEL (
   tags (products, shopify)
 );
 
+WITH typed AS (
+  SELECT
+    variant_id::BIGINT AS variant_id,
+    NULLIF(TRIM(sku), '')::VARCHAR AS sku,
+    NULLIF(TRIM(title), '')::VARCHAR AS product_name,
+    NULLIF(TRIM(product_type), '')::VARCHAR AS category,
+    NULLIF(TRIM(vendor), '')::VARCHAR AS brand,
+    unit_cost::DECIMAL(18, 4) AS unit_cost,
+    price::DECIMAL(18, 4) AS list_price,
+    (
+      status = 'ACTIVE'
+    )::BOOLEAN AS is_active,
+    COALESCE(updated_at, _loaded_at)::TIMESTAMPNTZ AS source_updated_at,
+    _loaded_at::TIMESTAMPNTZ AS event_at,
+    _loaded_at::TIMESTAMPNTZ AS _loaded_at,
+    _dlt_load_id::VARCHAR AS raw_load_id
+  FROM raw.shopify_products
+)
 SELECT
-  variant_id::BIGINT AS variant_id,
-  NULLIF(TRIM(sku), '')::VARCHAR AS sku,
-  NULLIF(TRIM(title), '')::VARCHAR AS product_name,
-  NULLIF(TRIM(product_type), '')::VARCHAR AS category,
-  NULLIF(TRIM(vendor), '')::VARCHAR AS brand,
-  unit_cost::DECIMAL(18, 4) AS unit_cost,
-  price::DECIMAL(18, 4) AS list_price,
-  (
-    status = 'ACTIVE'
-  )::BOOLEAN AS is_active,
-  COALESCE(updated_at, _loaded_at)::TIMESTAMPNTZ AS source_updated_at,
-  _loaded_at::TIMESTAMPNTZ AS event_at,
-  _loaded_at::TIMESTAMPNTZ AS _loaded_at,
-  _dlt_load_id::VARCHAR AS raw_load_id,
-  @failed_rules(
-    (sku_missing, NULLIF(TRIM(sku), '') IS NULL),
-    (price_negative, unit_cost < 0 OR price < 0)
-  )::VARCHAR AS rule_ids
-FROM raw.shopify_products
+  *,
+  @failed_rules__shopify_products()::VARCHAR AS rule_ids
+FROM typed

@@ -72,41 +72,34 @@ WITH latest AS (
       PARTITION BY order_id
       ORDER BY source_updated_at DESC NULLS LAST, raw_load_id DESC, event_at
     ) = 1 /* until both its hours are restated, an order that moved stands in two */
+), typed AS (
+  SELECT
+    'shopify'::VARCHAR AS source_system,
+    r.refund_id::VARCHAR AS refund_id,
+    r.refund_line_id::BIGINT AS refund_line_id,
+    r.order_id::VARCHAR AS order_id,
+    r.line_item_id::BIGINT AS line_number,
+    0::INT AS store_id, /* of the order, as for the OLTP: the online shop */
+    'online'::VARCHAR AS channel,
+    r.is_counted::BOOLEAN AS is_counted, /* refunds of cancelled and test orders count nowhere, as their orders */
+    NULLIF(TRIM(r.sku), '')::VARCHAR AS sku,
+    r.quantity::BIGINT AS quantity,
+    COALESCE(r.subtotal_amount, 0)::DECIMAL(18, 4) AS refund_amount,
+    COALESCE(r.tax_amount, 0)::DECIMAL(18, 4) AS tax_amount,
+    COALESCE(r.shipping_amount, 0)::DECIMAL(18, 4) AS shipping_amount,
+    r.note::VARCHAR AS refund_reason,
+    r.refunded_at::TIMESTAMPNTZ AS refunded_at,
+    r.order_updated_at::TIMESTAMPNTZ AS source_updated_at,
+    r.event_at::TIMESTAMPNTZ AS event_at,
+    r._loaded_at::TIMESTAMPNTZ AS _loaded_at,
+    r._dlt_load_id::VARCHAR AS raw_load_id,
+    o.rule_ids AS order_rule_ids
+  FROM in_window AS r
+  LEFT JOIN orders AS o
+    ON o.order_id = r.order_id::VARCHAR
 )
 SELECT
-  'shopify'::VARCHAR AS source_system,
-  r.refund_id::VARCHAR AS refund_id,
-  r.refund_line_id::BIGINT AS refund_line_id,
-  r.order_id::VARCHAR AS order_id,
-  r.line_item_id::BIGINT AS line_number,
-  0::INT AS store_id, /* of the order, as for the OLTP: the online shop */
-  'online'::VARCHAR AS channel,
-  r.is_counted::BOOLEAN AS is_counted, /* refunds of cancelled and test orders count nowhere, as their orders */
-  NULLIF(TRIM(r.sku), '')::VARCHAR AS sku,
-  r.quantity::BIGINT AS quantity,
-  COALESCE(r.subtotal_amount, 0)::DECIMAL(18, 4) AS refund_amount,
-  COALESCE(r.tax_amount, 0)::DECIMAL(18, 4) AS tax_amount,
-  COALESCE(r.shipping_amount, 0)::DECIMAL(18, 4) AS shipping_amount,
-  r.note::VARCHAR AS refund_reason,
-  r.refunded_at::TIMESTAMPNTZ AS refunded_at,
-  r.order_updated_at::TIMESTAMPNTZ AS source_updated_at,
-  r.event_at::TIMESTAMPNTZ AS event_at,
-  r._loaded_at::TIMESTAMPNTZ AS _loaded_at,
-  r._dlt_load_id::VARCHAR AS raw_load_id,
-  @failed_rules(
-    (refund_id_missing, r.refund_id IS NULL),
-    (refunded_at_missing, r.refunded_at IS NULL),
-    (
-      refunded_at_in_future,
-      r.refunded_at > DATEADD(DAY, 1, COALESCE(r.order_updated_at, r._loaded_at))
-    ),
-    (refunded_at_before_history, r.refunded_at < @VAR('history_start')::TIMESTAMPNTZ),
-    (
-      amount_negative,
-      r.subtotal_amount < 0 OR r.tax_amount < 0 OR r.shipping_amount < 0
-    ),
-    (order_quarantined, NOT o.rule_ids IS NULL)
-  )::VARCHAR AS rule_ids
-FROM in_window AS r
-LEFT JOIN orders AS o
-  ON o.order_id = r.order_id::VARCHAR
+  *
+  EXCLUDE (order_rule_ids),
+  @failed_rules__shopify_refunds()::VARCHAR AS rule_ids
+FROM typed

@@ -29,30 +29,26 @@ WITH current_content AS (
     _loaded_at >= DATEADD(DAY, -1, @start_ts)
   QUALIFY
     _dlt_load_id = MAX(_dlt_load_id) OVER (PARTITION BY file_name) /* a rewritten file supersedes its earlier content */
+), typed AS (
+  SELECT
+    'stores'::VARCHAR AS source_system,
+    store_id::INT AS store_id,
+    NULLIF(TRIM(sku), '')::VARCHAR AS sku,
+    on_hand::BIGINT AS on_hand,
+    on_order::BIGINT AS on_order,
+    counted_at::TIMESTAMPNTZ AS counted_at,
+    file_name::VARCHAR AS file_name,
+    file_hash::VARCHAR AS file_hash,
+    file_line::BIGINT AS file_line,
+    file_modified_at::TIMESTAMPNTZ AS file_modified_at,
+    @event_instant(counted_at, _loaded_at, _loaded_at)::TIMESTAMPNTZ AS event_at,
+    _loaded_at::TIMESTAMPNTZ AS _loaded_at,
+    _dlt_load_id::VARCHAR AS raw_load_id
+  FROM current_content
+  WHERE
+    @event_instant(counted_at, _loaded_at, _loaded_at) BETWEEN @start_ts AND @end_ts
 )
 SELECT
-  'stores'::VARCHAR AS source_system,
-  store_id::INT AS store_id,
-  NULLIF(TRIM(sku), '')::VARCHAR AS sku,
-  on_hand::BIGINT AS on_hand,
-  on_order::BIGINT AS on_order,
-  counted_at::TIMESTAMPNTZ AS counted_at,
-  file_name::VARCHAR AS file_name,
-  file_hash::VARCHAR AS file_hash,
-  file_line::BIGINT AS file_line,
-  file_modified_at::TIMESTAMPNTZ AS file_modified_at,
-  @event_instant(counted_at, _loaded_at, _loaded_at)::TIMESTAMPNTZ AS event_at,
-  _loaded_at::TIMESTAMPNTZ AS _loaded_at,
-  _dlt_load_id::VARCHAR AS raw_load_id,
-  @failed_rules(
-    (sku_missing, NULLIF(TRIM(sku), '') IS NULL),
-    (store_id_missing, store_id IS NULL),
-    (counted_at_missing, counted_at IS NULL),
-    (counted_at_in_future, counted_at > DATEADD(DAY, 1, _loaded_at)),
-    (counted_at_before_history, counted_at < @VAR('history_start')::TIMESTAMPNTZ),
-    (on_hand_missing, on_hand IS NULL),
-    (on_hand_negative, on_hand < 0)
-  )::VARCHAR AS rule_ids
-FROM current_content
-WHERE
-  @event_instant(counted_at, _loaded_at, _loaded_at) BETWEEN @start_ts AND @end_ts
+  *,
+  @failed_rules__stores_inventory()::VARCHAR AS rule_ids
+FROM typed

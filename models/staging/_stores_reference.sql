@@ -35,29 +35,29 @@ WITH current_content AS (
       PARTITION BY store_id, reference_date
       ORDER BY _dlt_load_id DESC, file_name DESC, file_line DESC
     ) = 1
+), typed AS (
+  SELECT
+    store_id::INT AS store_id,
+    NULLIF(TRIM(name), '')::VARCHAR AS store_name,
+    NULLIF(LOWER(TRIM(format)), '')::VARCHAR AS store_format,
+    NULLIF(TRIM(region), '')::VARCHAR AS region,
+    NULLIF(TRIM(city), '')::VARCHAR AS city,
+    NULLIF(TRIM(state), '')::VARCHAR AS state,
+    NULLIF(UPPER(TRIM(country)), '')::VARCHAR AS country,
+    NULLIF(TRIM(timezone), '')::VARCHAR AS timezone,
+    opened_on::DATE AS opened_on,
+    closed_on::DATE AS closed_on,
+    square_feet::INT AS square_feet,
+    NULLIF(TRIM(manager), '')::VARCHAR AS manager,
+    reference_date::DATE AS reference_date,
+    file_name::VARCHAR AS file_name,
+    file_line::BIGINT AS file_line,
+    _loaded_at::TIMESTAMPNTZ AS event_at,
+    _loaded_at::TIMESTAMPNTZ AS _loaded_at,
+    _dlt_load_id::VARCHAR AS raw_load_id
+  FROM current_content
 )
 SELECT
-  store_id::INT AS store_id,
-  NULLIF(TRIM(name), '')::VARCHAR AS store_name,
-  NULLIF(LOWER(TRIM(format)), '')::VARCHAR AS store_format,
-  NULLIF(TRIM(region), '')::VARCHAR AS region,
-  NULLIF(TRIM(city), '')::VARCHAR AS city,
-  NULLIF(TRIM(state), '')::VARCHAR AS state,
-  NULLIF(UPPER(TRIM(country)), '')::VARCHAR AS country,
-  NULLIF(TRIM(timezone), '')::VARCHAR AS timezone,
-  opened_on::DATE AS opened_on,
-  closed_on::DATE AS closed_on,
-  square_feet::INT AS square_feet,
-  NULLIF(TRIM(manager), '')::VARCHAR AS manager,
-  reference_date::DATE AS reference_date,
-  file_name::VARCHAR AS file_name,
-  file_line::BIGINT AS file_line,
-  _loaded_at::TIMESTAMPNTZ AS event_at,
-  _loaded_at::TIMESTAMPNTZ AS _loaded_at,
-  _dlt_load_id::VARCHAR AS raw_load_id,
-  @failed_rules(
-    (store_id_missing, store_id IS NULL),
-    (timezone_missing, NULLIF(TRIM(timezone), '') IS NULL),
-    (store_dates_reversed, closed_on < opened_on)
-  )::VARCHAR AS rule_ids
-FROM current_content
+  *,
+  @failed_rules__stores_reference()::VARCHAR AS rule_ids
+FROM typed

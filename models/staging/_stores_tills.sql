@@ -27,23 +27,23 @@ WITH current_content AS (
       PARTITION BY store_id, business_date
       ORDER BY _dlt_load_id DESC, file_name DESC, file_line DESC
     ) = 1
+), typed AS (
+  SELECT
+    store_id::INT AS store_id,
+    business_date::DATE AS business_date,
+    transactions::BIGINT AS transactions,
+    gross_sales::DECIMAL(18, 4) AS gross_sales,
+    discounts::DECIMAL(18, 4) AS discounts,
+    returns::DECIMAL(18, 4) AS returns,
+    net_sales::DECIMAL(18, 4) AS net_sales,
+    file_name::VARCHAR AS file_name,
+    file_line::BIGINT AS file_line,
+    _loaded_at::TIMESTAMPNTZ AS event_at,
+    _loaded_at::TIMESTAMPNTZ AS _loaded_at,
+    _dlt_load_id::VARCHAR AS raw_load_id
+  FROM current_content
 )
 SELECT
-  store_id::INT AS store_id,
-  business_date::DATE AS business_date,
-  transactions::BIGINT AS transactions,
-  gross_sales::DECIMAL(18, 4) AS gross_sales,
-  discounts::DECIMAL(18, 4) AS discounts,
-  returns::DECIMAL(18, 4) AS returns,
-  net_sales::DECIMAL(18, 4) AS net_sales,
-  file_name::VARCHAR AS file_name,
-  file_line::BIGINT AS file_line,
-  _loaded_at::TIMESTAMPNTZ AS event_at,
-  _loaded_at::TIMESTAMPNTZ AS _loaded_at,
-  _dlt_load_id::VARCHAR AS raw_load_id,
-  @failed_rules(
-    (store_id_missing, store_id IS NULL),
-    (business_date_missing, business_date IS NULL),
-    (till_does_not_add_up, gross_sales - discounts - returns <> net_sales)
-  )::VARCHAR AS rule_ids
-FROM current_content
+  *,
+  @failed_rules__stores_tills()::VARCHAR AS rule_ids
+FROM typed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from sqlmesh.core.dialect import parse_one  # importing it teaches sqlglot what 
 
 from ingestion.contracts import raw_tables
 from ingestion.warehouse import OPS_TABLES, sql_type
+from insightmart.definitions import read_rules
 
 if TYPE_CHECKING:
     from sqlmesh import Context
@@ -100,23 +100,13 @@ def _spelled(kind: str) -> str:
     return exp.DataType.build(kind, dialect="snowflake").sql("snowflake").replace("TIMESTAMPNTZ", "TIMESTAMP_NTZ")
 
 
-def test_every_rule_of_a_staging_model_is_explained_in_rules_csv() -> None:
-    with (REPOSITORY / "seeds" / "rules.csv").open(encoding="utf-8", newline="") as file:
-        explained = {(row["entity"], row["rule_id"]) for row in csv.DictReader(file)}
-    used = {
-        (path.stem.removeprefix("_"), rule)
-        for path in (REPOSITORY / "models" / "staging").glob("_*.sql")
-        for rule in re.findall(r"^\s*\(\s*(\w+),\s", _rules(path), re.MULTILINE)
-    }
-    assert len(used) > 50
-    assert sorted(used - explained) == []
-
-
-def _rules(path: Path) -> str:
-    """The text of the call of @failed_rules, up to the end of the model."""
-    _, found, rules = path.read_text(encoding="utf-8").partition("@failed_rules(")
-    assert found, f"{path} checks no rule"
-    return rules.partition(")::VARCHAR AS rule_ids")[0]
+def test_every_staging_model_splits_by_the_rules_of_its_own_entity() -> None:
+    models = {path.stem.removeprefix("_"): path for path in (REPOSITORY / "models" / "staging").glob("_*.sql")}
+    for entity, path in models.items():
+        assert re.findall(r"@failed_rules__(\w+)\(\)", path.read_text(encoding="utf-8")) == [entity]
+    rules = read_rules(REPOSITORY / "macros" / "rules.yml")
+    assert {rule.entity for rule in rules if rule.condition} == models.keys()
+    assert len({(rule.entity, rule.rule_id) for rule in rules}) == len(rules) > 100
 
 
 @pytest.mark.parametrize("table", CERTIFIED)

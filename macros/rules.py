@@ -1,0 +1,74 @@
+"""The row rules of rules.yml as macros: ``@failed_rules__ENTITY()`` for each entity, ``@described_rules()`` for all.
+
+A macro an entity, because SQLMesh keeps in each model what its macros refer to: a changed condition changes just the
+models of that entity, and one table of all rules would change every model of staging.
+"""
+
+import functools
+import typing as t
+from pathlib import Path
+
+from sqlglot import exp
+from sqlmesh import macro
+from sqlmesh.core.loader import SqlMeshLoader
+
+from insightmart.definitions import Rule, read_rules
+
+RULES = read_rules(Path(__file__).with_name("rules.yml"))
+
+
+def _applied(entity: str) -> None:
+    """Register the macro of an entity."""
+    conditions_of_entity = tuple((rule.rule_id, rule.condition) for rule in _checked_in_staging(entity))
+
+    def failed_rules(evaluator: t.Any) -> str:
+        """The ids of the rules that a row breaks, separated by ', '; NULL for a good row."""
+        settings = {
+            "@history_start": f"CAST('{evaluator.var('history_start')}' AS TIMESTAMP_NTZ)",
+            "@company_currency": f"'{evaluator.var('company_currency')}'",
+        }
+        parts = []
+        for rule_id, condition in conditions_of_entity:
+            for name, value in settings.items():
+                condition = condition.replace(name, value)
+            parts.append(f"CASE WHEN {condition} THEN '{rule_id}, ' ELSE '' END")
+        return f"NULLIF(RTRIM({' || '.join(parts)}, ', '), '')"
+
+    macro(f"failed_rules__{entity}")(failed_rules)
+
+
+def _checked_in_staging(entity: str) -> t.List[Rule]:
+    return [rule for rule in RULES if rule.entity == entity and rule.condition]
+
+
+for _entity in {rule.entity for rule in RULES if rule.condition}:
+    _applied(_entity)
+
+
+DESCRIBED_RULES = tuple(
+    (rule.rule_id, rule.entity, rule.meaning, rule.severity, rule.owner, rule.condition) for rule in RULES
+)
+
+
+@macro()
+def described_rules(evaluator: t.Any) -> exp.Select:
+    """A query of all rules: rule_id, entity, meaning, severity, owner, condition."""
+    columns = ["rule_id", "entity", "meaning", "severity", "owner", "condition"]
+    return exp.select(*columns).from_(exp.values(DESCRIBED_RULES, alias="rules", columns=columns))
+
+
+def _with_definitions(entry_id: t.Callable[..., str]) -> t.Callable[..., str]:
+    """SQLMesh keeps loaded models in a cache, keyed by the times of the Python and SQL files: add those of the YAML."""
+
+    @functools.wraps(entry_id)
+    def run(self: t.Any, model_path: Path) -> str:
+        files = sorted((self.config_path / "macros").glob("*.yml"))
+        return "__".join([entry_id(self, model_path), *(str(file.stat().st_mtime_ns) for file in files)])
+
+    run.insightmart_definitions = True  # type: ignore[attr-defined]
+    return run
+
+
+_entry_id = SqlMeshLoader._Cache._model_cache_entry_id
+if not hasattr(_entry_id, "insightmart_definitions"):
+    SqlMeshLoader._Cache._model_cache_entry_id = _with_definitions(_entry_id)  # type: ignore[method-assign]
