@@ -19,7 +19,6 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +34,7 @@ from ingestion.csv_values import (
     decimal_comma,
     decimal_point,
     decimal_values,
+    each_distinct,
     instant_values,
     integer_values,
     mask_of,
@@ -184,7 +184,7 @@ class CsvFile:
 class Parsed:
     """Typed rows and rejects of a batch of files, with the number of each per file, in the order of the files.
 
-    The tables have the columns of the contract but ``_loaded_at`` and the load id.
+    The tables have the columns of ``parsed_schema``.
     """
 
     rows: pa.Table
@@ -252,7 +252,8 @@ def _as_utf8(content: bytes) -> tuple[bytes, list[str]]:
     try:
         if encoding == "utf-8":
             try:
-                text.decode("utf-8")
+                if not text.isascii():
+                    text.decode("utf-8")
             except UnicodeDecodeError as error:
                 if skip or not _may_be_latin1(text, error):
                     raise
@@ -412,15 +413,16 @@ def parse(kind: str, files: Sequence[CsvFile], rejected_at: datetime) -> Parsed:
     for position, file in enumerate(files):
         assert file.layout is not None, "a file without records is not parsed"
         layouts.setdefault(file.layout, []).append(position)
-    rows = [_without_load(contract).empty_table()]
-    rejects = [_without_load(REJECTS).empty_table()]
+    rows = [parsed_schema(contract).empty_table()]
+    rejects = [parsed_schema(REJECTS).empty_table()]
     row_counts, reject_counts = [0] * len(files), [0] * len(files)
     for layout, positions in layouts.items():
         group = [files[position] for position in positions]
         records = _cut(layout, group)
         typed, verdicts = _type(contract, records, group)
         good = verdicts.good
-        rows.append(_placed(contract, typed.filter(pa.array(good)), records, np.flatnonzero(good), group))
+        kept = typed if good.all() else typed.filter(pa.array(good))
+        rows.append(_placed(contract, kept, records, np.flatnonzero(good), group))
         rejects.append(_rejects(contract, records, verdicts, group, rejected_at))
         for counts, mask in ((row_counts, good), (reject_counts, ~good)):
             for position, count in zip(positions, np.bincount(records.file[mask], minlength=len(group)), strict=True):
@@ -444,7 +446,7 @@ def whole_file_reject(
         "file_hash": file_hash,
         "file_modified_at": drop.modified_at,
     }
-    return pa.Table.from_pylist([row], schema=_without_load(REJECTS))
+    return pa.Table.from_pylist([row], schema=parsed_schema(REJECTS))
 
 
 @dataclass
@@ -584,15 +586,15 @@ def _type(contract: Entity, records: _Records, files: Sequence[CsvFile]) -> tupl
             typed[name] = pa.nulls(len(records.file), kind)
             continue
         if pa.types.is_integer(kind):
-            typed[name] = integer_values(cells, name, verdicts)
+            typed[name] = each_distinct(integer_values, cells, name, verdicts)
         elif pa.types.is_decimal(kind):
             typed[name] = decimal_values(cells, name, kind, verdicts, records.file, commas)
         elif pa.types.is_timestamp(kind):
-            typed[name] = instant_values(cells, name, verdicts)
+            typed[name] = each_distinct(instant_values, cells, name, verdicts)
         elif pa.types.is_date(kind):
-            typed[name] = date_values(cells, name, verdicts)
+            typed[name] = each_distinct(date_values, cells, name, verdicts)
         elif name == "timezone":
-            typed[name] = timezone_values(cells, name, verdicts)
+            typed[name] = each_distinct(timezone_values, cells, name, verdicts)
         else:
             typed[name] = text_values(cells)
         if name in REQUIRED_VALUES[contract.name]:
@@ -630,17 +632,18 @@ def _judge_shape(layout: Layout, records: _Records, verdicts: Verdicts) -> None:
 def _judge_origin(typed: dict[str, pa.Array], records: _Records, files: Sequence[CsvFile], verdicts: Verdicts) -> None:
     """A record is of the store and of the hour or date that its file's name says."""
     of_record = pa.array(records.file)
-    stores = pa.array([file.drop.store_id for file in files], pa.int64()).take(of_record)
+    stores = pa.array([file.drop.store_id for file in files], pa.int64())
     verdicts.fail(
-        pc.not_equal(typed["store_id"], stores),
+        pc.not_equal(typed["store_id"], stores.take(of_record)),
         "store_id",
         "store_id_not_of_file",
         "store_id is another store than the file's",
     )
     if "counted_at" in typed:
-        hours = pa.array([file.drop.file_hour for file in files], pa.timestamp("us")).take(of_record)
-        early = pc.less(typed["counted_at"], pc.subtract(hours, COUNT_SLACK))
-        late = pc.greater_equal(typed["counted_at"], pc.add(hours, timedelta(hours=1) + COUNT_SLACK))
+        hours = pa.array([file.drop.file_hour for file in files], pa.timestamp("us"))
+        first, end = pc.subtract(hours, COUNT_SLACK), pc.add(hours, timedelta(hours=1) + COUNT_SLACK)
+        early = pc.less(typed["counted_at"], first.take(of_record))
+        late = pc.greater_equal(typed["counted_at"], end.take(of_record))
         minutes = int(COUNT_SLACK.total_seconds()) // 60
         verdicts.fail(
             pc.or_(early, late),
@@ -692,28 +695,32 @@ def _judge_last_lines(layout: Layout, typed: dict[str, pa.Array], records: _Reco
 # --- positions and rejects ---------------------------------------------------------------------------------------
 
 
-def _without_load(contract: Entity) -> pa.Schema:
-    return pa.schema([column for column in contract.schema if column.name != LOAD_COLUMNS[0].name])
+_PER_FILE = {name: pa.field(name, pa.dictionary(pa.int32(), pa.string())) for name in ("file_name", "file_hash")}
+
+
+def parsed_schema(contract: Entity) -> pa.Schema:
+    """The columns of the contract but those of the load; texts that all rows of a file share are held once."""
+    own = [column for column in contract.schema if column.name != LOAD_COLUMNS[0].name]
+    return pa.schema([_PER_FILE.get(column.name, column) for column in own])
 
 
 def _placed(
     contract: Entity, typed: pa.Table, records: _Records, chosen: Positions, files: Sequence[CsvFile]
 ) -> pa.Table:
     """Rows with the file and line they come from; ``chosen`` are their positions among the records."""
-    of_record = pa.array(records.file[chosen])
+    of_record = pa.array(records.file[chosen], pa.int32())
 
-    def per_file(values: Iterable[Any], kind: pa.DataType) -> pa.Array:
-        by_file = pa.array(values, kind)
-        return by_file.take(of_record) if len(files) > 1 else pa.repeat(by_file[0], len(of_record))
+    def once_a_file(texts: Iterable[str]) -> pa.Array:
+        return pa.DictionaryArray.from_arrays(of_record, pa.array(texts, pa.string()))
 
     places = {
-        "file_name": per_file((file.drop.key for file in files), pa.string()),
-        "file_hash": per_file((file.file_hash for file in files), pa.string()),
+        "file_name": once_a_file(file.drop.key for file in files),
+        "file_hash": once_a_file(file.file_hash for file in files),
         "file_line": pa.array(records.line[chosen], pa.int64()),
-        "file_modified_at": per_file((file.drop.modified_at for file in files), pa.timestamp("us")),
+        "file_modified_at": pa.array([file.drop.modified_at for file in files], pa.timestamp("us")).take(of_record),
     }
     columns = {name: typed.column(name) for name in typed.column_names} | places
-    return pa.table(columns, _without_load(contract))
+    return pa.table(columns, parsed_schema(contract))
 
 
 def _rejects(

@@ -8,6 +8,7 @@ offset from UTC.
 from __future__ import annotations
 
 import zoneinfo
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,9 +76,41 @@ class Verdicts:
         return good
 
 
+Reader = Callable[[pa.Array, str, Verdicts], pa.Array]
+
+
+def each_distinct(read: Reader, text: pa.Array, column: str, verdicts: Verdicts) -> pa.Array:
+    """What ``read`` makes of the cells, given each distinct text once.
+
+    A column of a file repeats itself (the store, small counts, the instants of an hour), and finding that out takes a
+    tenth of the time that reading a cell does.
+    """
+    encoded = text.dictionary_encode()
+    of_distinct = Verdicts(np.zeros(len(encoded.dictionary), np.int16), verdicts.rules)
+    values = read(encoded.dictionary, column, of_distinct)
+    if of_distinct.codes.any():
+        found = of_distinct.codes[encoded.indices.to_numpy()]
+        verdicts.codes = np.where(verdicts.codes == 0, found, verdicts.codes)
+    return values.take(encoded.indices)
+
+
 def text_values(text: pa.Array) -> pa.Array:
     """Text as it stands; cells that are empty or hold only white space are NULL."""
+    if _begin_visibly(text):
+        return text
     return pc.if_else(pc.equal(pc.utf8_trim_whitespace(text), ""), pa.scalar(None, pa.string()), text)
+
+
+def _begin_visibly(text: pa.Array) -> bool:
+    """Whether every cell begins with a visible character of ASCII, so that none can be blank."""
+    _, offsets, data = text.buffers()
+    if not len(text) or data is None or text.null_count:
+        return False
+    ends = np.frombuffer(offsets, np.int32)[text.offset : text.offset + len(text) + 1]
+    if (np.diff(ends) == 0).any():
+        return False
+    first = np.frombuffer(data, np.uint8)[ends[:-1]]
+    return bool(((first > 32) & (first < 127)).all())
 
 
 def integer_values(text: pa.Array, column: str, verdicts: Verdicts) -> pa.Array:

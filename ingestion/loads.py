@@ -241,7 +241,10 @@ class _Stream:
 
 
 def _conform(table: str, batch: pa.Table, as_of: datetime, added: Sequence[pa.Field]) -> pa.Table:
-    """The batch with ``_loaded_at``, in the contract's order; raises ValueError when it is not of the contract."""
+    """The batch with ``_loaded_at``, in the contract's order; raises ValueError when it is not of the contract.
+
+    A column may be dictionary-encoded: it is written to the package as it is, and is plain once it has landed.
+    """
     loaded_at, load_id = LOAD_COLUMNS
     expected = pa.schema([*(column for column in raw_tables()[table] if column.name != load_id.name), *added])
     if loaded_at.name in batch.column_names:
@@ -249,9 +252,13 @@ def _conform(table: str, batch: pa.Table, as_of: datetime, added: Sequence[pa.Fi
     batch = batch.append_column(loaded_at, pa.repeat(pa.scalar(as_of, loaded_at.type), batch.num_rows))
     if set(batch.column_names) == set(expected.names):
         batch = batch.select(expected.names)
-    if not batch.schema.equals(expected):
+    if not pa.schema([_plain(column) for column in batch.schema]).equals(expected):
         raise ValueError(f"a batch for raw.{table} has the columns {batch.schema}, the contract says {expected}")
     return batch
+
+
+def _plain(column: pa.Field) -> pa.Field:
+    return column.with_type(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
 def _working_directory(context: IngestContext, source: str) -> Path:
