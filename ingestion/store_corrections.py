@@ -14,6 +14,28 @@ from ingestion.loads import IngestContext, Window
 _RECORDED = "recorded AS (SELECT load_id FROM ops.loads WHERE source = 'stores' AND status = 'loaded')"
 
 
+def current_loads(table: str, condition: str = "1 = 1") -> str:
+    """SQL for the loads whose rows of a file count: file name and load id of its latest content.
+
+    Content may come in parts, as what could not be read at first is replayed; it counts until a load brings another
+    content of the file. The model ``staging._stores_inventory`` says the same.
+
+    Args:
+        table: raw table of a kind of files.
+        condition: which of its rows are considered.
+    """
+    contents = f"(SELECT DISTINCT file_name, file_hash, _dlt_load_id FROM {table} WHERE {condition})"
+    return f"""
+        SELECT content.file_name, content._dlt_load_id
+        FROM {contents} AS content
+        LEFT JOIN {contents} AS later
+            ON later.file_name = content.file_name
+            AND later._dlt_load_id > content._dlt_load_id
+            AND later.file_hash <> content.file_hash
+        WHERE later.file_name IS NULL
+    """
+
+
 def inventory(
     context: IngestContext, load_id: str, released: datetime | None, rewritten: Window | None
 ) -> list[Correction]:
@@ -23,27 +45,30 @@ def inventory(
         context: the run.
         load_id: the load, in raw and not yet recorded.
         released: watermark of the inventory before the load; None: nothing was released.
-        rewritten: window that holds all counts which the load's files may supersede; None: it rewrites no file.
+        rewritten: window that holds all counts of earlier loads of the load's files; None: there are none.
     """
     if released is None:
         return []
     superseded = rewritten or Window(context.history_start, context.history_start)
     columns = "file_name, store_id, sku, on_hand, on_order, counted_at"
+    earlier, current = "_dlt_load_id <> :load_id", "(file_name, _dlt_load_id) IN"
     statement, params = bind(
         f"""
         WITH {_RECORDED},
-        sent AS (SELECT {columns} FROM raw.stores_inventory WHERE _dlt_load_id = :load_id),
-        -- of a file sent several times before, the models have the last content
-        superseded AS (
-            SELECT {columns} FROM raw.stores_inventory
-            WHERE counted_at >= :first AND counted_at < :last AND file_name IN (SELECT file_name FROM sent)
-                AND _dlt_load_id IN (SELECT load_id FROM recorded)
-            QUALIFY _dlt_load_id = MAX(_dlt_load_id) OVER (PARTITION BY file_name)
-        ),
-        touched AS (
-            SELECT * FROM (SELECT {columns} FROM sent EXCEPT SELECT {columns} FROM superseded) AS added
+        -- the files of the load: its own rows, and those of earlier loads which they may join or supersede
+        counted AS (
+            SELECT {columns}, file_hash, _dlt_load_id FROM raw.stores_inventory WHERE _dlt_load_id = :load_id
             UNION ALL
-            SELECT * FROM (SELECT {columns} FROM superseded EXCEPT SELECT {columns} FROM sent) AS removed
+            SELECT {columns}, file_hash, _dlt_load_id FROM raw.stores_inventory
+            WHERE counted_at >= :first AND counted_at < :last AND _dlt_load_id IN (SELECT load_id FROM recorded)
+                AND file_name IN (SELECT file_name FROM raw.stores_inventory WHERE _dlt_load_id = :load_id)
+        ),
+        before AS (SELECT {columns} FROM counted WHERE {earlier} AND {current} ({current_loads("counted", earlier)})),
+        after AS (SELECT {columns} FROM counted WHERE {current} ({current_loads("counted")})),
+        touched AS (
+            SELECT * FROM (SELECT * FROM after EXCEPT SELECT * FROM before) AS added
+            UNION ALL
+            SELECT * FROM (SELECT * FROM before EXCEPT SELECT * FROM after) AS removed
         )
         SELECT DATE_TRUNC('hour', counted_at) AS counted_hour, COUNT(*) AS row_versions
         FROM touched

@@ -1,43 +1,45 @@
 """The store drops: every file exactly once, by its key and content, into raw; what cannot be trusted is kept aside.
 
 A run lists the days that files may still come late for, downloads what it has not seen, and loads it in packages of
-many files. ``ops.files`` has a row for every content of every object that was seen:
+many files: while one is loaded, the next one is downloaded, cut up and typed. ``ops.files`` has a row for every content
+of every object that was seen:
 
-- ``loaded``: its rows are in raw under ``load_id``. The rows of a file that count are those of its last load that
-  brought any: content that was rewritten and then came back is loaded again;
+- ``loaded``: its rows are in raw under ``load_id``. The rows of a file that count are those of its latest content that
+  brought any, over all loads that brought parts of it (``store_corrections.current_loads``): content that was
+  rewritten and then came back is loaded again, and a replay adds what could not be read before;
 - ``duplicate``: nothing new: the content the key already had, or one that another key of the same store and hour (or
   date) brought before;
 - ``empty``: no record in it; counts as not in, the right file is still expected;
 - ``quarantined``: cannot be trusted; one row of ``raw.rejects``, the original under ``home/quarantine/<file_hash>``;
 - ``unrecognised``: the key is none of a store file; not read.
+
+``ops.missing_files`` names the inventory file of every store and hour that was not there when its hour was given to the
+models, and when it came after all.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
-from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
+from time import monotonic
+from typing import TypeVar
 
 from ingestion import corrections, store_corrections
-from ingestion.contracts import REJECTS_TABLE, entity
 from ingestion.corrections import HOUR, Correction
-from ingestion.csv_files import COUNT_SLACK, MAX_BYTES, CsvFile, Distrusted, parse, read_file, whole_file_reject
-from ingestion.loads import IngestContext, LoadResult, Window, clock, covered_through, load, record
+from ingestion.csv_files import COUNT_SLACK
+from ingestion.loads import IngestContext, LoadResult, Window, covered_through, load, record
 from ingestion.store_bucket import KEY_FORM, KINDS, SOURCE, Bucket, Object, StoreDrops
+from ingestion.store_packages import Package, Seen
 from ingestion.warehouse import Warehouse
 
-__all__ = ["StoreDrops", "ingest", "missing_files"]
+__all__ = ["StoreDrops", "backfill", "ingest", "missing_files"]
+
+T = TypeVar("T")
 
 LATE_FOR = timedelta(days=8)  # files may come a week late; older ones on request, with a window
-PACKAGE_FILES = 5_000
-PACKAGE_BYTES = 64 << 20  # unpacked; bounds the memory of a package
-PARSE_BYTES = 16 << 20  # so many bytes of files are cut up and typed together
+DAYS_AT_ONCE = 31  # so many are listed together: more than files may come late for, but no years of keys in memory
 
 
 def ingest(
@@ -60,24 +62,46 @@ def ingest(
     kinds = [kind for kind in KINDS if entities is None or kind in entities]
     days = _days(context, window)
     bucket = Bucket(source)
-    seen = _Seen.on(context.warehouse, days[0], days[-1])
-    new = [item for item in bucket.objects(kinds, days, context.as_of) if seen.etags.get(item.key) != item.etag]
-    released = covered_through(context, SOURCE, "inventory")
-    run = _Run(context, source, window, days, released, {})
-    package = _Package(context, source, seen)
-    for item in new:
-        if item.drop is None:
-            package.note(item, "unrecognised", f"the key is not of the form {KEY_FORM}")
-    for item, content in bucket.contents(item for item in new if item.drop is not None):
-        if package.is_full:
-            run.load(package, sorted(package.kinds))
-            package = _Package(context, source, seen)
-        package.add(item, content)
-    run.load(package, kinds, is_last=True)
+    run = Run(context, source, window, days, covered_through(context, SOURCE, "inventory"))
+    for start in range(0, len(days), DAYS_AT_ONCE):
+        some = days[start : start + DAYS_AT_ONCE]
+        seen = Seen.on(context.warehouse, some[0], some[-1])
+        new = bucket.objects(kinds, some, context.as_of, seen.etags)
+        run.progress.found(len(new), sum(item.size for item in new), len(some))
+        is_last = start + DAYS_AT_ONCE >= len(days)
+        for package in _one_ahead(_packages(context, source, bucket, seen, new)):
+            run.load(package, kinds if package.is_last and is_last else sorted(package.kinds), is_last)
     for kind in kinds:
         result = run.results[kind]
         context.progress(f"stores {kind}: {result.rows:,} rows, {result.rejected_rows:,} rejected")
     return [run.results[kind] for kind in kinds]
+
+
+def backfill(
+    context: IngestContext, source: StoreDrops, window: Window, entities: Sequence[str] | None = None
+) -> list[LoadResult]:
+    """Load the files of the window's days that were never loaded, however old.
+
+    ``ops.files`` is the list of what is done: after a failure or a kill the same call goes on where it was. Released
+    hours that it touches are queued as corrections. ``context.progress`` gets a line a package: files done of those
+    found, MB/s, time left.
+
+    Args:
+        context: the run.
+        source: where the files are.
+        window: whole UTC days count: those its first and last instant stand in.
+        entities: names out of ``inventory``, ``reference``, ``tills``; None for all.
+
+    Returns:
+        One result an entity, over all packages.
+
+    Raises:
+        SourceError: the bucket cannot be reached or read. Packages loaded before the failure stay loaded.
+        ValueError: the window is empty or lies after ``as_of``.
+    """
+    if window.end <= window.start or window.start > context.as_of:
+        raise ValueError("the window is empty or has not begun")
+    return ingest(context, source, window, entities)
 
 
 def missing_files(warehouse: Warehouse, since: datetime, until: datetime | None = None) -> list[tuple[datetime, int]]:
@@ -138,248 +162,142 @@ def _hours(since: datetime, until: datetime) -> Iterator[datetime]:
         hour += HOUR
 
 
-# --- what was seen before ----------------------------------------------------------------------------------------
-
-
-@dataclass
-class _Seen:
-    """What ``ops.files`` knows of the objects of some days.
-
-    Attributes:
-        etags: by key the etag it had last.
-        hashes: by key the hash of the bytes it had last.
-        loaded: by key the hash of the content whose rows count.
-        contents: by kind, store and hour or date, the key of every content ever loaded, by its hash.
-    """
-
-    etags: dict[str, str] = field(default_factory=dict)
-    hashes: dict[str, str] = field(default_factory=dict)
-    loaded: dict[str, str] = field(default_factory=dict)
-    contents: dict[tuple[Any, ...], dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
-
-    @classmethod
-    def on(cls, warehouse: Warehouse, first: date, last: date) -> _Seen:
-        seen = cls()
-        rows = warehouse.rows(
-            'SELECT entity, file_name, etag, file_hash, content_hash, store_id, file_date, file_hour, "ROWS", status'
-            " FROM ops.files WHERE source = 'stores' AND (file_date BETWEEN ? AND ? OR status = 'unrecognised')"
-            " ORDER BY load_id",
-            [first, last],
-        )
-        for kind, key, etag, file_hash, content_hash, store_id, day, hour, count, status in rows:
-            seen.etags[key] = etag
-            seen.hashes[key] = file_hash
-            if status == "loaded":
-                seen.contents[(kind, store_id, hour or day)].setdefault(content_hash, key)
-                if count:
-                    seen.loaded[key] = content_hash
-        return seen
-
-    def original(self, file: CsvFile) -> str | None:
-        """The key that brought this content before, for the same store and hour or date; None when it is new."""
-        key = file.drop.key
-        if file.content_hash == self.loaded.get(key) or file.file_hash == self.hashes.get(key):
-            return key
-        found = self.contents[_place(file)].get(file.content_hash, key)
-        return None if found == key else found
-
-    def add(self, file: CsvFile) -> None:
-        """This content is being loaded now."""
-        self.contents[_place(file)].setdefault(file.content_hash, file.drop.key)
-
-
-def _place(file: CsvFile) -> tuple[Any, ...]:
-    """What a file stands for: its kind, store, and hour or date."""
-    return (file.drop.entity, file.drop.store_id, file.drop.file_hour or file.drop.file_date)
-
-
-# --- many files, one package -------------------------------------------------------------------------------------
-
-
-class _Package:
-    """Files that go into raw under one load id, and the records of ``ops.files`` about them."""
-
-    def __init__(self, context: IngestContext, source: StoreDrops, seen: _Seen) -> None:
-        self.context = context
-        self.source = source
-        self.seen = seen
-        self.started_at = clock()
-        self.records: list[dict[str, Any]] = []
-        self.tables: list[tuple[str, pa.Table]] = []
-        self.rewritten: list[datetime] = []  # hours of inventory files that replace earlier rows
-        self._waiting: dict[str, list[tuple[CsvFile, dict[str, Any]]]] = defaultdict(list)
-        self._waiting_bytes = self._bytes = 0
-
-    @property
-    def is_full(self) -> bool:
-        return len(self.records) >= PACKAGE_FILES or self._bytes >= PACKAGE_BYTES
-
-    @property
-    def kinds(self) -> set[str]:
-        return {row["entity"] for row in self.records}
-
-    def add(self, item: Object, content: bytes | None) -> None:
-        """Take in one file: to be loaded, or noted as nothing new, empty or quarantined."""
-        assert item.drop is not None, "an unrecognised object has no content to add"
-        if content is None:
-            fault = Distrusted(
-                "file_too_large", f"more than {MAX_BYTES >> 20} MiB; it was not read and stays in the bucket"
-            )
-            self._quarantine(item, fault, None, f"s3://{self.source.bucket}/{item.key}")
-            return
-        try:
-            file = read_file(item.drop, content)
-        except Distrusted as fault:
-            file_hash = hashlib.sha256(content).hexdigest()
-            if file_hash == self.seen.hashes.get(item.key):
-                self.note(item, "duplicate", "quarantined before with the same content", file_hash)
-                return
-            self._quarantine(item, fault, file_hash, str(_keep(self.context.home, file_hash, content)))
-            return
-        hashes = (file.file_hash, file.content_hash)
-        if file.is_empty:
-            self.note(item, "empty", "no record in the file", *hashes)
-        elif original := self.seen.original(file):
-            self.note(item, "duplicate", f"the content that came as {original}", *hashes)
-        else:
-            self._wait(file, self.note(item, "loaded", "; ".join(file.notes) or None, *hashes))
-
-    def note(
-        self,
-        item: Object,
-        status: str,
-        reason: str | None = None,
-        file_hash: str | None = None,
-        content_hash: str | None = None,
-    ) -> dict[str, Any]:
-        """The record of ``ops.files`` about one object; its counts and the load id come later."""
-        row: dict[str, Any] = {
-            "source": SOURCE,
-            "entity": item.kind,
-            "file_name": item.key,
-            "etag": item.etag,
-            "file_hash": file_hash,
-            "content_hash": content_hash or file_hash,
-            "bytes": item.size,
-            "modified_at": item.modified_at,
-            "store_id": item.drop.store_id if item.drop else None,
-            "file_date": item.drop.file_date if item.drop else None,
-            "file_hour": item.drop.file_hour if item.drop else None,
-            "rows": 0,
-            "rejected_rows": 0,
-            "status": status,
-            "reason": reason,
-            "load_id": None,
-            "seen_at": self.context.as_of,
-        }
-        self.records.append(row)
-        return row
-
-    def finish(self) -> None:
-        """Type the files that still wait."""
-        for waiting in self._waiting.values():
-            self._type(waiting)
-        self._waiting.clear()
-        self._waiting_bytes = 0
-
-    def _type(self, waiting: list[tuple[CsvFile, dict[str, Any]]]) -> None:
-        kind = waiting[0][0].drop.entity
-        try:
-            parsed = parse(kind, [file for file, _ in waiting], self.context.as_of)
-        except Distrusted as fault:
-            if len(waiting) > 1:  # one of them; the others are not to suffer for it
-                for one in waiting:
-                    self._type([one])
-                return
-            [(file, row)] = waiting
-            row.update(status="quarantined", reason=f"{fault.rule_id}: {fault.reason}")
-            place = f"s3://{self.source.bucket}/{file.drop.key}"
-            reject = whole_file_reject(file.drop, file.file_hash, fault, place, self.context.as_of)
-            self.tables.append((REJECTS_TABLE, reject))
-            return
-        self.tables.append((entity(SOURCE, kind).table, parsed.rows))
-        self.tables.append((REJECTS_TABLE, parsed.rejects))
-        for (_, row), rows, rejected in zip(waiting, parsed.row_counts, parsed.reject_counts, strict=True):
-            row.update(rows=rows, rejected_rows=rejected)
-
-    def result(self, kind: str, load_id: str | None, window: Window) -> LoadResult:
-        """What this package did for one entity."""
-        own = [row for row in self.records if row["entity"] == kind]
-        loaded = sorted(f"{row['file_name']} {row['file_hash']}" for row in own if row["status"] == "loaded")
-        rows, rejected = (sum(row[name] for row in own) for name in ("rows", "rejected_rows"))
-        return LoadResult(
-            source=SOURCE,
-            entity=kind,
-            load_id=load_id,
-            window=window,
-            rows=rows,
-            rejected_rows=rejected,
-            bytes=sum(row["bytes"] for row in own),
-            source_count=rows + rejected,
-            content_hash=hashlib.sha256("\n".join(loaded).encode()).hexdigest() if loaded else None,
-            status="loaded" if rows + rejected else "empty",
-            started_at=self.started_at,
-        )
-
-    def _wait(self, file: CsvFile, row: dict[str, Any]) -> None:
-        self.seen.add(file)
-        if file.drop.key in self.seen.loaded and file.drop.file_hour is not None:
-            self.rewritten.append(file.drop.file_hour)
-        self._waiting[file.drop.entity].append((file, row))
-        self._bytes += len(file.body)
-        self._waiting_bytes += len(file.body)
-        if self._waiting_bytes >= PARSE_BYTES:
-            self.finish()
-
-    def _quarantine(self, item: Object, fault: Distrusted, file_hash: str | None, original_path: str) -> None:
-        assert item.drop is not None
-        self.note(item, "quarantined", f"{fault.rule_id}: {fault.reason}", file_hash)
-        reject = whole_file_reject(item.drop, file_hash, fault, original_path, self.context.as_of)
-        self.tables.append((REJECTS_TABLE, reject))
-
-
-def _keep(home: Path, file_hash: str, content: bytes) -> Path:
-    """Keep the original of a distrusted file; its name is its hash, never anything the sender chose."""
-    path = home.resolve() / "quarantine" / file_hash
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_suffix(".part")
-        half.write_bytes(content)
-        half.replace(path)
-    return path
-
-
 # --- one run -----------------------------------------------------------------------------------------------------
 
 
-@dataclass
-class _Run:
-    """Loads packages one after the other and adds up what they did, by entity."""
+def _packages(
+    context: IngestContext, source: StoreDrops, bucket: Bucket, seen: Seen, objects: Sequence[Object]
+) -> Iterator[Package]:
+    """The objects read and typed, package by package; the last one may hold nothing."""
+    package = Package(context, source, seen)
+    for item in objects:
+        if item.drop is None:
+            package.note(item, "unrecognised", f"the key is not of the form {KEY_FORM}")
+    for item, content in bucket.contents(item for item in objects if item.drop is not None):
+        if package.is_full:
+            package.finish()
+            yield package
+            package = Package(context, source, seen)
+        package.add(item, content)
+    package.finish()
+    package.is_last = True
+    yield package
 
-    context: IngestContext
-    source: StoreDrops
-    requested: Window | None
-    days: Sequence[date]
-    released: datetime | None  # watermark of the inventory before the run
-    results: dict[str, LoadResult]
 
-    def load(self, package: _Package, kinds: Sequence[str], is_last: bool = False) -> None:
-        """Bring one package into raw and record it; the last one moves the watermarks."""
-        package.finish()
+def _one_ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, the next one being made by another thread while this one is used."""
+    with ThreadPoolExecutor(1) as worker:
+        upcoming = worker.submit(next, items, None)
+        while (item := upcoming.result()) is not None:
+            upcoming = worker.submit(next, items, None)
+            yield item
+
+
+class _Progress:
+    """How far a run is: files done of those found, MB a second, and about how long it will still take."""
+
+    def __init__(self, context: IngestContext, days: int) -> None:
+        self.context = context
+        self.days = days
+        self.started = monotonic()
+        self.files = self.bytes = self.files_found = self.bytes_found = self.days_listed = 0
+
+    def found(self, files: int, size: int, days: int) -> None:
+        """The listing of some more days found new files."""
+        self.files_found += files
+        self.bytes_found += size
+        self.days_listed += days
+
+    def done(self, package: Package) -> None:
+        """A package is in; says so unless the run was nothing but this one."""
+        self.files += len(package.records)
+        self.bytes += sum(row["bytes"] for row in package.records)
+        seconds = max(monotonic() - self.started, 0.001)
+        if self.files in (0, self.files_found) and self.days_listed == self.days:
+            return
+        share = self.days_listed / self.days * self.bytes / max(self.bytes_found, 1)
+        left = f", about {seconds / share - seconds:,.0f} s left" if share else ""
+        listed = f" in {self.days_listed:,} of {self.days:,} days" if self.days_listed < self.days else ""
+        rate = self.bytes / seconds / 1e6
+        self.context.progress(f"stores: {self.files:,} of {self.files_found:,} files{listed}, {rate:,.1f} MB/s{left}")
+
+
+class Run:
+    """Loads packages one after the other and adds up what they did, by entity.
+
+    Args:
+        context: the run.
+        source: where the files are.
+        requested: the window that was asked for; None: what is new.
+        days: the days that are looked at.
+        released: watermark of the inventory before the run.
+    """
+
+    def __init__(
+        self,
+        context: IngestContext,
+        source: StoreDrops,
+        requested: Window | None,
+        days: Sequence[date],
+        released: datetime | None,
+    ) -> None:
+        self.context = context
+        self.source = source
+        self.requested = requested
+        self.days = days
+        self.released = released
+        self.progress = _Progress(context, len(days))
+        self.results: dict[str, LoadResult] = {}
+
+    def load(self, package: Package, kinds: Sequence[str], is_last: bool = False) -> None:
+        """Bring one package into raw and record it; the last one of the last days moves the watermarks."""
+        if not package.records and not (package.is_last and is_last):
+            return
         window = self.requested or Window(datetime.combine(self.days[0], time()), self.context.as_of)
         load_id = load(self.context, SOURCE, package.tables) if package.records else None
+        package.tables.clear()  # the next package is being made meanwhile: two at a time are enough
         results = [package.result(kind, load_id, window) for kind in kinds]
-        found = self._corrections(package, load_id)
+        found = self.corrections(package, load_id)
         with self.context.warehouse.transaction():
             self.context.warehouse.insert("ops.files", [row | {"load_id": load_id} for row in package.records])
-            if is_last:
+            self._note_arrivals(load_id)
+            if package.is_last and is_last:
                 results = [replace(result, covered_through=self._covered(result.entity)) for result in results]
+                self._note_missing(results)
             record(self.context, results)
             corrections.queue(self.context, found)
+            self.also(package, load_id)
         for result in results:
             self._add(result)
+        self.progress.done(package)
 
-    def _corrections(self, package: _Package, load_id: str | None) -> list[Correction]:
+    def also(self, package: Package, load_id: str | None) -> None:
+        """What else has to be true together with a load; a replay says here what it resolved."""
+
+    def _note_arrivals(self, load_id: str | None) -> None:
+        """Files that were missing have come."""
+        self.context.warehouse.execute(
+            "UPDATE ops.missing_files SET arrived_at = ?, load_id = ? WHERE arrived_at IS NULL AND EXISTS ("
+            " SELECT 1 FROM ops.files AS f WHERE f.load_id = ? AND f.entity = 'inventory'"
+            " AND f.status IN ('loaded', 'duplicate', 'quarantined')"
+            " AND f.store_id = missing_files.store_id AND f.file_hour = missing_files.file_hour)",
+            [self.context.as_of, load_id, load_id],
+        )
+
+    def _note_missing(self, results: Sequence[LoadResult]) -> None:
+        """The hours that are given to the models now without the file of every open store."""
+        through = next((result.covered_through for result in results if result.entity == "inventory"), None)
+        since = self.released or self.context.history_start
+        if through is None or through <= since:
+            return
+        rows = [
+            {"store_id": store_id, "file_hour": hour, "missed_at": self.context.as_of}
+            for hour, store_id in missing_files(self.context.warehouse, since, through)
+        ]
+        self.context.warehouse.insert("ops.missing_files", rows)
+
+    def corrections(self, package: Package, load_id: str | None) -> list[Correction]:
+        """The released hours that a package touches."""
         loaded = {row["entity"] for row in package.records if row["rows"]}
         if load_id is None or not loaded:
             return []

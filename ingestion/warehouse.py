@@ -174,6 +174,13 @@ OPS_TABLES: dict[str, str] = {
         content_hash VARCHAR, bytes BIGINT, modified_at TIMESTAMP_NTZ, store_id BIGINT, file_date DATE,
         file_hour TIMESTAMP_NTZ, "ROWS" BIGINT, rejected_rows BIGINT, status VARCHAR, reason VARCHAR,
         load_id VARCHAR, seen_at TIMESTAMP_NTZ""",
+    # inventory files that were not there when their hour was released; arrived_at: it came after all
+    "missing_files": "store_id BIGINT, file_hour TIMESTAMP_NTZ, missed_at TIMESTAMP_NTZ, arrived_at TIMESTAMP_NTZ,"
+    " load_id VARCHAR",
+    # what `insightmart quarantine replay` resolved: the rejected record or file, and the load that brought its rows
+    # (NULL: they were in already). reject_key: the line for a line of a file, MD5 of the text for a record without one
+    "replays": """source VARCHAR, entity VARCHAR, reject_load_id VARCHAR, file_name VARCHAR, file_hash VARCHAR,
+        reject_key VARCHAR, is_whole_file BOOLEAN, rule_id VARCHAR, load_id VARCHAR, replayed_at TIMESTAMP_NTZ""",
     "runs": """run_id VARCHAR, command VARCHAR, as_of TIMESTAMP_NTZ, git_sha VARCHAR, gateway VARCHAR,
         environment VARCHAR, plan_id VARCHAR, status VARCHAR, error VARCHAR, started_at TIMESTAMP_NTZ,
         ended_at TIMESTAMP_NTZ, summary VARCHAR""",

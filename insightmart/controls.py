@@ -21,6 +21,7 @@ from datetime import date, datetime, timedelta
 
 from ingestion.contracts import ENTITIES, Entity, entity
 from ingestion.corrections import bind, event_instant
+from ingestion.store_corrections import current_loads
 from ingestion.warehouse import Warehouse
 from insightmart.settings import Settings
 from insightmart.sql import exact_sum
@@ -604,8 +605,11 @@ def _in_scope(instant: str) -> str:
 _RAW_STORES_INVENTORY = f"""
             current_content AS (
                 SELECT store_id, on_hand, {event_instant("counted_at", "_loaded_at")} AS event_at
-                FROM raw.stores_inventory WHERE _loaded_at >= :loaded_from
-                QUALIFY _dlt_load_id = MAX(_dlt_load_id) OVER (PARTITION BY file_name)
+                FROM raw.stores_inventory
+                WHERE _loaded_at >= :loaded_from
+                    AND (file_name, _dlt_load_id) IN (
+                        {current_loads("raw.stores_inventory", "_loaded_at >= :loaded_from")}
+                    )
             ),
             flows AS (
                 SELECT 'inventory' AS entity, 'raw' AS layer, event_at, COALESCE(store_id, -1) AS store_id,

@@ -72,7 +72,7 @@ def ingest(
                 result.error = f"{source}: {SETTING[source]} is not set. Set it in the environment or in .env"
             else:
                 try:
-                    result.loads = _load(_context(warehouse, settings, as_of), settings, source, window)
+                    result.loads = _load(ingest_context(warehouse, settings, as_of), settings, source, window)
                 except SourceError as error:
                     result.error = str(error)
             progress.failed = result.error is not None
@@ -94,7 +94,8 @@ def _outcome(result: Ingested) -> str:
     return f"{result.rows:,} rows{rejected}"
 
 
-def _context(warehouse: Warehouse, settings: Settings, as_of: datetime) -> IngestContext:
+def ingest_context(warehouse: Warehouse, settings: Settings, as_of: datetime) -> IngestContext:
+    """What a run of the ingestion reads "now" from and writes to, by the settings."""
     from ingestion.loads import IngestContext
 
     return IngestContext(

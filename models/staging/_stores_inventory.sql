@@ -3,7 +3,7 @@ MODEL (
   kind INCREMENTAL_BY_TIME_RANGE (
     time_column event_at
   ),
-  description 'Stock counts of the latest content of every store file with the rules they break; one row is one product counted in one store at one instant. Read staging.stores_inventory or quarantine.stores_inventory instead.',
+  description 'Stock counts of the latest content of every store file, over all loads that brought parts of it, with the rules they break; one row is one product counted in one store at one instant. Read staging.stores_inventory or quarantine.stores_inventory instead.',
   grain (store_id, sku, counted_at, file_name),
   tags (inventory, stores),
   signals (
@@ -11,7 +11,7 @@ MODEL (
   )
 );
 
-WITH current_content AS (
+WITH loaded AS (
   SELECT
     store_id,
     sku,
@@ -27,8 +27,31 @@ WITH current_content AS (
   FROM raw.stores_inventory
   WHERE
     _loaded_at >= DATEADD(DAY, -1, @start_ts)
-  QUALIFY
-    _dlt_load_id = MAX(_dlt_load_id) OVER (PARTITION BY file_name) /* a rewritten file supersedes its earlier content */
+), contents AS (
+  SELECT DISTINCT
+    file_name,
+    file_hash,
+    _dlt_load_id
+  FROM loaded
+), current_loads AS (
+  /* a content counts, in all the loads that brought parts of it, until another content of its file is loaded */
+  SELECT
+    contents.file_name,
+    contents._dlt_load_id
+  FROM contents
+  LEFT JOIN contents AS later
+    ON later.file_name = contents.file_name
+    AND later._dlt_load_id > contents._dlt_load_id
+    AND later.file_hash <> contents.file_hash
+  WHERE
+    later.file_name IS NULL
+), current_content AS (
+  SELECT
+    loaded.*
+  FROM loaded
+  INNER JOIN current_loads
+    ON current_loads.file_name = loaded.file_name
+    AND current_loads._dlt_load_id = loaded._dlt_load_id
 ), typed AS (
   SELECT
     'stores'::VARCHAR AS source_system,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import boto3
 import dlt
 import psycopg
 import pytest
@@ -20,6 +25,7 @@ from tenacity import Retrying, stop_after_delay, wait_fixed
 from ingestion.loads import IngestContext
 from ingestion.postgres import OltpSource
 from ingestion.shopify import ShopifySource
+from ingestion.store_bucket import StoreDrops
 from ingestion.warehouse import Warehouse, create_tables, open_duckdb
 from sandbox import postgres as server
 from sandbox.shop import Shop
@@ -127,3 +133,68 @@ def online(tmp_path: Path) -> Iterator[OnlineShop]:
         simulator.shutdown()
         thread.join()
         simulator.server_close()
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[str]:
+    """URL of an S3 endpoint in a process of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.set_inheritable(True)
+        command = [sys.executable, "-m", "sandbox.s3", "--fd", str(listener.fileno())]
+        server = subprocess.Popen(command, pass_fds=[listener.fileno()], stderr=subprocess.DEVNULL)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What boto3 finds in the environment: keys for the endpoint, and nothing of whoever runs the tests."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "verysecret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+
+
+class Drops:
+    """A bucket of its own for a test."""
+
+    HEADER = "store_id,sku,on_hand,on_order,counted_at\n"
+    REFERENCE = "store_id,name,format,region,city,state,country,timezone,opened_on,closed_on,square_feet,manager\n"
+
+    def __init__(self, endpoint: str) -> None:
+        self.bucket = f"drops-{uuid.uuid4().hex[:12]}"
+        self.client = boto3.client("s3", endpoint_url=endpoint)
+        self.client.create_bucket(Bucket=self.bucket)
+        self.source = StoreDrops(f"s3://{self.bucket}/in", endpoint, attempts=1)
+
+    def put(self, name: str, content: str | bytes) -> str:
+        """Write an object below the prefix and return its key."""
+        body = content.encode() if isinstance(content, str) else content
+        self.client.put_object(Bucket=self.bucket, Key=f"in/{name}", Body=body)
+        return f"in/{name}"
+
+    def inventory(self, hour: str, store: int, on_hand: int = 5, sku: str = "A", end: str = ".csv") -> str:
+        """Write the file of one store and hour (``2026-03-05T10``) with one count, a quarter past."""
+        start = datetime.fromisoformat(f"{hour}:00")
+        row = f"{store},{sku},{on_hand},0,{hour}:15:00Z\n"
+        return self.put(f"inventory/{start:%Y/%m/%d/%H}/store_{store:03d}{end}", self.HEADER + row)
+
+    def reference(
+        self, day: str, store: int, zone: str = "UTC", opened: str = "2020-01-01", closed: str = "", manager: str = "Jo"
+    ) -> str:
+        """Write a store's reference file of a day."""
+        row = f"{store},Store {store},city,EU,Ulm,,DE,{zone},{opened},{closed},100,{manager}\n"
+        return self.put(f"reference/{day.replace('-', '/')}/store_{store:03d}.csv", self.REFERENCE + row)
+
+
+@pytest.fixture
+def drops(endpoint: str, aws: None) -> Drops:
+    """An empty bucket."""
+    return Drops(endpoint)

@@ -4,95 +4,35 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import socket
-import subprocess
-import sys
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 
-from ingestion import stores
+from ingestion import store_packages, stores
 from ingestion.csv_files import Distrusted, parse
 from ingestion.loads import IngestContext, SourceError, Window, load
 from ingestion.stores import StoreDrops, ingest, missing_files
 from ingestion.warehouse import Warehouse
 
+if TYPE_CHECKING:
+    from conftest import Drops
+
 HEADER = "store_id,sku,on_hand,on_order,counted_at\n"
-REFERENCE = "store_id,name,format,region,city,state,country,timezone,opened_on,closed_on,square_feet,manager\n"
 TILLS = "store_id,business_date,transactions,gross_sales,discounts,returns,net_sales\n"
 
 At = Callable[[str], IngestContext]
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """URL of an S3 endpoint in a process of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.set_inheritable(True)
-        command = [sys.executable, "-m", "sandbox.s3", "--fd", str(listener.fileno())]
-        server = subprocess.Popen(command, pass_fds=[listener.fileno()], stderr=subprocess.DEVNULL)
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.terminate()
-            server.wait(timeout=30)
-
-
 @pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What boto3 finds in the environment: keys for the endpoint, and nothing of whoever runs the tests."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "verysecret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-
-
-class Drops:
-    """A bucket of its own for a test."""
-
-    def __init__(self, endpoint: str) -> None:
-        self.bucket = f"drops-{uuid.uuid4().hex[:12]}"
-        self.client = boto3.client("s3", endpoint_url=endpoint)
-        self.client.create_bucket(Bucket=self.bucket)
-        self.source = StoreDrops(f"s3://{self.bucket}/in", endpoint, attempts=1)
-
-    def put(self, name: str, content: str | bytes) -> str:
-        """Write an object below the prefix and return its key."""
-        body = content.encode() if isinstance(content, str) else content
-        self.client.put_object(Bucket=self.bucket, Key=f"in/{name}", Body=body)
-        return f"in/{name}"
-
-    def inventory(self, hour: str, store: int, on_hand: int = 5, sku: str = "A", end: str = ".csv") -> str:
-        """Write the file of one store and hour (``2026-03-05T10``) with one count, a quarter past."""
-        start = datetime.fromisoformat(f"{hour}:00")
-        row = f"{store},{sku},{on_hand},0,{hour}:15:00Z\n"
-        return self.put(f"inventory/{start:%Y/%m/%d/%H}/store_{store:03d}{end}", HEADER + row)
-
-    def reference(
-        self, day: str, store: int, zone: str = "UTC", opened: str = "2020-01-01", closed: str = "", manager: str = "Jo"
-    ) -> str:
-        """Write a store's reference file of a day."""
-        row = f"{store},Store {store},city,EU,Ulm,,DE,{zone},{opened},{closed},100,{manager}\n"
-        return self.put(f"reference/{day.replace('-', '/')}/store_{store:03d}.csv", REFERENCE + row)
-
-
-@pytest.fixture
-def drops(endpoint: str) -> Drops:
-    """An empty bucket."""
-    return Drops(endpoint)
+def _credentials(aws: None) -> None:
+    """Every test here asks an S3 endpoint."""
 
 
 def statuses(warehouse: Warehouse) -> list[tuple[str, str]]:
@@ -319,7 +259,7 @@ def test_a_file_whose_records_cannot_be_told_apart_does_not_take_others_with_it(
             raise Distrusted("records_unclear", "no")
         return parse(kind, files, rejected_at)
 
-    monkeypatch.setattr(stores, "parse", disagreeing)
+    monkeypatch.setattr(store_packages, "parse", disagreeing)
     ingest(at("2026-03-05T11:10"), drops.source)
     assert [status for _, status in statuses(warehouse)] == ["quarantined", "loaded"]
     assert warehouse.rows("SELECT file_name, original_path FROM raw.rejects") == [
@@ -408,7 +348,7 @@ def test_a_requested_window_that_joins_on_moves_the_watermark(at: At, drops: Dro
 def test_many_files_take_several_packages(
     at: At, drops: Drops, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stores, "PACKAGE_FILES", 3)
+    monkeypatch.setattr(store_packages, "PACKAGE_FILES", 3)
     for store in range(1, 9):
         drops.inventory("2026-03-05T10", store)
     drops.reference("2026-03-05", 1)
@@ -424,7 +364,7 @@ def test_many_files_take_several_packages(
 def test_a_run_that_breaks_off_is_taken_up_where_it_was(
     at: At, drops: Drops, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stores, "PACKAGE_FILES", 2)
+    monkeypatch.setattr(store_packages, "PACKAGE_FILES", 2)
     for store in range(1, 6):
         drops.inventory("2026-03-05T10", store)
     loads = iter([None, RuntimeError("killed")])

@@ -155,6 +155,8 @@ class Business:
             "original_path": "/home/quarantine/abc",
             "rejected_at": at,
             "file_name": file_name,
+            "file_hash": "abc",
+            "_dlt_load_id": "1772.1",
         }
         self.warehouse.insert("raw.rejects", [row])
 
@@ -289,10 +291,11 @@ def _raw_rows() -> dict[str, list[dict[str, Any]]]:
         for store in STORES:
             at = start + timedelta(hours=hour, minutes=40)
             count = {"store_id": store, "sku": "SKU1", "on_hand": 10 + hour, "on_order": 0, "counted_at": at}
-            place = {"file_name": f"inventory/{at:%Y/%m/%d/%H}/store_{store:03}.csv", "file_hash": "h", "file_line": 2}
+            place = {"file_name": f"inventory/{at:%Y/%m/%d/%H}/store_{store:03}.csv", "file_hash": "h"}
             earlier = count | {"counted_at": at - timedelta(minutes=20), "on_hand": 99}
             bad = count | {"sku": "SKU2", "on_hand": -1}
-            rows["stores_inventory"] += [row | place | loaded for row in (count, earlier, bad)]
+            counts = enumerate((count, earlier, bad), 2)
+            rows["stores_inventory"] += [row | place | {"file_line": line} | loaded for line, row in counts]
     for store, zone in STORES.items():
         reference = {"store_id": store, "name": f"Store {store}", "timezone": zone, "reference_date": START}
         rows["stores_reference"].append(reference | {"file_name": f"store_{store:03}.csv", "file_line": 2} | loaded)
