@@ -1,4 +1,4 @@
-"""`insightmart quarantine`: rejected rows and files, with their reasons and where they came from."""
+"""`insightmart quarantine`: rejected rows and files, with their reasons, and reading them again after a repair."""
 
 from __future__ import annotations
 
@@ -8,33 +8,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ingestion.contracts import ENTITIES
-from ingestion.warehouse import Warehouse
-from insightmart.cli import Instant
+from ingestion.rejects import CURRENT_REJECTS
+from ingestion.warehouse import Warehouse, create_tables
+from insightmart.cli import Instant, as_of_option
 from insightmart.definitions import Rule, read_rules
-from insightmart.errors import InsightMartError
+from insightmart.errors import FAILED, InsightMartError
+from insightmart.progress import step
 from insightmart.settings import PROJECT, load_settings
 from insightmart.tables import print_table
 from insightmart.trust import existing_tables
 from insightmart.warehouse import open_warehouse
 
+if TYPE_CHECKING:
+    from ingestion.replay import Replayed
+
 TABLES = tuple(item.table for item in ENTITIES)
 SEPARATOR = ", "  # of the rule ids of a row
-
-# Whatever a file held is out of quarantine when a later content of it has been loaded.
-_CURRENT_REJECTS = """
-    SELECT r.source || '_' || r.entity AS entity, r.is_whole_file, r.column_name, r.rule_id, r.reason, r.raw_text,
-        r.original_path, r.rejected_at, r.file_name, r.file_line, r._dlt_load_id AS raw_load_id
-    FROM raw.rejects AS r
-    LEFT JOIN (
-        SELECT file_name, MAX(seen_at) AS loaded_at FROM ops.files WHERE status = 'loaded' GROUP BY file_name
-    ) AS f ON f.file_name = r.file_name
-    WHERE (f.loaded_at IS NULL OR r.rejected_at >= f.loaded_at)
-"""
+_HELD = {"raw.rejects", "ops.files", "ops.replays"}  # what CURRENT_REJECTS reads
 
 
 @dataclass(frozen=True)
@@ -115,9 +110,9 @@ def _reason_counts(
         f" FROM quarantine.{table} WHERE {after} GROUP BY reasons"
         for table in views
     ]
-    if {"raw.rejects", "ops.files"} <= existing:
+    if existing >= _HELD:
         parts.append(
-            f"SELECT entity, rule_id, COUNT(*), MIN(rejected_at), MAX(rejected_at) FROM ({_CURRENT_REJECTS}) AS rejects"
+            f"SELECT entity, rule_id, COUNT(*), MIN(rejected_at), MAX(rejected_at) FROM ({CURRENT_REJECTS}) AS rejects"
             f" WHERE NOT is_whole_file AND {after.replace('event_at', 'rejected_at')} GROUP BY entity, rule_id"
         )
     if not parts:
@@ -150,13 +145,13 @@ def quarantined_files(
     since: datetime | None = None,
 ) -> list[QuarantinedFile]:
     """Files that are in quarantine as a whole, newest first; same filters as ``rule_counts``."""
-    if not {"raw.rejects", "ops.files"} <= existing:
+    if not existing >= _HELD:
         return []
     filters = {"entity = ?": entity, "rule_id = ?": rule, "rejected_at >= ?": since}
     chosen = {condition: value for condition, value in filters.items() if value is not None}
     rows = warehouse.rows(
         "SELECT entity, file_name, rule_id, reason, rejected_at, original_path"
-        f" FROM ({_CURRENT_REJECTS}) AS rejects WHERE {' AND '.join(['is_whole_file', *chosen])}"
+        f" FROM ({CURRENT_REJECTS}) AS rejects WHERE {' AND '.join(['is_whole_file', *chosen])}"
         " ORDER BY rejected_at DESC, file_name",
         list(chosen.values()),
     )
@@ -187,12 +182,12 @@ def rejected_texts(
     warehouse: Warehouse, existing: set[str], entity: str, rule: str | None, limit: int
 ) -> list[dict[str, Any]]:
     """Records of an entity that could not be typed, as the source sent them, newest first."""
-    if not {"raw.rejects", "ops.files"} <= existing:
+    if not existing >= _HELD:
         return []
     wanted, params = ("AND rule_id = ?", [entity, rule]) if rule else ("", [entity])
     return warehouse.records(
         "SELECT rejected_at, rule_id, column_name, reason, raw_text, file_name, file_line, raw_load_id"
-        f" FROM ({_CURRENT_REJECTS}) AS rejects WHERE NOT is_whole_file AND entity = ? {wanted}"
+        f" FROM ({CURRENT_REJECTS}) AS rejects WHERE NOT is_whole_file AND entity = ? {wanted}"
         " ORDER BY rejected_at DESC, file_name, file_line LIMIT ?",
         [*params, limit],
     )
@@ -205,7 +200,8 @@ def rejected_texts(
 def quarantine() -> None:
     """Rejected rows and files, with their reasons.
 
-    A row leaves the quarantine by itself when its source is mended: the next cycle loads the new version.
+    A row leaves the quarantine by itself when its source is mended: the next cycle loads the new version. When it was
+    the pipeline that read it wrongly, mend that and `replay`.
     """
 
 
@@ -275,6 +271,78 @@ def show_command(entity: str, rule: str | None, limit: int, as_json: bool) -> No
         _print_records(f"Rows of {entity} in quarantine, newest first", rows, limit)
     if texts:
         _print_records(f"\nRecords of {entity} that could not be typed, newest first", texts, limit)
+
+
+@quarantine.command("replay")
+@click.argument("entity", required=False, type=click.Choice(TABLES))
+@click.option("--rule", help="Only what was rejected by this rule.")
+@click.option("--file", "file_name", help="Only this file (its key, as `quarantine list` shows it).")
+@click.option("--dry-run", is_flag=True, help="Say what would come in, and load nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_of_option
+def replay_command(
+    entity: str | None, rule: str | None, file_name: str | None, dry_run: bool, as_json: bool, as_of: datetime | None
+) -> int:
+    """Read what could not be read once more, after the parser or a synonym was mended, and load what can be read now.
+
+    Exactly the missing rows come in: lines of files that were loaded but for them, whole files that were not trusted,
+    records of other sources, each as it was when it was rejected. What they change in hours already released is queued
+    for the next cycle. A second replay brings nothing.
+
+    Rows that were typed and break a rule of a model need no replay: they leave when the model is planned anew.
+
+    \b
+    Examples:
+      insightmart quarantine replay --dry-run
+      insightmart quarantine replay stores_inventory --rule columns_missing
+    """
+    from ingestion.loads import SourceError
+    from ingestion.replay import replay
+    from ingestion.store_bucket import StoreDrops
+    from insightmart.ingest import ingest_context, instant_or_now
+    from insightmart.lock import writer_lock
+    from insightmart.runs import recorded_run
+
+    settings, now = load_settings(), instant_or_now(as_of)
+    chosen = [item for item in ENTITIES if entity in (None, item.table)]
+    drops = StoreDrops(settings.stores_url, settings.aws_endpoint_url) if settings.stores_url else None
+    with writer_lock(settings, "quarantine replay"), open_warehouse(settings) as warehouse:
+        create_tables(warehouse)
+        with recorded_run(warehouse, settings, "replay", now) as run, step("Replay") as progress:
+            try:
+                results = replay(
+                    ingest_context(warehouse, settings, now),
+                    drops,
+                    chosen,
+                    rule=rule,
+                    file_name=file_name,
+                    is_dry=dry_run,
+                )
+            except SourceError as error:
+                run.status, run.error = "failed", str(error)
+                progress.failed, progress.outcome = True, str(error)
+                return FAILED
+            resolved, rows = sum(one.resolved for one in results), sum(one.rows for one in results)
+            run.summary = {"dry_run": dry_run, "resolved": resolved, "rows": rows}
+            progress.outcome = f"{rows:,} rows {'would come' if dry_run else 'came'} in"
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in results], indent=2))
+    elif not results:
+        click.echo("Nothing that could be replayed is in quarantine.")
+    else:
+        _print_replayed(results, dry_run)
+    return 0
+
+
+def _print_replayed(results: Sequence[Replayed], is_dry: bool) -> None:
+    print_table(
+        "What would come in" if is_dry else "What came in",
+        ["entity", "in quarantine>", "can be read now>", "rows>"],
+        [[one.entity, one.rejects, one.resolved, one.rows] for one in results],
+    )
+    unread = [(one.entity, name, why) for one in results for name, why in one.unread.items()]
+    if unread:
+        print_table("\nStill in quarantine", ["entity", "file or table", "why"], unread[:50], _left_out(unread, 50))
 
 
 def _print_records(title: str, records: Sequence[Mapping[str, Any]], limit: int) -> None:

@@ -12,16 +12,14 @@ from sqlglot import exp
 from sqlmesh import macro
 from sqlmesh.core.loader import SqlMeshLoader
 
-from insightmart.definitions import read_rules
+from insightmart.definitions import Rule, read_rules
 
 RULES = read_rules(Path(__file__).with_name("rules.yml"))
 
 
 def _applied(entity: str) -> None:
     """Register the macro of an entity."""
-    conditions_of_entity = tuple(
-        (rule.rule_id, rule.condition) for rule in RULES if rule.entity == entity and rule.condition
-    )
+    conditions_of_entity = tuple((rule.rule_id, rule.condition) for rule in _checked_in_staging(entity))
 
     def failed_rules(evaluator: t.Any) -> str:
         """The ids of the rules that a row breaks, separated by ', '; NULL for a good row."""
@@ -37,6 +35,10 @@ def _applied(entity: str) -> None:
         return f"NULLIF(RTRIM({' || '.join(parts)}, ', '), '')"
 
     macro(f"failed_rules__{entity}")(failed_rules)
+
+
+def _checked_in_staging(entity: str) -> t.List[Rule]:
+    return [rule for rule in RULES if rule.entity == entity and rule.condition]
 
 
 for _entity in {rule.entity for rule in RULES if rule.condition}:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
+from structlog.testing import capture_logs
 
 from ingestion.contracts import ENTITIES
+from ingestion.warehouse import open_duckdb
 from insightmart.cli import cli
 from insightmart.errors import InsightMartError
+from insightmart.lock import writer_lock
 from insightmart.quarantine import rules
 from insightmart.settings import PROJECT, Settings
 from insightmart.tables import shown
@@ -26,13 +31,14 @@ AT = datetime(2026, 3, 6, 16, 20)
 
 def _run(business: Business, *arguments: str) -> Result:
     business.warehouse.close()
-    return CliRunner().invoke(cli, ["quarantine", *arguments])
+    with capture_logs():  # only the console script sends them to standard error
+        return CliRunner().invoke(cli, ["quarantine", *arguments])
 
 
 def _json(business: Business, *arguments: str) -> Any:
     result = _run(business, *arguments, "--json")
     assert result.exit_code == 0, result.output
-    return json.loads(result.output)
+    return json.loads(result.stdout)
 
 
 @pytest.fixture
@@ -87,6 +93,8 @@ def test_the_list_can_be_narrowed(rejected: Business, arguments: list[str], rows
 def test_a_file_leaves_when_a_later_content_was_loaded(rejected: Business) -> None:
     seen = {
         "file_name": "inventory/2026/03/06/08/store_003.csv.gz",
+        "file_hash": "def",
+        "load_id": "1772.3",
         "status": "loaded",
         "seen_at": datetime(2026, 3, 6, 17),
     }
@@ -149,6 +157,51 @@ def test_an_empty_warehouse_has_nothing_in_quarantine(settings: Settings) -> Non
     missing = CliRunner().invoke(cli, ["quarantine", "show", "oltp_orders"])
     assert isinstance(missing.exception, InsightMartError)
     assert "insightmart cycle" in str(missing.exception)
+
+
+# --- replay ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(business: Business, settings: Settings) -> Business:
+    """A till file that was not trusted, the original kept; what was wrong with it has been mended since."""
+    header = "store_id,business_date,transactions,gross_sales,discounts,returns,net_sales"
+    content = f"{header}\n7,2026-03-05,3,10.50,0,0,10.50\n7,2026-03-05,3,ten,0,0,10\n".encode()
+    file_hash = hashlib.sha256(content).hexdigest()
+    (settings.home / "quarantine").mkdir()
+    (settings.home / "quarantine" / file_hash).write_bytes(content)
+    seen = {"source": "stores", "entity": "tills", "file_name": "tills/2026/03/05/store_007.csv", "etag": "e"}
+    seen |= {"file_hash": file_hash, "bytes": len(content), "store_id": 7, "file_date": datetime(2026, 3, 5)}
+    business.warehouse.insert("ops.files", [{**seen, "status": "quarantined", "load_id": "1772.1", "seen_at": AT}])
+    place = {"source": "stores", "entity": "tills", "file_name": seen["file_name"], "file_hash": file_hash}
+    reject = {"is_whole_file": True, "rule_id": "header_unreadable", "reason": "no header", "rejected_at": AT}
+    business.warehouse.insert("raw.rejects", [{**place, **reject, "_dlt_load_id": "1772.1"}])
+    return business
+
+
+def test_a_replay_is_tried_then_done_and_done_once(kept: Business, settings: Settings) -> None:
+    arguments = ["replay", "--as-of", "2026-03-06T17:10"]
+    found = {"entity": "stores_tills", "rejects": 1, "resolved": 1, "rows": 1, "unread": {}}
+    assert _json(kept, *arguments, "--dry-run") == [found]
+    output = _run(kept, *arguments).output
+    assert "stores_tills              1                1     1" in output
+    assert "Nothing that could be replayed" not in output
+    with open_duckdb(settings.database_path) as warehouse:
+        assert warehouse.rows("SELECT net_sales, file_line FROM raw.stores_tills") == [(Decimal("10.50"), 2)]
+        runs = warehouse.rows("SELECT command, status, summary FROM ops.runs ORDER BY started_at")
+    assert [run[:2] for run in runs] == [("replay", "succeeded")] * 2
+    assert json.loads(runs[1][2]) == {"dry_run": False, "resolved": 1, "rows": 1}
+    listed = _json(kept, "list")
+    assert (listed["files"], [row["rule"] for row in listed["rows"]]) == ([], ["gross_sales_not_decimal"])
+    [again] = _json(kept, *arguments)
+    assert (again["resolved"], again["rows"]) == (0, 0)
+
+
+def test_a_replay_waits_for_the_writer_lock(settings: Settings) -> None:
+    with writer_lock(settings, "cycle"):
+        result = CliRunner().invoke(cli, ["quarantine", "replay"])
+    assert isinstance(result.exception, InsightMartError)
+    assert result.exception.exit_code == 75
 
 
 # --- the meaning of the rules ------------------------------------------------------------------------------------

@@ -1,0 +1,40 @@
+"""What ``raw.rejects`` still holds back: raw is append-only, so that a reject is resolved by what came after it."""
+
+from __future__ import annotations
+
+# A record of a file is named by its line, one of another source by its text, a whole file by its name alone.
+_KEY = "COALESCE(CAST(r.file_line AS VARCHAR), MD5(COALESCE(r.raw_text, '')))"
+
+# One row a rejected record or file that is in quarantine now. It leaves when
+# - a replay brought its rows in (ops.replays);
+# - another content of its file was loaded. A whole file leaves also when the key has other content again that needs no
+#   load, or that is quarantined itself;
+# - for a whole file: the store's file of the same hour (or date) was loaded from another key.
+CURRENT_REJECTS = f"""
+    SELECT r.source || '_' || r.entity AS entity, r.is_whole_file, r.column_name, r.rule_id, r.reason, r.raw_text,
+        r.original_path, r.rejected_at, r.file_name, r.file_hash, r.file_line, r._dlt_load_id AS raw_load_id,
+        {_KEY} AS reject_key
+    FROM raw.rejects AS r
+    LEFT JOIN (
+        SELECT DISTINCT file_name, load_id, entity, store_id, file_date, file_hour FROM ops.files
+    ) AS place ON place.file_name = r.file_name AND place.load_id = r._dlt_load_id
+    WHERE NOT EXISTS (
+        SELECT 1 FROM ops.replays AS p
+        WHERE p.reject_load_id = r._dlt_load_id AND p.source = r.source AND p.entity = r.entity
+            AND COALESCE(p.file_name, '') = COALESCE(r.file_name, '') AND p.is_whole_file = r.is_whole_file
+            AND p.reject_key = {_KEY}
+    )
+    AND NOT EXISTS (
+        SELECT 1 FROM ops.files AS other
+        WHERE other.file_name = r.file_name AND other.load_id > r._dlt_load_id
+            AND COALESCE(other.file_hash, '') <> COALESCE(r.file_hash, '')
+            AND (other.status = 'loaded' OR (r.is_whole_file AND other.status IN ('duplicate', 'quarantined')))
+    )
+    AND NOT EXISTS (
+        SELECT 1 FROM ops.files AS again
+        WHERE r.is_whole_file AND again.status = 'loaded' AND again.load_id > r._dlt_load_id
+            AND again.entity = place.entity AND again.store_id = place.store_id
+            AND again.file_date = place.file_date
+            AND COALESCE(again.file_hour, again.file_date) = COALESCE(place.file_hour, place.file_date)
+    )
+"""
