@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SQLMESH := INSIGHTMART_HOME=var/lint $(BIN)/sqlmesh --log-file-dir var/lint/logs
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-fast check docs format lint types hooks sandbox lock clean
+.PHONY: help setup demo test test-fast check docs format lint types hooks bench sandbox lock clean
 
 help: ## List these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -75,6 +75,9 @@ types: $(SETUP) ## Check types
 
 hooks: $(SETUP) ## Check every commit by itself from now on (.pre-commit-config.yaml says what and why)
 	$(BIN)/pre-commit install --install-hooks
+
+bench: $(SETUP) ## Measure the ingestion of one production hour (BENCH_FLAGS="--scale 0.1": a tenth)
+	$(BIN)/python -m bench.ingestion $(BENCH_FLAGS)
 
 sandbox: $(SETUP) ## Say how to start the three sources on this machine
 	@echo 'PostgreSQL, an S3 endpoint, a Shopify shop and a mail inbox, on 127.0.0.1 only:'

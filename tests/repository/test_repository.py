@@ -21,13 +21,12 @@ MEGABYTE = 2**20
 MACHINE_PATH = re.compile(r"(?:^|[^A-Za-z0-9_.])/(?:home/[a-z]|Users/[A-Za-z]|root|work)/", re.MULTILINE)
 # package -> first-party packages it may not import
 FORBIDDEN = {
-    "ingestion": {"insightmart", "sandbox"},
-    "insightmart": {"sandbox"},
-    "sandbox": {"ingestion", "insightmart"},
-    "macros": {"sandbox"},
-    "models": {"sandbox"},
-    "signals": {"sandbox"},
-    "bench": {"sandbox"},
+    "ingestion": {"insightmart", "sandbox", "bench"},
+    "insightmart": {"sandbox", "bench"},
+    "sandbox": {"ingestion", "insightmart", "bench"},
+    "macros": {"sandbox", "bench"},
+    "models": {"sandbox", "bench"},
+    "signals": {"sandbox", "bench"},
 }
 
 

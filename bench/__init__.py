@@ -1,0 +1,1 @@
+"""Measurements of the pipeline on this machine. Nothing imports them, and no wheel ships them."""
