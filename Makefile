@@ -47,12 +47,15 @@ endif
 demo: $(SETUP) ## Play the whole story on a sandbox and tie every total to the truth
 	@$(BIN)/insightmart demo
 
+# Tests run in one process a core (at most 8); one that is free takes tests over from the others.
+TEST_PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2> /dev/null || echo 2); [ "$$n" -lt 8 ] && echo "$$n" || echo 8)
+
 test: $(SETUP) ## Run all tests: pytest, fast and slow, and the models' own unit tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist worksteal
 	$(SQLMESH) test
 
 test-fast: $(SETUP) ## Run the tests that are not marked slow: minutes less
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist worksteal -m "not slow"
 
 check: lint types test-fast ## Before each commit: formatting, lint, types, fast tests; changes nothing
 
