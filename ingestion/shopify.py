@@ -1,9 +1,9 @@
 """The Shopify source: what changed in the shop, into raw.
 
-The hourly load reads cursor pages (ingestion/shopify_pages.py). A backfill, or the first load of a shop with many
-orders, takes the window apart into pieces of bounded size and reads each by a bulk operation (ingestion/
-shopify_bulk.py); a piece whose operation fails twice is read by cursor pages instead. Each piece is a package of its
-own, listed in ``ops.backfill_pieces``: a reading that was killed goes on with the pieces that are missing.
+The hourly load reads cursor pages (ingestion/shopify_pages.py). A backfill or first load of many orders, or a load
+after days without one, takes the window apart into pieces of bounded size and reads each by a bulk operation
+(ingestion/shopify_bulk.py); a piece whose operation fails twice is read by cursor pages instead. Each piece is a
+package of its own, listed in ``ops.backfill_pieces``: a reading that was killed goes on with what is missing.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ingestion.loads import (
     Reading,
     SourceError,
     Window,
+    clock,
     covered_through,
     load,
     plan_reading,
@@ -40,6 +41,7 @@ __all__ = ["ShopifySource", "backfill", "flatten_orders", "ingest", "retype"]
 ENTITY_NAMES = ("orders", "inventory", "products")  # what has a watermark; lines and refunds come with the orders
 ALL_ORDERS_DAYS = 60  # older orders are left out, silently, without the scope read_all_orders
 BULK_FROM = 10_000  # orders; fewer are faster by cursor pages than a bulk operation starts
+CATCH_UP_FROM = 200_000  # orders since the watermark; an hour has fewer, and one package should not hold days
 PIECE_ORDERS = 50_000  # of one bulk operation and one package
 OPERATIONS = 2  # for one piece, before it is read by cursor pages
 SECOND = timedelta(seconds=1)
@@ -149,14 +151,13 @@ def _load_orders(
     context: IngestContext, client: ShopifyClient, item: Entity, reading: Reading, requested: Window | None
 ) -> list[LoadResult]:
     """The orders of a window that may be long: in pieces, by bulk operations, where they are many."""
-    if requested is None and covered_through(context, SOURCE, item.name) is not None:
-        return _load(context, Orders(context, client, item, reading))  # the hourly load
+    is_hourly = requested is None and covered_through(context, SOURCE, item.name) is not None
     begun = chunks.begun(context, SOURCE, item.name, reading.window.start)
     if begun is None or (requested is not None and begun.window != reading.window):
-        if _count(client, reading.window) < BULK_FROM:
+        if _count(client, reading.window) < (CATCH_UP_FROM if is_hourly else BULK_FROM):
             return _load(context, Orders(context, client, item, reading))
         begun = chunks.begin(context, SOURCE, item.name, reading.window)
-    elif requested is None:  # a first load that was killed: to the end it had then
+    elif requested is None:  # one that was killed: to the end it had then
         reading = Reading(begun.window, begun.window.end)
     results = _Pieces(context, client, item, reading, begun).load()
     if requested is None and (rest := plan_reading(context, item)) is not None:
@@ -185,6 +186,8 @@ class _Pieces:
         self.reading = reading
         self.long_reading = long_reading
         self.missing: list[Window] = []
+        self.started_at = clock()
+        self.cut = 0  # pieces that were missing at first
 
     def load(self) -> list[LoadResult]:
         """Read all of them; afterwards the reading is complete."""
@@ -194,6 +197,7 @@ class _Pieces:
         if not self.missing:  # nothing is left in the shop of what was missing
             self.missing = [Window(self.reading.window.end, self.reading.window.end)]
             return self._load_pages(self.missing[0])
+        self.cut = len(self.missing)
         results: list[LoadResult] = []
         by_text = {queries.bulk_orders(search(piece)): piece for piece in self.missing}
         tries = dict.fromkeys(by_text, 0)
@@ -205,12 +209,20 @@ class _Pieces:
                     tries[operation.query] += 1
                     if (loaded := self._load_bulk(piece, operation)) is not None:
                         results += loaded
+                        self._tell()
                     elif tries[operation.query] < OPERATIONS:
                         failed[operation.query] = piece
                     else:
                         results += self._load_pages(piece)
             by_text = failed
         return results
+
+    def _tell(self) -> None:
+        done = self.cut - len(self.missing)
+        left = (clock() - self.started_at) / done * len(self.missing)
+        self.context.progress(
+            f"shopify orders: {done} of {self.cut} pieces in, about {left / timedelta(minutes=1):,.0f} minutes left"
+        )
 
     def _load_pages(self, piece: Window) -> list[LoadResult]:
         return _load(self.context, Orders(self.context, self.client, self.item, self._of(piece)), self)

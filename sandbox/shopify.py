@@ -10,8 +10,8 @@ Faults that the generator switches through `Shop.set_fault` (every N-th request,
 `http_429_every` {"n", "retry_after"}, `truncate_every` {"n"}, `revoked_token` {}, `wrong_version` {"version"},
 `missing_scope` {}, `slow_bucket` {"maximum", "restore_rate"}; of counts `count_more` {"by"} and `count_inexact` {}; of
 bulk operations `bulk_hold` {"query"} (those whose query has this text, or all, stay RUNNING), `bulk_fails` {"after",
-"code"} (they end FAILED after so many root objects, with partial data), `bulk_truncate` {} (half of a file is served)
-and `bulk_gone` {} (none is).
+"code"} (they end FAILED after so many root objects, with partial data), `bulk_truncate` {"silently"} (half of a file is
+served, as if that were all where silently) and `bulk_gone` {} (none is).
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import argparse
 import hmac
 import itertools
 import re
-import shutil
 import signal
 import socket
 import sys
@@ -211,17 +210,18 @@ class _Handler(BaseHTTPRequestHandler):
         if (file := self.server.api.bulk.file_of(self.path)) is None:
             self._send(404, b'{"errors":"Not Found"}')
             return
-        size = file.stat().st_size
+        size = promised = file.stat().st_size
+        if (truncate := self.server.api.shop.faults().get("bulk_truncate")) is not None:
+            size //= 2
+            promised = size if truncate.get("silently") else promised
         self.send_response(200)
         self.send_header("Content-Type", "application/jsonl")
-        self.send_header("Content-Length", str(size))
+        self.send_header("Content-Length", str(promised))
         self.end_headers()
         with file.open("rb") as content:
-            if "bulk_truncate" in self.server.api.shop.faults():
-                self.close_connection = True
-                self.wfile.write(content.read(size // 2))
-            else:
-                shutil.copyfileobj(content, self.wfile)
+            self.wfile.flush()
+            self.connection.sendfile(content, count=size or None)
+        self.close_connection = self.close_connection or size < promised
 
     def _authorised(self) -> bool:
         return hmac.compare_digest(self.headers.get("X-Shopify-Access-Token") or "", self.server.token)

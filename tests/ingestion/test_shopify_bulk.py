@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -185,6 +186,21 @@ def test_an_order_edited_while_it_is_read_is_left_to_the_next_load(
     ]
 
 
+def test_what_days_without_a_load_left_is_read_in_pieces(
+    at: At, shop: OnlineShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shopify, "CATCH_UP_FROM", 10)
+    ingest(at("2026-03-05T09:00"), shop.source, entities=["orders"])
+    context, lines = told(at("2026-03-05T10:00"))
+    ingest(context, shop.source, entities=["orders"])
+    assert ids(context) == list(range(1, 13))
+    assert context.warehouse.value("SELECT covered_through FROM ops.source_watermarks") == datetime(2026, 3, 5, 10)
+    assert re.search(r"(\d+) of \1 pieces in, about 0 minutes left$", lines[-1])
+    done = len(operations(shop.source))
+    ingest(at("2026-03-05T10:30"), shop.source, entities=["orders"])  # the hour is read by pages
+    assert len(operations(shop.source)) == done
+
+
 # --- operations that fail ----------------------------------------------------------------------------------------
 
 
@@ -194,6 +210,7 @@ def test_an_order_edited_while_it_is_read_is_left_to_the_next_load(
         ("bulk_fails", {"after": 1}, "FAILED INTERNAL_SERVER_ERROR"),
         ("bulk_fails", {"after": 1, "code": "TIMEOUT"}, "FAILED TIMEOUT"),
         ("bulk_gone", {}, "no longer there"),
+        ("bulk_truncate", {"silently": True}, "its file has"),
     ],
 )
 def test_a_piece_whose_operations_fail_is_read_by_pages(
