@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,29 @@ if TYPE_CHECKING:
 
 DATA_SOURCE = "insightmart"
 BLOCKING = "critical"
+PAST_WEEKS = 4
+PUBLISHED_BEFORE = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A certified table that a gate reads beside its candidates, as it stands: name, instant column, other columns."""
+
+    table: str
+    instant: str
+    columns: tuple[str, ...]
+
+    def select(self, warehouse: Warehouse, start: datetime, end: datetime) -> str:
+        """Its rows of a window; none while it is not published yet."""
+        there = warehouse.value(
+            "SELECT COUNT(*) FROM INFORMATION_SCHEMA.TABLES"
+            " WHERE UPPER(TABLE_SCHEMA) = 'CERTIFIED' AND UPPER(TABLE_NAME) = ?",
+            [self.table.upper()],
+        )
+        if there:
+            listed = ", ".join(self.columns)
+            return f"SELECT {listed} FROM certified.{self.table} WHERE {_bounds(self.instant, start, end)}"
+        return f"SELECT {', '.join(f'CAST(NULL AS VARCHAR) AS {column}' for column in self.columns)} WHERE FALSE"
 
 
 def scan_window(
@@ -37,6 +61,10 @@ def scan_window(
     variables: str,
     datasets: Mapping[str, tuple[str, str | None]],
     changed_since: Mapping[str, tuple[str, str]] | None = None,
+    weeks_before: Mapping[str, tuple[str, str]] | None = None,
+    whole: Mapping[str, str] | None = None,
+    published: Mapping[str, Published] | None = None,
+    sources: Sequence[str] = (),
     whole_days: bool = False,
 ) -> pd.DataFrame:
     """Scan the candidates of one window and say yes by returning.
@@ -56,30 +84,45 @@ def scan_window(
         variables: YAML text of the thresholds.
         datasets: name in the checks -> (model, column that holds its instant or date; None to scan the whole table).
         changed_since: name in the checks -> (model, column); cut to what changed since the window began.
+        weeks_before: variable of the checks -> (model, column); cut to the same window of each of the last 4 weeks.
+        whole: variable of the checks -> model, all of it; for looking up keys.
+        published: variable of the checks -> what is published, cut to the window and the day before it. Read without
+            depending on it: what another area publishes must not hold this one back.
+        sources: names of the sources whose watermarks the window stands on.
         whole_days: widen the window to whole UTC dates.
 
     Raises:
         GateError: a critical check failed, or the scan itself could not run.
     """
-    published = _window(start, end)
-    window_start, window_end = _whole_days(*published) if whole_days else published
+    asked = _window(start, end)
+    window_start, window_end = _whole_days(*asked) if whole_days else asked
     gate = f"{area}__{part}" if part else area
     scan_id = uuid.uuid4().hex
     scratch = f"GATE_SCAN_{scan_id[:12].upper()}"
-    tables = {
-        model: str(context.resolve_table(model)) for model, _ in [*datasets.values(), *(changed_since or {}).values()]
+    views = {name: (model, column, "window") for name, (model, column) in datasets.items()}
+    views |= {name: (model, column, "since") for name, (model, column) in (changed_since or {}).items()}
+    views |= {name: (model, column, "weeks before") for name, (model, column) in (weeks_before or {}).items()}
+    models = [*(model for model, _, _ in views.values()), *(whole or {}).values()]
+    tables = {model: str(context.resolve_table(model)) for model in models}
+    looked_at = {
+        "SCHEMA": scratch,
+        "SOURCES": ", ".join(f"'{source}'" for source in sources) or "''",
+        "WINDOW_START": f"CAST('{window_start}' AS TIMESTAMP)",
+        "WINDOW_END": f"CAST('{window_end}' AS TIMESTAMP)",
+        **{name: tables[model] for name, model in (whole or {}).items()},
+        **{name: f"{scratch}.{name}" for name in [*(weeks_before or {}), *(published or {})]},
     }
 
     with _own_connection(context) as warehouse:
         warehouse.execute(f"CREATE SCHEMA {scratch}")
         try:
-            for name, (model, column) in datasets.items():
-                cut = f" WHERE {_bounds(column, window_start, window_end)}" if column else ""
-                warehouse.execute(f"CREATE VIEW {scratch}.{name} AS SELECT * FROM {tables[model]}{cut}")
-            for name, (model, column) in (changed_since or {}).items():
-                cut = f" WHERE {column} >= TIMESTAMP '{window_start}'"
-                warehouse.execute(f"CREATE VIEW {scratch}.{name} AS SELECT * FROM {tables[model]}{cut}")
-            outcomes = _scan(warehouse, scratch, checks, variables)
+            for name, (model, column, cut) in views.items():
+                condition = _cut(cut, column, window_start, window_end)
+                warehouse.execute(f"CREATE VIEW {scratch}.{name} AS SELECT * FROM {tables[model]}{condition}")
+            for name, source in (published or {}).items():
+                selected = source.select(warehouse, window_start - PUBLISHED_BEFORE, window_end)
+                warehouse.execute(f"CREATE VIEW {scratch}.{name} AS {selected}")
+            outcomes = _scan(warehouse, scratch, checks, variables, looked_at)
         finally:
             warehouse.execute(f"DROP SCHEMA IF EXISTS {scratch} CASCADE")
         _record(warehouse, gate, scan_id, outcomes, window_start, window_end, tables, execution_time)
@@ -96,8 +139,8 @@ def scan_window(
     return pd.DataFrame(
         [
             {
-                "WINDOW_START": published[0],
-                "WINDOW_END": published[1],
+                "WINDOW_START": asked[0],
+                "WINDOW_END": asked[1],
                 "SCAN_ID": scan_id,
                 "CHECKS_PASSED": sum(o["outcome"] == "pass" for o in outcomes),
                 "CHECKS_WARNED": sum(o["outcome"] in ("warn", "fail") for o in outcomes),
@@ -144,11 +187,25 @@ def _bounds(column: str, start: datetime, end: datetime) -> str:
     return f"{column} >= TIMESTAMP '{start}' AND {column} < TIMESTAMP '{end}'"
 
 
+def _cut(cut: str, column: str | None, start: datetime, end: datetime) -> str:
+    """The condition of a view; empty for a whole table."""
+    if column is None:
+        return ""
+    if cut == "since":
+        return f" WHERE {column} >= TIMESTAMP '{start}'"
+    if cut == "weeks before":
+        weeks = [timedelta(weeks=week) for week in range(1, PAST_WEEKS + 1)]
+        return f" WHERE {' OR '.join(f'({_bounds(column, start - week, end - week)})' for week in weeks)}"
+    return f" WHERE {_bounds(column, start, end)}"
+
+
 def _spoken(start: datetime, end: datetime) -> str:
     return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
 
 
-def _scan(warehouse: Warehouse, schema: str, checks: str, variables: str) -> list[dict[str, str]]:
+def _scan(
+    warehouse: Warehouse, schema: str, checks: str, variables: str, looked_at: Mapping[str, str]
+) -> list[dict[str, str]]:
     """Run Soda on the views: one record a check. An error of the scan is a record too, never "no failures"."""
     from soda.scan import Scan
 
@@ -161,7 +218,7 @@ def _scan(warehouse: Warehouse, schema: str, checks: str, variables: str) -> lis
         scan.add_duckdb_connection(warehouse.connection, DATA_SOURCE)
     else:
         scan.add_configuration_yaml_str(_snowflake_source(warehouse))
-    scan.add_variables({**thresholds, "SCHEMA": schema})
+    scan.add_variables({**thresholds, **looked_at})
     scan.add_sodacl_yaml_str(checks)
     scan.execute()
     results = scan.get_scan_results()["checks"]

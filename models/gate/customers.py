@@ -35,7 +35,7 @@ VARIABLES = (Path(__file__).parents[2] / "soda" / "variables.yml").read_text(enc
 def execute(
     context: ExecutionContext, start: datetime, end: datetime, execution_time: datetime, **kwargs: t.Any
 ) -> pd.DataFrame:
-    from insightmart.gate import scan_window
+    from insightmart.gate import Published, scan_window
 
     return scan_window(
         context,
@@ -48,4 +48,6 @@ def execute(
         variables=VARIABLES,
         datasets={},
         changed_since={"DIM_CUSTOMERS": ("core.dim_customers", "changed_at")},
+        whole={"ALL_CUSTOMERS": "core.dim_customers"},
+        published={"PUBLISHED_ORDERS": Published("fct_orders", "ordered_at", ("customer_id",))},
     )

@@ -35,7 +35,7 @@ VARIABLES = (Path(__file__).parents[2] / "soda" / "variables.yml").read_text(enc
 def execute(
     context: ExecutionContext, start: datetime, end: datetime, execution_time: datetime, **kwargs: t.Any
 ) -> pd.DataFrame:
-    from insightmart.gate import scan_window
+    from insightmart.gate import Published, scan_window
 
     return scan_window(
         context,
@@ -49,4 +49,5 @@ def execute(
         datasets={
             "DIM_PRODUCTS": ("core.dim_products", None),
         },
+        published={"PUBLISHED_LINES": Published("fct_order_lines", "ordered_at", ("sku",))},
     )

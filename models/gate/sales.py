@@ -27,6 +27,7 @@ VARIABLES = (Path(__file__).parents[2] / "soda" / "variables.yml").read_text(enc
         "core.fct_refunds__@{source}",
         "core.agg_sales_hourly__@{source}",
         "core.row_counts__@{source}",
+        "core.dim_stores",
     ],
     columns={
         "window_start": "timestamp_ntz",
@@ -59,4 +60,7 @@ def execute(
             "AGG_SALES_HOURLY": (f"core.agg_sales_hourly__{source}", "sold_hour"),
             "ROW_COUNTS": (f"core.row_counts__{source}", "event_hour"),
         },
+        weeks_before={"PAST_ROW_COUNTS": (f"core.row_counts__{source}", "event_hour")},
+        whole={"ALL_STORES": "core.dim_stores"},
+        sources=[source],
     )
