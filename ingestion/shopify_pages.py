@@ -37,6 +37,7 @@ from ingestion.shopify_tables import FLATTEN, Record, collector_paused, faults, 
 
 SEARCH_LIMIT = 20_000  # Shopify serves at most 25,000 records of one search: then go on with a later window
 READINGS = 3  # of a window that gives less than Shopify counts in it
+FLATTENED_AT_ONCE = 1000  # records, or more: the calls into Arrow cost a single page as much as its records do
 REREADS = 5  # of an order that is edited while its lines are fetched
 
 
@@ -70,13 +71,16 @@ class Extract:
 
     def batches(self) -> Iterator[tuple[str, pa.Table]]:
         """Pairs of raw table and batch; afterwards the counts are complete."""
-        pages = self.pages()
-        while True:
-            with collector_paused():
-                if (page := next(pages, None)) is None:
-                    return
-                flattened = self.flattened(page)
-                del page
+        pages, more = self.pages(), True
+        while more:
+            with collector_paused():  # until the records are gone again; not while their tables are loaded
+                records: list[Record] = []
+                while more and len(records) < FLATTENED_AT_ONCE:
+                    page = next(pages, None)
+                    records += page or ()
+                    more = page is not None
+                flattened = self.flattened(records)
+                del records, page
             yield from flattened
 
     def flattened(self, records: Sequence[Record]) -> list[tuple[str, pa.Table]]:

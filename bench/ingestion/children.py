@@ -152,17 +152,21 @@ def parse_json(directory: Path) -> Cost:
 
 
 def flatten_json(directory: Path) -> Cost:
-    """Parse the answers of the shop and flatten their orders to Arrow tables, page by page."""
+    """Parse the answers of the shop and flatten their orders to Arrow tables, as many at once as a load does."""
+    from ingestion.shopify_pages import FLATTENED_AT_ONCE
     from ingestion.shopify_tables import FLATTEN, collector_paused, parse
 
-    flatten, bodies = FLATTEN["orders"], _bodies(directory)
+    flatten, bodies = FLATTEN["orders"], iter(_bodies(directory))
 
     def run() -> None:
-        for body in bodies:
+        body: bytes | None = b""
+        while body is not None:
             with collector_paused():
-                data = parse(body)["data"]
-                if "orders" in data:
-                    flatten(data["orders"]["nodes"])
+                orders: list[dict[str, Any]] = []
+                while len(orders) < FLATTENED_AT_ONCE and (body := next(bodies, None)) is not None:
+                    orders += parse(body)["data"].get("orders", {}).get("nodes", ())
+                flatten(orders)
+                del orders
 
     return cost_of(run)
 
