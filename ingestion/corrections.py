@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ingestion.contracts import Entity, entity
-from ingestion.loads import IngestContext, Window, covered_through
+from ingestion.loads import IngestContext, Window, watermarks
 
 HOUR = timedelta(hours=1)
 
@@ -57,8 +57,8 @@ def _not_before_history(instant: str) -> str:
 
 def released_through(context: IngestContext, source: str, entities: Sequence[str]) -> datetime | None:
     """The latest watermark of these entities: hours before it may have been given to the models. None: none was."""
-    marks = [mark for name in entities if (mark := covered_through(context, source, name)) is not None]
-    return max(marks, default=None)
+    known = watermarks(context.warehouse) if context.released is None else context.released
+    return max((known[source, name] for name in entities if (source, name) in known), default=None)
 
 
 def merge_hours(hours: Iterable[tuple[datetime, int]]) -> list[tuple[Window, int]]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,6 +40,9 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 RAW = "raw"
 EPOCH = datetime(1970, 1, 1)  # as the start of a window: no lower bound
 FROZEN: TSchemaContractDict = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}  # else: see _conform
+# Sources read at the same time and load in turns: dlt creates and alters tables while it loads, which DuckDB refuses to
+# do for two at once, and a load by itself keeps all cores busy.
+_LOADING = threading.Lock()
 OVERLAP = timedelta(minutes=30)  # re-read each time, for rows committed late with an older updated_at
 
 
@@ -69,6 +73,8 @@ class IngestContext:
         history_start: first instant of history, UTC without a zone; models know no earlier hour.
         progress: takes one line for whoever watches.
         destination: dlt destination of the same warehouse, e.g. ``dlt.destinations.duckdb(path)``.
+        released: watermarks that held before the run, by source and entity: how far the models may have been given
+            each one. None: as they stand when asked. With them, sources that load at once see the same past.
     """
 
     warehouse: Warehouse
@@ -76,7 +82,8 @@ class IngestContext:
     as_of: datetime
     history_start: datetime
     progress: Callable[[str], None]
-    destination: Any
+    destination: Any = field(repr=False)  # its text holds the credentials
+    released: Mapping[tuple[str, str], datetime] | None = None
 
     def __post_init__(self) -> None:
         if self.as_of.tzinfo is not None or self.history_start.tzinfo is not None:
@@ -140,6 +147,12 @@ def covered_through(context: IngestContext, source: str, entity: str) -> datetim
         "SELECT covered_through FROM ops.source_watermarks WHERE source = ? AND entity = ?", [source, entity]
     )
     return value
+
+
+def watermarks(warehouse: Warehouse) -> dict[tuple[str, str], datetime]:
+    """All watermarks, by source and entity."""
+    found = warehouse.rows("SELECT source, entity, covered_through FROM ops.source_watermarks")
+    return {(source, entity): through for source, entity, through in found}
 
 
 def plan_reading(context: IngestContext, entity: Entity, requested: Window | None = None) -> Reading | None:
@@ -286,7 +299,10 @@ def _run(pipeline: dlt.Pipeline, context: IngestContext, source: str, stream: _S
 
     rows = dlt.resource(claimed, name=source, write_disposition="append", schema_contract=FROZEN)
     try:
-        info = pipeline.run(rows, loader_file_format="parquet")
+        pipeline.extract(rows, loader_file_format="parquet")
+        pipeline.normalize()
+        with _LOADING:
+            info = pipeline.load()
     except PipelineStepFailed as failure:
         if stream.error is not None:
             raise stream.error from None

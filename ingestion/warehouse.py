@@ -5,8 +5,9 @@ Statements are written in the part of SQL that both engines share, with ``?`` fo
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -46,11 +47,14 @@ class Warehouse:
     Args:
         connection: a DuckDB or Snowflake connection (Snowflake: opened with ``paramstyle='qmark'``).
         dialect: ``duckdb`` or ``snowflake``.
+        turns: lock shared by the connections of one process, one a thread: their transactions take turns, so that what
+            one looks up before it writes still holds when it has written. None: this is the only connection.
     """
 
-    def __init__(self, connection: Any, dialect: str) -> None:
+    def __init__(self, connection: Any, dialect: str, turns: threading.Lock | None = None) -> None:
         self.connection = connection
         self.dialect = dialect
+        self.turns = turns or threading.Lock()
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
         """Run one statement and throw its result away."""
@@ -97,13 +101,15 @@ class Warehouse:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing for the statements inside."""
-        self.execute("BEGIN")
-        try:
-            yield
-        except BaseException:
-            self.execute("ROLLBACK")
-            raise
-        self.execute("COMMIT")
+        with self.turns:
+            self.execute("BEGIN")
+            try:
+                yield
+            except BaseException:
+                with suppress(Exception):  # a lost connection has rolled back by itself: the first error says more
+                    self.execute("ROLLBACK")
+                raise
+            self.execute("COMMIT")
 
     def close(self) -> None:
         """Close the connection."""

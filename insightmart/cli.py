@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "The three sources and a mail inbox on this machine, for trying things.",
     ),
     "ingest": ("insightmart.ingest", "ingest_command", "Load what is new at the sources, or a given window."),
+    "backfill": ("insightmart.backfill", "backfill_command", "Reload a window that a source missed, in pieces."),
     "cycle": (
         "insightmart.cycle",
         "cycle_command",

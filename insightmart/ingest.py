@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +19,7 @@ from insightmart.cli import Instant, as_of_option
 from insightmart.errors import FAILED, ConfigurationError
 from insightmart.progress import step
 from insightmart.settings import Settings, load_settings, utc_now
-from insightmart.warehouse import open_warehouse
+from insightmart.warehouse import dlt_destination, open_beside, open_warehouse
 
 if TYPE_CHECKING:
     from ingestion.loads import IngestContext, LoadResult, Window
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 TITLES = {"stores": "Store drops", "oltp": "PostgreSQL", "shopify": "Shopify"}
+MODULES = {"stores": "stores", "oltp": "postgres", "shopify": "shopify"}
 SETTING = {"stores": "STORES_URL", "oltp": "OLTP_DSN", "shopify": "SHOPIFY_URL"}
 
 
@@ -53,36 +57,91 @@ def ingest(
     sources: Sequence[str] = SOURCES,
     window: Window | None = None,
 ) -> list[Ingested]:
-    """Load the given sources one after the other; a failed one is reported in its result and read again next time.
+    """Load the given sources at the same time; a failed one is reported in its result and read again next time.
 
     Raises:
         ConfigurationError: no source at all is configured.
     """
-    from ingestion.loads import SourceError
 
-    if not any(_configured(settings, source) for source in sources):
+    def load(context: IngestContext, source: str) -> list[LoadResult]:
+        loads: list[LoadResult] = source_module(source).ingest(context, source_of(settings, source), window)
+        return loads
+
+    return load_each(warehouse, settings, as_of, sources, load)
+
+
+def load_each(
+    warehouse: Warehouse,
+    settings: Settings,
+    as_of: datetime,
+    sources: Sequence[str],
+    load: Callable[[IngestContext, str], list[LoadResult]],
+) -> list[Ingested]:
+    """Do ``load`` for every source, each in a thread and on a connection of its own; results in the order given.
+
+    Which of them is first does not matter. Only the time zones of the stores cross from one source to another: a zone
+    that changes queues all hours of the store's sales that had been released before this run, whatever is loaded
+    meanwhile, and sales that come late queue their hours themselves.
+
+    Raises:
+        ConfigurationError: no source at all is configured.
+    """
+    from dlt.common.runtime import signals  # in this thread: dlt takes the one that imports it for the main one
+
+    from ingestion.loads import watermarks
+
+    if not any(is_configured(settings, source) for source in sources):
         missing = ", ".join(SETTING[source] for source in sources)
         raise ConfigurationError(f"no source is configured: {missing} not set", "Set it, or try `insightmart demo`")
     create_tables(warehouse)
-    results = []
-    for source in sources:
-        result = Ingested(source)
-        with step(TITLES[source]) as progress:
-            if not _configured(settings, source):
-                result.error = f"{source}: {SETTING[source]} is not set. Set it in the environment or in .env"
-            else:
-                try:
-                    result.loads = _load(ingest_context(warehouse, settings, as_of), settings, source, window)
-                except SourceError as error:
-                    result.error = str(error)
-            progress.failed = result.error is not None
-            progress.outcome = result.error or _outcome(result)
-        log.debug("ingested", source=source, rows=result.rows, error=result.error)
-        results.append(result)
+    released = watermarks(warehouse)
+    results = [Ingested(source) for source in sources]
+    broken: list[BaseException] = []
+
+    def work(result: Ingested) -> None:
+        try:
+            _load_one(warehouse, settings, as_of, released, result, load)
+        except BaseException as error:  # noqa: BLE001 - raised below, in the thread that can report it
+            broken.append(error)
+
+    threads = [threading.Thread(target=work, args=[result], name=result.source, daemon=True) for result in results]
+    with signals.intercepted_signals():  # the first Ctrl-C ends each load at its next batch, the second one kills
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        signals.raise_if_signalled()
+    if broken:
+        raise broken[0]
     return results
 
 
-def _configured(settings: Settings, source: str) -> bool:
+def _load_one(
+    warehouse: Warehouse,
+    settings: Settings,
+    as_of: datetime,
+    released: Mapping[tuple[str, str], datetime],
+    result: Ingested,
+    load: Callable[[IngestContext, str], list[LoadResult]],
+) -> None:
+    from ingestion.loads import SourceError
+
+    source = result.source
+    with step(TITLES[source]) as progress, open_beside(warehouse, settings) as own:
+        if not is_configured(settings, source):
+            result.error = f"{source}: {SETTING[source]} is not set. Set it in the environment or in .env"
+        else:
+            try:
+                result.loads = load(ingest_context(own, settings, as_of, progress.say, released), source)
+            except SourceError as error:
+                result.error = str(error)
+        progress.failed = result.error is not None
+        progress.outcome = result.error or _outcome(result)
+    log.debug("ingested", source=source, rows=result.rows, error=result.error)
+
+
+def is_configured(settings: Settings, source: str) -> bool:
+    """Whether the settings say where the source is."""
     values = {"stores": settings.stores_url, "oltp": settings.oltp_dsn, "shopify": settings.shopify_url}
     return bool(values[source])
 
@@ -94,7 +153,13 @@ def _outcome(result: Ingested) -> str:
     return f"{result.rows:,} rows{rejected}"
 
 
-def ingest_context(warehouse: Warehouse, settings: Settings, as_of: datetime) -> IngestContext:
+def ingest_context(
+    warehouse: Warehouse,
+    settings: Settings,
+    as_of: datetime,
+    progress: Callable[[str], None],
+    released: Mapping[tuple[str, str], datetime] | None = None,
+) -> IngestContext:
     """What a run of the ingestion reads "now" from and writes to, by the settings."""
     from ingestion.loads import IngestContext
 
@@ -103,46 +168,33 @@ def ingest_context(warehouse: Warehouse, settings: Settings, as_of: datetime) ->
         home=settings.home,
         as_of=as_of,
         history_start=settings.history_start,
-        progress=lambda line: log.debug(line),
-        destination=_destination(settings),
+        progress=progress,
+        destination=dlt_destination(settings),
+        released=released,
     )
 
 
-def _destination(settings: Settings) -> Any:
-    import dlt
-
-    if settings.gateway == "local":
-        return dlt.destinations.duckdb(str(settings.database_path))
-    password = settings.snowflake_password
-    return dlt.destinations.snowflake(
-        credentials={
-            "host": settings.snowflake_account,
-            "username": settings.snowflake_user,
-            "password": password.get_secret_value() if password else None,
-            "private_key_path": str(settings.snowflake_private_key_path or "") or None,
-            "database": "INSIGHTMART",
-            "warehouse": settings.snowflake_warehouse,
-            "role": settings.snowflake_role,
-        }
-    )
+def source_module(source: str) -> ModuleType:
+    """The module that loads a source: its ``ingest`` and ``backfill``."""
+    return importlib.import_module(f"ingestion.{MODULES[source]}")
 
 
-def _load(context: IngestContext, settings: Settings, source: str, window: Window | None) -> list[LoadResult]:
+def source_of(settings: Settings, source: str) -> Any:
+    """How to reach a configured source, as its module takes it."""
     if source == "oltp" and settings.oltp_dsn:
-        from ingestion import postgres
+        from ingestion.postgres import OltpSource
 
-        return postgres.ingest(context, postgres.OltpSource(settings.oltp_dsn.get_secret_value()), window)
+        return OltpSource(settings.oltp_dsn.get_secret_value())
     if source == "shopify" and settings.shopify_url:
-        from ingestion import shopify
+        from ingestion.shopify import ShopifySource
 
         token = settings.shopify_token.get_secret_value() if settings.shopify_token else ""
-        return shopify.ingest(context, shopify.ShopifySource(settings.shopify_url, token), window)
-    from ingestion import stores
+        return ShopifySource(settings.shopify_url, token)
+    from ingestion.stores import StoreDrops
 
-    drops = stores.StoreDrops(
+    return StoreDrops(
         settings.stores_url or "", endpoint_url=settings.aws_endpoint_url, grace_minutes=settings.store_grace_minutes
     )
-    return stores.ingest(context, drops, window)
 
 
 def check_as_of(warehouse: Warehouse, as_of: datetime) -> None:
@@ -164,6 +216,21 @@ def instant_or_now(as_of: datetime | None) -> datetime:
     return as_of or utc_now().replace(microsecond=0)
 
 
+def window_of(start: datetime, end: datetime, as_of: datetime) -> Window:
+    """The window that --from and --to name.
+
+    Raises:
+        click.UsageError: it is empty, or nothing of it has happened yet.
+    """
+    from ingestion.loads import Window
+
+    if end <= start:
+        raise click.UsageError("--to must be later than --from")
+    if start >= as_of:
+        raise click.UsageError(f"--from lies in the future: it is {as_of:%Y-%m-%d %H:%M} UTC")
+    return Window(start, end)
+
+
 @click.command()
 @click.argument("sources", nargs=-1, type=click.Choice(SOURCES))
 @click.option("--from", "start", type=Instant(), help="Read the window from this UTC instant again.")
@@ -182,16 +249,13 @@ def ingest_command(
       insightmart ingest
       insightmart ingest oltp --from 2026-03-05 --to 2026-03-06
     """
-    from ingestion.loads import Window
     from insightmart.lock import writer_lock
     from insightmart.runs import recorded_run
 
     if (start is None) != (end is None):
         raise click.UsageError("--from and --to belong together")
-    if start and end and end <= start:
-        raise click.UsageError("--to must be later than --from")
     settings, now = load_settings(), instant_or_now(as_of)
-    window = Window(start, end) if start and end else None
+    window = window_of(start, end, now) if start and end else None
     with writer_lock(settings, "ingest"), open_warehouse(settings) as warehouse:
         create_tables(warehouse)
         if window is None:

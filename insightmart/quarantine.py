@@ -311,7 +311,7 @@ def replay_command(
         with recorded_run(warehouse, settings, "replay", now) as run, step("Replay") as progress:
             try:
                 results = replay(
-                    ingest_context(warehouse, settings, now),
+                    ingest_context(warehouse, settings, now, progress.say),
                     drops,
                     chosen,
                     rule=rule,

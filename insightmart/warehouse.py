@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import duckdb
 
 from ingestion.warehouse import DATABASE, Warehouse, open_duckdb
@@ -29,6 +31,50 @@ def open_warehouse(settings: Settings) -> Warehouse:
     return _open_snowflake(settings)
 
 
+def open_beside(warehouse: Warehouse, settings: Settings) -> Warehouse:
+    """Another connection to the same warehouse, for another thread; close it when that is done."""
+    if warehouse.dialect == "duckdb":
+        return Warehouse(warehouse.connection.cursor(), "duckdb", warehouse.turns)
+    return Warehouse(_open_snowflake(settings).connection, "snowflake", warehouse.turns)
+
+
+def dlt_destination(settings: Settings) -> Any:
+    """The same warehouse as dlt's destination, a new one for each thread.
+
+    Raises:
+        ConfigurationError: the file with the private key cannot be read.
+    """
+    import dlt
+
+    if settings.gateway == "local":
+        return dlt.destinations.duckdb(str(settings.database_path))
+    password = settings.snowflake_password
+    credentials = {
+        "host": settings.snowflake_account,
+        "username": settings.snowflake_user,
+        "password": password.get_secret_value() if password else None,
+        "authenticator": settings.snowflake_authenticator,
+        "private_key": _private_key(settings),  # dlt's private_key_path is not read in this version
+        "database": DATABASE,
+        "warehouse": settings.snowflake_warehouse,
+        "role": settings.snowflake_role,
+    }
+    return dlt.destinations.snowflake(credentials={name: value for name, value in credentials.items() if value})
+
+
+def _private_key(settings: Settings) -> str | None:
+    path = settings.snowflake_private_key_path
+    if path is None:
+        return None
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"SNOWFLAKE_PRIVATE_KEY_PATH: {path} cannot be read ({type(error).__name__})",
+            "Name an unencrypted PEM file that this user may read",
+        ) from None
+
+
 def _open_snowflake(settings: Settings) -> Warehouse:
     if not (settings.snowflake_account and settings.snowflake_user):
         raise ConfigurationError(
@@ -38,7 +84,7 @@ def _open_snowflake(settings: Settings) -> Warehouse:
     import snowflake.connector
 
     credentials: dict[str, str] = {"authenticator": settings.snowflake_authenticator}
-    if settings.snowflake_private_key_path:
+    if _private_key(settings) is not None:  # the connector's own error would not name the setting
         credentials["private_key_file"] = str(settings.snowflake_private_key_path)
     if settings.snowflake_password:
         credentials["password"] = settings.snowflake_password.get_secret_value()
