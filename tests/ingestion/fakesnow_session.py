@@ -1,0 +1,109 @@
+"""fakesnow, and what the pipeline's Snowflake statements need beyond it: for tests only.
+
+fakesnow stands in for the account behind the real ``snowflake-connector-python``: it takes the statements, translates
+them and runs them on DuckDB. This module adds what it lacks: a table's own stage with PUT and COPY INTO out of it,
+several statements in one call, a session's schema named with its database, and the log of what was sent.
+
+What passing on it shows: which statements are sent, in which order, with which identifiers and bound values, and that
+rows arrive equal. What it does not show: that Snowflake compiles them, privileges, real COPY, clustering, cost, and
+anything about concurrency.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import fakesnow
+import pytest
+import snowflake.connector.errors
+from fakesnow.cursor import FakeSnowflakeCursor
+from fakesnow.instance import FakeSnow
+from sqlglot.dialects.snowflake import Snowflake
+from sqlglot.tokens import TokenType
+
+_PUT = re.compile(r"PUT 'file://(?P<path>[^']+)' '(?P<stage>@[^']+)' OVERWRITE = TRUE, AUTO_COMPRESS = FALSE$")
+_COPY = re.compile(
+    r"COPY INTO (?P<table>\S+)\s+FROM '(?P<file>@[^']+)'\s+FILE_FORMAT = \(TYPE = 'PARQUET'(?P<options>[^)]*)\)\s+"
+    r"MATCH_BY_COLUMN_NAME\s*=\s*'CASE_INSENSITIVE'"
+)
+
+
+class Session:
+    """What was sent, in order, and the files in the stages, by stage path."""
+
+    def __init__(self, stages: Path) -> None:
+        self.statements: list[str] = []
+        self.stages = stages
+        self._one_at_a_time = threading.RLock()
+
+    def execute(self, cursor: FakeSnowflakeCursor, run: Any, command: str, *arguments: Any, **named: Any) -> Any:
+        """One call of a cursor's ``execute``."""
+        with self._one_at_a_time:
+            self.statements.append(" ".join(command.split()))
+            if put := _PUT.match(command):
+                return run(cursor, self._put(put))
+            if copy := _COPY.match(command):
+                return run(cursor, self._copy(cursor, copy))
+            statements = _statements(command)
+            for statement in statements[:-1]:
+                run(cursor, statement)
+            return run(cursor, statements[-1], *arguments, **named)
+
+    def _put(self, put: re.Match[str]) -> str:
+        source = Path(put["path"])
+        target = self._staged(f"{put['stage']}/{source.name}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source, target)
+        return f"SELECT '{source.name}' AS source, 'UPLOADED' AS status"
+
+    def _copy(self, cursor: FakeSnowflakeCursor, copy: re.Match[str]) -> str:
+        file, table, connection = self._staged(copy["file"]), copy["table"], cursor._duck_conn
+        if not file.exists():
+            raise snowflake.connector.errors.ProgrammingError(f"no file {copy['file']} in the stage")
+        types = {name.upper(): kind for name, kind, *_ in connection.execute(f"DESCRIBE {table}").fetchall()}
+        sent = [name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM '{file}'").fetchall()]
+        matched = [name for name in sent if name.upper() in types]
+        values = ", ".join(f'CAST("{name}" AS {types[name.upper()]})' for name in matched)
+        columns = ", ".join(f'"{name.upper()}"' for name in matched)
+        connection.execute(f"INSERT INTO {table} ({columns}) SELECT {values} FROM '{file}'")
+        return f"SELECT '{file.name}' AS file, 'LOADED' AS status"
+
+    def _staged(self, place: str) -> Path:
+        return self.stages / re.sub(r"[^\w./%-]", "", place)
+
+
+def _statements(command: str) -> list[str]:
+    """The single statements of a command."""
+    ends = [token.start for token in Snowflake().tokenize(command) if token.token_type == TokenType.SEMICOLON]
+    parts = [command[start:end].strip("; \n") for start, end in zip([0, *ends], [*ends, len(command)], strict=True)]
+    return [part for part in parts if part]
+
+
+@contextmanager
+def fake_account(stages: Path) -> Iterator[Session]:
+    """An empty account behind ``snowflake.connector.connect``, in this process.
+
+    Args:
+        stages: directory for the files that are put into stages.
+    """
+    session, run = Session(stages), FakeSnowflakeCursor.execute
+
+    def execute(cursor: FakeSnowflakeCursor, command: str, *arguments: Any, **named: Any) -> Any:
+        return session.execute(cursor, run, command, *arguments, **named)
+
+    connect = FakeSnow.connect
+
+    def connect_to(fake: FakeSnow, database: str | None = None, schema: str | None = None, **named: Any) -> Any:
+        return connect(fake, database, schema and schema.split(".")[-1].strip('"'), **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeSnowflakeCursor, "execute", execute)
+        patch.setattr(FakeSnow, "connect", connect_to)
+        with fakesnow.patch():
+            yield session

@@ -1,0 +1,144 @@
+"""Every source into Snowflake: the statements of dlt and of the pipeline through the real connector.
+
+``fakesnow_session`` says what stands in for the account, and what that does not show.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from dlt.common.schema import Schema
+from dlt.destinations.impl.snowflake.configuration import SnowflakeClientConfiguration
+
+from ingestion.contracts import SOURCES, raw_tables
+from ingestion.warehouse import open_duckdb
+from insightmart.errors import ConfigurationError
+from insightmart.ingest import ingest
+from insightmart.settings import Settings
+from insightmart.warehouse import dlt_destination, open_warehouse
+
+if TYPE_CHECKING:
+    from conftest import Trade
+
+FIRST_DAY, NEXT_DAY = datetime(2026, 3, 5, 10), datetime(2026, 3, 6, 10)
+ACCOUNT = {
+    "INSIGHTMART_GATEWAY": "snowflake",
+    "SNOWFLAKE_ACCOUNT": "acme-one",
+    "SNOWFLAKE_USER": "loader",
+    "SNOWFLAKE_AUTHENTICATOR": "snowflake",
+    "SNOWFLAKE_PASSWORD": "open-sesame",
+}
+
+
+def fake_account(stages: Path) -> Any:
+    path = Path(__file__).parent / "fakesnow_session.py"
+    spec = importlib.util.spec_from_file_location("fakesnow_session", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.fake_account(stages)
+
+
+def settings_of(home: Path, values: dict[str, Any]) -> Settings:
+    return Settings(home=home, start=date(2026, 3, 1), _env_file=None, **values)  # type: ignore[call-arg]
+
+
+@pytest.mark.slow
+def test_the_same_rows_land_as_on_duckdb(trade: Trade, state: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+    local = settings_of(tmp_path / "local", trade.settings)
+    remote = settings_of(tmp_path / "remote", trade.settings | ACCOUNT)
+    with (
+        fake_account(tmp_path / "stages") as session,
+        open_duckdb(local.database_path) as on_duckdb,
+        open_warehouse(remote) as on_snowflake,
+    ):
+        for prepare, as_of in ((trade.first_day, FIRST_DAY), (trade.next_day, NEXT_DAY)):
+            prepare()
+            for source in SOURCES:
+                for warehouse, settings in ((on_duckdb, local), (on_snowflake, remote)):
+                    [result] = ingest(warehouse, settings, as_of, [source])
+                    assert result.error is None
+        for source in SOURCES:
+            assert state(on_snowflake, source) == state(on_duckdb, source)
+    _check_statements(session.statements)
+    kept = [path for path in (tmp_path / "remote").rglob("*") if path.is_file()]
+    assert [path for path in kept if b"open-sesame" in path.read_bytes()] == []
+
+
+def _check_statements(statements: list[str]) -> None:
+    """Each file is put into its table's own stage and copied from there, by column name; nothing else fills raw."""
+    assert [one for one in statements if "open-sesame" in one] == []
+    puts = [statement for statement in statements if statement.startswith("PUT ")]
+    copies = [statement for statement in statements if statement.startswith("COPY INTO ")]
+    form = (
+        r"COPY INTO (?P<table>\"INSIGHTMART\".\"RAW\".\"(?P<name>[A-Z_]+)\")"
+        r" FROM '@\"INSIGHTMART\".\"RAW\".\"%(?P=name)\"/\"(?P<load>[\d.]+)\"/(?P<file>[^']+\.parquet)'"
+        r" FILE_FORMAT = \(TYPE = 'PARQUET', BINARY_AS_TEXT = FALSE, USE_LOGICAL_TYPE = TRUE\)"
+        r" MATCH_BY_COLUMN_NAME='CASE_INSENSITIVE'$"
+    )
+    found = [re.match(form, statement.strip()) for statement in copies]
+    assert None not in found
+    copied = {(copy["load"], copy["file"]) for copy in found if copy}
+    put = {
+        (match[2], match[1])
+        for statement in puts
+        if (
+            match := re.match(
+                r"PUT 'file://[^']+/([^/']+\.parquet)' '@\"INSIGHTMART\"\.\"RAW\"\.\"%[A-Z_]+\"/\"([\d.]+)\"'"
+                r" OVERWRITE = TRUE, AUTO_COMPRESS = FALSE$",
+                statement,
+            )
+        )
+    }
+    assert put == copied
+    assert len(put) == len(puts)
+    assert {copy["name"].lower() for copy in found if copy} == set(raw_tables())
+    assert [
+        one for one in statements if re.match(r"INSERT INTO \"?raw\"?\.\"?(oltp|shopify|stores|rejects)", one, re.I)
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"SNOWFLAKE_AUTHENTICATOR": "snowflake", "SNOWFLAKE_PASSWORD": "open-sesame"}, {"password": "open-sesame"}),
+        ({"SNOWFLAKE_PRIVATE_KEY_PATH": "key.p8"}, {"private_key": bytes}),
+    ],
+)
+def test_dlt_signs_on_as_the_settings_say(tmp_path: Path, given: dict[str, str], expected: dict[str, Any]) -> None:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    (tmp_path / "key.p8").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    if "SNOWFLAKE_PRIVATE_KEY_PATH" in given:
+        given = {"SNOWFLAKE_PRIVATE_KEY_PATH": str(tmp_path / "key.p8")}
+    account = {name: ACCOUNT[name] for name in ("INSIGHTMART_GATEWAY", "SNOWFLAKE_ACCOUNT", "SNOWFLAKE_USER")}
+    destination = dlt_destination(settings_of(tmp_path, account | given))
+    configuration = SnowflakeClientConfiguration()._bind_dataset_name("raw")
+    credentials = destination.client(Schema("oltp"), configuration).sql_client.credentials  # type: ignore[attr-defined]
+    sent = {name: value for name, value in credentials.to_connector_params().items() if value is not None}
+    assert {name: type(sent[name]) if kind is bytes else sent[name] for name, kind in expected.items()} == expected
+    assert {name: sent[name] for name in ("account", "user", "role", "warehouse", "database", "authenticator")} == {
+        "account": "acme-one",
+        "user": "loader",
+        "role": "INSIGHTMART_TRANSFORMER",
+        "warehouse": "INSIGHTMART_TRANSFORM",
+        "database": "INSIGHTMART",
+        "authenticator": given.get("SNOWFLAKE_AUTHENTICATOR", "snowflake_jwt"),
+    }
+
+
+def test_a_key_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    account = {name: ACCOUNT[name] for name in ("INSIGHTMART_GATEWAY", "SNOWFLAKE_ACCOUNT", "SNOWFLAKE_USER")}
+    settings = settings_of(tmp_path, account | {"SNOWFLAKE_PRIVATE_KEY_PATH": str(tmp_path / "none.p8")})
+    with pytest.raises(ConfigurationError, match=r"SNOWFLAKE_PRIVATE_KEY_PATH: .*none\.p8 cannot be read"):
+        open_warehouse(settings)
+    with pytest.raises(ConfigurationError, match=r"SNOWFLAKE_PRIVATE_KEY_PATH: .*none\.p8 cannot be read"):
+        dlt_destination(settings)
