@@ -94,7 +94,7 @@ query Order($id: ID!) {{
 }}
 """
 
-ORDERS_BY_ID = 10  # by the costs people have measured, one order is 85 points
+ORDERS_BY_ID = 10  # by the costs people have measured, one order is 75 points
 
 
 def orders_by_id(count: int) -> str:

@@ -23,6 +23,7 @@ from ingestion.loads import IngestContext, SourceError, Window
 from ingestion.shopify import ShopifySource, backfill, ingest
 from ingestion.shopify_bulk import Broken, Operation, read_orders
 from ingestion.shopify_client import ShopifyClient
+from sandbox import shopify as simulator
 
 if TYPE_CHECKING:
     from conftest import OnlineShop
@@ -269,6 +270,21 @@ def test_orders_that_shopify_counts_and_does_not_serve_fail_their_piece(at: At, 
     assert sum("orders where Shopify counts" in line for line in lines) >= 2
 
 
+def test_orders_that_cost_too_much_together_are_read_in_smaller_parts(
+    at: At, shop: OnlineShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.shop.upsert_orders(order(number, refunds=[refund(number, number * 1000)]) for number in range(1, 13))
+    monkeypatch.setattr(simulator, "MAX_QUERY_COST", 200)  # two orders
+    monkeypatch.setattr(shopify, "PIECE_ORDERS", 100)
+    context = at("2026-03-05T10:00")
+    backfill(context, shop.source, DAY, ["orders"])
+    assert ids(context) == list(range(1, 13))
+    assert context.warehouse.value("SELECT COUNT(DISTINCT refund_id) FROM raw.shopify_refunds") == 12
+    monkeypatch.setattr(simulator, "MAX_QUERY_COST", 60)
+    with pytest.raises(SourceError, match="a single record costs too many points"):
+        backfill(context, shop.source, DAY, ["orders"])
+
+
 # --- several at once ---------------------------------------------------------------------------------------------
 
 
@@ -340,7 +356,7 @@ from ingestion.loads import IngestContext, Window
 from ingestion.warehouse import create_tables, open_duckdb
 
 home, moment, url, token = Path(sys.argv[1]), *sys.argv[2:]
-shopify.BULK_FROM, shopify.PIECE_ORDERS = 5, 6
+shopify.BULK_FROM, shopify.PIECE_ORDERS = 1000 if "pages" in moment else 5, 6
 
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -372,18 +388,35 @@ def load_and_die(self, *given):
     return loaded
 shopify._Pieces._load_bulk = load_and_die
 
+served = shopify.Orders.completed
+def served_and_die(self, page):
+    pieces.append(page)
+    if moment == "reading pages" and len(pieces) == 2:
+        die()
+    return served(self, page)
+shopify.Orders.completed = served_and_die
+record = shopify.record
+def record_and_die(context, results):
+    record(context, results)
+    if moment == "recording pages":
+        die()
+shopify.record = record_and_die
+
 warehouse = open_duckdb(home / "INSIGHTMART.duckdb")
 create_tables(warehouse)
 destination = dlt.destinations.duckdb(str(home / "INSIGHTMART.duckdb"))
 context = IngestContext(
     warehouse, home, datetime(2026, 3, 5, 10), datetime(2026, 3, 1), lambda line: None, destination
 )
-shopify.ingest(context, shopify.ShopifySource(url, token, pause=pause), entities=["orders"])
+shopify.ingest(context, shopify.ShopifySource(url, token, pause=pause, page_size=5), entities=["orders"])
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("moment", "in_raw"), [("running", 0), ("reading", 1), ("recording", 1), ("between", 2)])
+@pytest.mark.parametrize(
+    ("moment", "in_raw"),
+    [("running", 0), ("reading", 1), ("recording", 1), ("between", 2), ("reading pages", 0), ("recording pages", 0)],
+)
 def test_a_killed_first_load_goes_on_where_it_stopped(
     at: At, shop: OnlineShop, home: Path, moment: str, in_raw: int
 ) -> None:
