@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ingestion import shopify_client, shopify_pages
+from ingestion.contracts import entity
 from ingestion.loads import IngestContext, LoadResult, SourceError, Window
-from ingestion.shopify import ShopifySource, ingest
+from ingestion.replay import replay
+from ingestion.shopify import ShopifySource, flatten_orders, ingest
 from ingestion.shopify_client import ShopifyClient
+from ingestion.shopify_tables import FLATTEN
 
 if TYPE_CHECKING:
     from conftest import OnlineShop
@@ -305,6 +308,29 @@ def test_a_record_that_does_not_fit_is_a_reject_and_the_rest_lands(at: At, onlin
     assert (source, entity, rule) == ("shopify", "orders", "record_invalid")
     assert "data loss" in reason
     assert json.loads(text)["id"] == "gid://shopify/Order/2"
+
+
+def test_a_rejected_order_comes_in_whole_once_it_can_be_read(
+    at: At, online: OnlineShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def strict(orders: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        if any(order["refunds"] for order in orders):
+            raise ValueError("no refunds, please")
+        return flatten_orders(orders)
+
+    refunded = order(2, lineItems=[line(2001), line(2002)], refunds=[refund(21, [refund_line(31, 2001)], "2.50")])
+    online.shop.upsert_orders([order(1), refunded])
+    context = at("2026-03-05T10:00")
+    with monkeypatch.context() as before_the_repair:
+        before_the_repair.setitem(FLATTEN, "orders", strict)
+        ingest(context, online.source, entities=["orders"])
+    assert raw(context, "orders", "order_id") == [(1,)]
+    for resolved in (1, 0):
+        results = replay(at("2026-03-05T11:00"), None, [entity("shopify", "orders")])
+        assert sum(result.resolved for result in results) == resolved
+        assert raw(context, "orders", "order_id") == [(1,), (2,)]
+        assert raw(context, "order_lines", "line_item_id, line_position") == [(1001, 1), (2001, 1), (2002, 2)]
+        assert raw(context, "refunds", "refund_line_id, shipping_amount") == [(31, Decimal(0)), (None, Decimal("2.5"))]
 
 
 def test_a_changed_order_queues_its_hour(at: At, online: OnlineShop) -> None:
