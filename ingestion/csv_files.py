@@ -16,8 +16,8 @@ import hashlib
 import io
 import re
 import zlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -44,7 +44,9 @@ from ingestion.csv_values import (
 
 Positions = npt.NDArray[np.int64]
 
-MAX_BYTES = 256 << 20  # of one file, unpacked: about a million times a store's hour; more is an attack or a mistake
+# Bytes of one file, unpacked: 3 million counts, or ten thousand times a row for a day; more is an attack or a mistake.
+MAX_BYTES = {"inventory": 128 << 20, "reference": 4 << 20, "tills": 4 << 20}
+PART_BYTES = 4 << 20  # so much of a file is cut up at once: it stays in the processor's cache, and memory bounded
 COUNT_SLACK = timedelta(minutes=30)  # how far outside the hour of its file a count may lie: clocks differ
 RAW_TEXT_LIMIT = 10_000  # characters of a rejected record that are kept; the file itself stays in the bucket
 
@@ -105,6 +107,7 @@ _UTF8_CHARACTER = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _CONTROLS = bytes(set(range(32)) - set(b"\t\r\n")) + b"\x7f"
 _LF, _CR, _QUOTE = 10, 13, 34
+_GZIP = b"\x1f\x8b"
 
 
 class Distrusted(Exception):
@@ -207,7 +210,7 @@ def read_file(drop: Drop, content: bytes) -> CsvFile:
         Distrusted: the file cannot be trusted and is to be quarantined whole.
     """
     file_hash = hashlib.sha256(content).hexdigest()
-    unpacked = _unpack(content)
+    unpacked = _unpack(content, MAX_BYTES[drop.entity])
     content_hash = file_hash if unpacked is content else hashlib.sha256(unpacked).hexdigest()
     text, notes = _as_utf8(unpacked)
     empty = CsvFile(drop, file_hash, content_hash, None)
@@ -230,18 +233,20 @@ def read_file(drop: Drop, content: bytes) -> CsvFile:
     return CsvFile(drop, file_hash, content_hash, layout, ended, line, is_ended, tuple(notes))
 
 
-def _unpack(content: bytes) -> bytes:
+def _unpack(content: bytes, limit: int) -> bytes:
     """The bytes without gzip around them; the very object when it is not gzipped."""
-    if content[:2] == b"\x1f\x8b":
+    if content[:2] == _GZIP:
         try:
             with gzip.open(io.BytesIO(content)) as packed:
-                content = packed.read(MAX_BYTES + 1)
+                content = packed.read(limit + 1)
         except EOFError:
             raise Distrusted("gzip_truncated", "the gzip data ends too early") from None
         except (OSError, zlib.error) as error:
             raise Distrusted("gzip_corrupt", f"the gzip data is damaged: {error}") from None
-    if len(content) > MAX_BYTES:
-        raise Distrusted("file_too_large", f"the file holds more than {MAX_BYTES >> 20} MiB")
+        if content[:2] == _GZIP:
+            raise Distrusted("gzip_nested", "the gzip data holds gzip data again")
+    if len(content) > limit:
+        raise Distrusted("file_too_large", f"the file holds more than {limit:,} bytes")
     return content
 
 
@@ -381,17 +386,55 @@ def _check_quotes(body: bytes, separator: str) -> None:
     """
     if b'"' not in body:
         return
-    text = np.frombuffer(body, np.uint8)
-    marks = np.flatnonzero(text == _QUOTE)
-    if len(marks) % 2:
+    if body.count(b'"') % 2:
         raise Distrusted("quote_unterminated", "a quotation mark is never closed")
     edges = np.array([ord(separator), _LF, _CR, _QUOTE], np.uint8)
-    before = marks[0::2] - 1
-    after = marks[1::2] + 1
-    opens = (before < 0) | np.isin(text[before], edges)
-    closes = (after >= len(text)) | np.isin(text[np.minimum(after, len(text) - 1)], edges)
-    if not (opens.all() and closes.all()):
-        raise Distrusted("quote_misplaced", "a quotation mark stands inside a field")
+    start = 0
+    for end in _cuts(body, PART_BYTES):
+        text = np.frombuffer(body, np.uint8, end - start, start)
+        marks = np.flatnonzero(text == _QUOTE)
+        before, after = marks[0::2] - 1, marks[1::2] + 1
+        opens = (before < 0) | np.isin(text[before], edges)
+        closes = (after >= len(text)) | np.isin(text[np.minimum(after, len(text) - 1)], edges)
+        if not (opens.all() and closes.all()):
+            raise Distrusted("quote_misplaced", "a quotation mark stands inside a field")
+        start = end
+
+
+def _cuts(body: bytes, size: int) -> Iterator[int]:
+    """The ends of pieces of about this size, each at the end of a record; quotation marks are in pairs."""
+    start = 0
+    while len(body) - start > size:
+        counted, searched, marks = start, start + size, 0
+        while found := _LINE_END.search(body, searched):
+            marks += body.count(b'"', counted, found.end())
+            counted = found.end()
+            if marks % 2 == 0:
+                break
+            searched = body.find(b'"', counted) + 1  # the line end is inside a field, which ends here at the earliest
+        if found is None:
+            break
+        start = found.end()
+        yield start
+    if start < len(body):
+        yield len(body)
+
+
+def parts(file: CsvFile, size: int = PART_BYTES) -> Iterator[CsvFile]:
+    """A large file in parts of whole records, which are parsed like files; a small one as it is.
+
+    An amount may have to be read by the others of its file (decimal commas): those files are never that large.
+    """
+    start, line = 0, file.body_line
+    for end in _cuts(file.body, size):
+        if start == 0 and end == len(file.body):
+            yield file
+            return
+        piece = file.body[start:end]
+        lines = piece.count(b"\n") + piece.count(b"\r") - piece.count(b"\r\n")
+        body = piece if piece.endswith(b"\n") else piece + b"\n"
+        yield replace(file, body=body, body_line=line, is_ended=file.is_ended or end < len(file.body))
+        start, line = end, line + lines
 
 
 # --- many files: from records to typed rows and rejects ----------------------------------------------------------

@@ -35,7 +35,7 @@ _POINT_GROUPED = rf"^[+-]?[1-9]\d{{0,2}}(?:(?:,\d{{3}})+|{_SPACED})(?:\.\d+)?$"
 _COMMA_DECIMAL = rf"^[+-]?(?:[1-9]\d{{0,2}}(?:(?:\.\d{{3}})+|{_SPACED})|\d+),\d+$"
 _THREE_DECIMALS = r"^[+-]?[1-9]\d{0,2}\.\d{3}$"  # would be thousands in a file with decimal commas
 
-_DAY = r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
+_DAY = r"(?:[1-9]\d{3}|0[1-9]\d\d|00[1-9]\d|000[1-9])-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
 _TIME = r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?"
 _OFFSET = r"(?:Z|[+-](?:0\d|1[0-4])(?::?[0-5]\d)?)"
 _INSTANT = rf"^{_DAY}[T ]{_TIME}{_OFFSET}$"
@@ -122,7 +122,7 @@ def integer_values(text: pa.Array, column: str, verdicts: Verdicts) -> pa.Array:
     text = pc.if_else(grouped, pc.replace_substring_regex(text, f"[,.{_SPACES}]", ""), text)
     floated = pc.match_substring_regex(text, _FLOATED_INTEGER)
     text = pc.if_else(floated, pc.replace_substring_regex(text, r"\.0+$", ""), text)
-    text = pc.replace_substring_regex(text, r"^\+", "")
+    text = pc.replace_substring_regex(text, r"^\+(\d)", r"\1")
     empty = pc.equal(text, "")
     whole = pc.match_substring_regex(text, r"^-?\d+$")
     fits = pc.match_substring_regex(text, r"^-?0*\d{1,18}$")

@@ -24,12 +24,12 @@ import pyarrow.compute as pc
 from ingestion import corrections
 from ingestion.contracts import ENTITIES, TEXT, Entity, entity
 from ingestion.corrections import Correction, released_through
-from ingestion.csv_files import CsvFile, Distrusted, Drop, parse, read_file
+from ingestion.csv_files import CsvFile, Distrusted, Drop, parse, parts, read_file
 from ingestion.loads import IngestContext, LoadResult, covered_through, landed_sum, load, record
 from ingestion.rejects import CURRENT_REJECTS
 from ingestion.store_bucket import SOURCE as STORES
 from ingestion.store_bucket import Bucket, Object, StoreDrops
-from ingestion.store_packages import Package, Seen, control_total, kept_original
+from ingestion.store_packages import Package, Seen, kept_original
 from ingestion.stores import Run
 
 RECORDS_AT_ONCE = 50_000
@@ -249,21 +249,19 @@ class _Again(Package):
         kind = rejected.item.kind
         try:
             file = read_file(_drop(rejected.item), content)
-            parsed = None if file.is_empty else parse(kind, [file], self.context.as_of)
+            parsed = None if file.is_empty else [parse(kind, [part], self.context.as_of).rows for part in parts(file)]
         except Distrusted as fault:
             return f"{fault.rule_id}: {fault.reason}"
         if rejected.lines is None:
             return self._take_whole(rejected, file)
-        rows = (
-            None if parsed is None else parsed.rows.filter(pc.is_in(parsed.rows["file_line"], pa.array(rejected.lines)))
-        )
+        lines = pa.array(rejected.lines)
+        found = [rows.filter(pc.is_in(rows["file_line"], lines)) for rows in parsed or ()]
+        rows = pa.concat_tables(found) if found else None
         if rows is None or not rows.num_rows:
             return f"still rejected: {len(rejected.lines):,} lines"
         row = self.note(rejected.item, "loaded", "replay of rejected lines", file.file_hash, file.content_hash)
         row.update(rows=rows.num_rows, rejected_rows=0)
         self.tables.append((entity(STORES, kind).table, rows))
-        if (total := control_total(kind, rows)) is not None:
-            self.sums[kind] = self.sums.get(kind, Decimal(0)) + total
         self.resolved += rows.num_rows
         self._rewrites(file)
         left = len(rejected.lines) - rows.num_rows

@@ -219,32 +219,36 @@ class Bucket:
         return Object(key, entry.etag, entry.size, modified_at, kind, drop, is_copy)
 
     def _read(self, listed: Object) -> tuple[Object, bytes | None] | None:
-        if listed.size > MAX_BYTES:
+        limit = MAX_BYTES[listed.kind]
+        if listed.size > limit:
             return listed, None
         try:
-            etag, written_at, content = self._get(listed.key)
+            etag, written_at, content = self._get(listed.key, limit)
         except ClientError as error:
             if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
                 return None
             raise
-        entry = _Entry(listed.key, etag.strip('"'), len(content), _utc(written_at))
+        entry = _Entry(listed.key, etag.strip('"'), listed.size if content is None else len(content), _utc(written_at))
         return self._recognised(listed.kind, entry), content
 
-    def _get(self, key: str) -> tuple[str, datetime, bytes]:
-        """ETag, time and bytes of one object.
+    def _get(self, key: str, limit: int) -> tuple[str, datetime, bytes | None]:
+        """ETag, time and bytes of one object; no bytes where there are more than the limit by now.
 
         Most files are tiny, and get_object takes 3 ms of CPU for each: so a plain GET with a signed address goes first,
         which takes half of that. Whatever it does not answer is left to get_object, with its retries and reasons.
         """
         signed = self._client.generate_presigned_url("get_object", {"Bucket": self.source.bucket, "Key": key})
         with suppress(BotoCoreError, urllib3.exceptions.HTTPError):
-            answer = self._http.send(AWSRequest("GET", signed).prepare())
-            headers, content = answer.headers, answer.content
-            if answer.status_code == 200 and headers.get("Content-Length") == str(len(content)):
-                return headers["ETag"], _instant(headers["Last-Modified"]), content
-        return self._get_object(key)
+            answer = self._http.send(AWSRequest("GET", signed, stream_output=True).prepare())
+            headers = answer.headers
+            if answer.status_code == 200 and int(headers.get("Content-Length", limit + 1)) <= limit:
+                content = answer.content
+                if headers["Content-Length"] == str(len(content)):
+                    return headers["ETag"], _instant(headers["Last-Modified"]), content
+            answer.raw.close()
+        return self._get_object(key, limit)
 
-    def _get_object(self, key: str) -> tuple[str, datetime, bytes]:
+    def _get_object(self, key: str, limit: int) -> tuple[str, datetime, bytes | None]:
         """The same through boto3; a connection that breaks while the bytes come in is tried again."""
 
         @retry(
@@ -253,8 +257,11 @@ class Bucket:
             wait=wait_exponential(multiplier=0.2, max=2),
             reraise=True,
         )
-        def get() -> tuple[str, datetime, bytes]:
+        def get() -> tuple[str, datetime, bytes | None]:
             answer = self._client.get_object(Bucket=self.source.bucket, Key=key)
+            if answer["ContentLength"] > limit:
+                answer["Body"].close()
+                return answer["ETag"], answer["LastModified"], None
             return answer["ETag"], answer["LastModified"], answer["Body"].read()
 
         return get()

@@ -18,15 +18,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.contracts import REJECTS_TABLE, entity
-from ingestion.csv_files import MAX_BYTES, CsvFile, Distrusted, parse, read_file, whole_file_reject
+from ingestion.contracts import ENTITIES, REJECTS_TABLE, entity
+from ingestion.csv_files import MAX_BYTES, PART_BYTES, CsvFile, Distrusted, parse, parts, read_file, whole_file_reject
 from ingestion.loads import IngestContext, LoadResult, Window, clock, landed_sum
 from ingestion.store_bucket import SOURCE, Object, StoreDrops
 from ingestion.warehouse import Warehouse
 
 PACKAGE_FILES = 5_000
 PACKAGE_BYTES = 96 << 20  # unpacked; bounds the memory of a package, of which two are held at a time
-PARSE_BYTES = 4 << 20  # so many bytes of files are cut up and typed together: they stay in the processor's cache
 
 
 # --- what was seen before ----------------------------------------------------------------------------------------
@@ -95,7 +94,7 @@ class Package:
         self.source = source
         self.seen = seen
         self.is_last = False
-        self.sums: dict[str, Decimal] = {}  # by entity, of its control column as the files say it
+        self.sums: dict[str, Decimal] = {}  # by table, of its control column as the files say it
         self.started_at = clock()
         self.records: list[dict[str, Any]] = []
         self.tables: list[tuple[str, pa.Table]] = []
@@ -116,7 +115,7 @@ class Package:
         assert item.drop is not None, "an unrecognised object has no content to add"
         if content is None:
             fault = Distrusted(
-                "file_too_large", f"more than {MAX_BYTES >> 20} MiB; it was not read and stays in the bucket"
+                "file_too_large", f"more than {MAX_BYTES[item.kind]:,} bytes; it was not read and stays in the bucket"
             )
             self._quarantine(item, fault, None, f"s3://{self.source.bucket}/{item.key}")
             return
@@ -173,13 +172,22 @@ class Package:
         return row
 
     def finish(self) -> None:
-        """Type the files that still wait."""
+        """Type the files that still wait, and add up what all say."""
+        self._type_waiting()
+        for table, rows in self.tables:
+            if (total := control_total(table, rows)) is not None:
+                self.sums[table] = self.sums.get(table, Decimal(0)) + total
+
+    def _type_waiting(self) -> None:
         for waiting in self._waiting.values():
             self._type(waiting)
         self._waiting.clear()
         self._waiting_bytes = 0
 
     def _type(self, waiting: list[tuple[CsvFile, dict[str, Any]]]) -> None:
+        waiting = [(file, row) for file, row in waiting if row["status"] == "loaded"]
+        if not waiting:
+            return
         kind = waiting[0][0].drop.entity
         try:
             parsed = parse(kind, [file for file, _ in waiting], self.context.as_of)
@@ -189,6 +197,7 @@ class Package:
                     self._type([one])
                 return
             [(file, row)] = waiting
+            self._drop(file, row)
             row.update(status="quarantined", reason=f"{fault.rule_id}: {fault.reason}")
             place = f"s3://{self.source.bucket}/{file.drop.key}"
             reject = whole_file_reject(file.drop, file.file_hash, fault, place, self.context.as_of)
@@ -196,10 +205,16 @@ class Package:
             return
         self.tables.append((entity(SOURCE, kind).table, parsed.rows))
         self.tables.append((REJECTS_TABLE, parsed.rejects))
-        if (total := control_total(kind, parsed.rows)) is not None:
-            self.sums[kind] = self.sums.get(kind, Decimal(0)) + total
         for (_, row), rows, rejected in zip(waiting, parsed.row_counts, parsed.reject_counts, strict=True):
-            row.update(rows=rows, rejected_rows=rejected)
+            row["rows"] += rows
+            row["rejected_rows"] += rejected
+
+    def _drop(self, file: CsvFile, row: dict[str, Any]) -> None:
+        """Take back what earlier parts of a large file brought."""
+        if row["rows"] or row["rejected_rows"]:
+            other = [pc.not_equal(table["file_name"].cast(pa.string()), file.drop.key) for _, table in self.tables]
+            self.tables = [(name, rows.filter(keep)) for (name, rows), keep in zip(self.tables, other, strict=True)]
+            row.update(rows=0, rejected_rows=0)
 
     def result(self, kind: str, load_id: str | None, window: Window) -> LoadResult:
         """What this package did for one entity."""
@@ -215,7 +230,7 @@ class Package:
             rejected_rows=rejected,
             bytes=sum(row["bytes"] for row in own),
             source_count=rows + rejected,
-            source_sum=self.sums.get(kind),
+            source_sum=self.sums.get(entity(SOURCE, kind).table),
             landed_sum=landed_sum(self.context, entity(SOURCE, kind), load_id) if rows else None,
             content_hash=hashlib.sha256("\n".join(loaded).encode()).hexdigest() if loaded else None,
             status="loaded" if rows + rejected else "empty",
@@ -226,11 +241,12 @@ class Package:
         self.seen.add(file)
         if file.drop.key in self.seen.loaded and file.drop.file_hour is not None:
             self.rewritten.append(file.drop.file_hour)
-        self._waiting[file.drop.entity].append((file, row))
         self._bytes += len(file.body)
-        self._waiting_bytes += len(file.body)
-        if self._waiting_bytes >= PARSE_BYTES:
-            self.finish()
+        for part in parts(file):
+            self._waiting[file.drop.entity].append((part, row))
+            self._waiting_bytes += len(part.body)
+            if self._waiting_bytes >= PART_BYTES:
+                self._type_waiting()
 
     def _quarantine(self, item: Object, fault: Distrusted, file_hash: str | None, original_path: str) -> None:
         assert item.drop is not None
@@ -239,9 +255,12 @@ class Package:
         self.tables.append((REJECTS_TABLE, reject))
 
 
-def control_total(kind: str, rows: pa.Table) -> Decimal | None:
-    """The exact sum of an entity's control column; None without one, or where no row has a value."""
-    name = entity(SOURCE, kind).control_sum
+_CONTROL_SUMS = {item.table: item.control_sum for item in ENTITIES}
+
+
+def control_total(table: str, rows: pa.Table) -> Decimal | None:
+    """The exact sum of a raw table's control column; None without one, or where no row has a value."""
+    name = _CONTROL_SUMS.get(table)
     if name is None:
         return None
     values = rows.column(name).drop_null()

@@ -247,7 +247,7 @@ def test_reference_and_tills_need_all_their_columns(drop: Drop) -> None:
 def test_a_file_larger_than_the_limit_is_distrusted_even_when_it_is_small_packed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(csv_files, "MAX_BYTES", 1000)
+    monkeypatch.setitem(csv_files.MAX_BYTES, "inventory", 1000)
     bomb = gzip.compress(HEADER.encode() + ROW.encode() * 10_000)
     assert len(bomb) < 1000
     assert fault(bomb) == "file_too_large"

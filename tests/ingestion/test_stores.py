@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ingestion import store_packages, stores
-from ingestion.csv_files import Distrusted, parse
+from ingestion.csv_files import MAX_BYTES, Distrusted, parse, parts
 from ingestion.loads import IngestContext, SourceError, Window, load
-from ingestion.stores import StoreDrops, ingest, missing_files
+from ingestion.stores import StoreDrops, backfill, ingest, missing_files
 from ingestion.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -272,7 +273,7 @@ def test_a_file_too_large_to_be_read_is_quarantined_unread(
     at: At, drops: Drops, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = drops.inventory("2026-03-05T10", 7)
-    monkeypatch.setattr("ingestion.store_bucket.MAX_BYTES", 10)
+    monkeypatch.setitem(MAX_BYTES, "inventory", 10)
     ingest(at("2026-03-05T11:10"), drops.source)
     assert [status for _, status in statuses(warehouse)] == ["quarantined"]
     assert warehouse.rows("SELECT rule_id, original_path FROM raw.rejects") == [
@@ -290,6 +291,13 @@ def test_a_file_too_large_to_be_read_is_quarantined_unread(
         "inventory/2026/03/05/10/store_007.csv.zip",
         "inventory/2026/03/05/10/store_007_new.csv",
         "inventory/2026/03/05/10/../../store_007.csv",
+        "inventory/2026/03/05/10/..%2f..%2fstore_007.csv",
+        "inventory/2026/03/05/10/..\\store_007.csv",
+        "inventory/2026/03/05/10/store_007\x1b[2J.csv",
+        "inventory/2026/03/05/10/store_\uff10\uff10\uff17.csv",
+        "inventory/2026/03/05/10/store_007+store 008.csv",
+        "inventory/2026/03/05/10/'; DROP TABLE raw.rejects; --.csv",
+        f"inventory/2026/03/05/10/{'x' * 900}.csv",
         "inventory/2026/03/05/24/store_007.csv",
         "inventory/2026/03/05/store_007.csv",
         "tills/2026/03/05/10/store_007.csv",
@@ -383,6 +391,92 @@ def test_a_run_that_breaks_off_is_taken_up_where_it_was(
     assert warehouse.value("SELECT COUNT(*) FROM raw.stores_inventory") == 5
 
 
+def test_a_large_file_is_typed_in_parts(
+    at: At, drops: Drops, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_packages, "PART_BYTES", 100)
+    monkeypatch.setattr(store_packages, "parts", lambda file: parts(file, 100))
+    rows = [f"7,S{number},{'x' if number % 7 == 0 else number},0,2026-03-05T10:15:00Z\n" for number in range(50)]
+    drops.put("inventory/2026/03/05/10/store_007.csv", HEADER + "".join(rows))
+    drops.inventory("2026-03-05T10", 8, on_hand=1)
+    result = ingest(at("2026-03-05T11:10"), drops.source)[-1]
+    lines = warehouse.rows("SELECT file_line, sku FROM raw.stores_inventory WHERE store_id = 7 ORDER BY 1")
+    assert lines == [(number + 2, f"S{number}") for number in range(50) if number % 7]
+    assert (result.rows, result.rejected_rows, result.source_count) == (43, 8, 51)
+    total = sum(number for number in range(50) if number % 7) + 1
+    assert (result.source_sum, result.landed_sum) == (total, total)
+    assert warehouse.rows('SELECT "ROWS", rejected_rows FROM ops.files ORDER BY file_name') == [(42, 8), (1, 0)]
+
+
+def test_a_large_file_whose_records_cannot_be_told_apart_leaves_no_part_behind(
+    at: At, drops: Drops, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_packages, "PART_BYTES", 100)
+    monkeypatch.setattr(store_packages, "parts", lambda file: parts(file, 100))
+    poison = drops.put(
+        "inventory/2026/03/05/10/store_007.csv",
+        HEADER + "".join(f"7,S{number},1,0,2026-03-05T10:15:00Z\n" for number in range(50)),
+    )
+    drops.inventory("2026-03-05T10", 8)
+
+    def disagreeing(kind: str, files: Any, rejected_at: datetime) -> Any:
+        if any(file.drop.key == poison and file.body_line > 20 for file in files):
+            raise Distrusted("records_unclear", "no")
+        return parse(kind, files, rejected_at)
+
+    monkeypatch.setattr(store_packages, "parse", disagreeing)
+    result = ingest(at("2026-03-05T11:10"), drops.source)[-1]
+    assert [row[0] for row in counts(warehouse)] == [8]
+    assert (result.rows, result.rejected_rows, result.source_sum) == (1, 0, 5)
+    assert [status for _, status in statuses(warehouse)] == ["quarantined", "loaded"]
+    assert warehouse.rows("SELECT is_whole_file FROM raw.rejects") == [(True,)]
+
+
+def test_a_backfill_loads_days_of_any_age_and_goes_on_where_it_was(
+    at: At, drops: Drops, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_packages, "PACKAGE_FILES", 2)
+    monkeypatch.setattr(stores, "DAYS_AT_ONCE", 2)
+    for day in (1, 2, 3):
+        for store in (1, 2, 3):
+            drops.inventory(f"2026-03-0{day}T10", store)
+    lines: list[str] = []
+    context = replace(at("2026-06-01T00:00"), progress=lines.append)
+    window = Window(datetime(2026, 3, 1), datetime(2026, 3, 4))
+    calls = iter([None, None, RuntimeError("killed")])
+
+    def breaking(context: IngestContext, source: str, tables: Any) -> str:
+        if error := next(calls, None):
+            raise error
+        return load(context, source, tables)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stores, "load", breaking)
+        with pytest.raises(RuntimeError, match="killed"):
+            backfill(context, drops.source, window)
+    assert len(counts(warehouse)) == 4
+    [result] = backfill(context, drops.source, window, ["inventory"])
+    assert (result.rows, len(counts(warehouse))) == (5, 9)
+    assert lines[0].startswith("stores: 2 of 6 files in 2 of 3 days, ")
+    assert warehouse.value("SELECT COUNT(*) FROM ops.loads WHERE status = 'loaded' AND source_sum = landed_sum") == 5
+    for wrong in (Window(window.end, window.start), Window(datetime(2026, 7, 1), datetime(2026, 7, 2))):
+        with pytest.raises(ValueError, match="window"):
+            backfill(context, drops.source, wrong)
+
+
+def test_an_object_that_grew_since_it_was_listed_is_not_read(at: At, warehouse: Warehouse) -> None:
+    size = MAX_BYTES["inventory"] + 1
+
+    def respond(path: str) -> Answer:
+        if "list-type" in path:
+            return 200, (LISTING if "inventory%2F2026%2F03%2F05" in path else "<ListBucketResult/>").encode()
+        return size, b"CUT: the rest never comes"
+
+    with answering(respond) as endpoint:
+        ingest(at("2026-03-05T11:10"), StoreDrops("s3://shop/in", endpoint, attempts=1))
+    assert warehouse.rows("SELECT rule_id FROM raw.rejects") == [("file_too_large",)]
+
+
 # --- which hours are in ------------------------------------------------------------------------------------------
 
 
@@ -430,6 +524,14 @@ def test_a_missing_file_is_waited_for_and_then_counted_as_missing(at: At, drops:
         assert covered(warehouse) == hour(f"2026-03-05T{through}")
     assert missing_files(warehouse, hour("2026-03-05T10")) == [(hour("2026-03-05T11"), 2)]
     assert missing_files(warehouse, hour("2026-03-05T12")) == []
+    missed = "SELECT store_id, missed_at, arrived_at FROM ops.missing_files WHERE file_hour = ?"
+    assert warehouse.rows(missed, [hour("2026-03-05T11")]) == [(2, datetime(2026, 3, 5, 12, 30), None)]
+    assert warehouse.rows(missed, [hour("2026-03-05T10")]) == []
+    drops.inventory("2026-03-05T11", 2)
+    ingest(at("2026-03-05T13:00"), drops.source)
+    assert warehouse.rows(missed, [hour("2026-03-05T11")]) == [
+        (2, datetime(2026, 3, 5, 12, 30), datetime(2026, 3, 5, 13))
+    ]
 
 
 def test_a_longer_grace_period_lets_several_hours_wait(at: At, drops: Drops, warehouse: Warehouse) -> None:
@@ -560,13 +662,16 @@ Answer = tuple[int, bytes]
 
 @contextmanager
 def answering(respond: Callable[[str], Answer]) -> Iterator[str]:
-    """The URL of an HTTP server whose answer follows from the path and query of a GET."""
+    """The URL of an HTTP server whose answer follows from the path and query of a GET.
+
+    The number is the status, or beyond 599 a length that the answer claims to have.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             status, body = respond(self.path)
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_response(status if status < 600 else 200)
+            self.send_header("Content-Length", str(len(body) if status < 600 else status))
             self.send_header("ETag", f'"{hashlib.md5(body).hexdigest()}"')
             self.send_header("Last-Modified", "Thu, 05 Mar 2026 11:01:00 GMT")
             self.end_headers()
