@@ -254,8 +254,7 @@ class Run:
         if not package.records and not (package.is_last and is_last):
             return
         window = self.requested or Window(datetime.combine(self.days[0], time()), self.context.as_of)
-        load_id = load(self.context, SOURCE, package.tables) if package.records else None
-        package.tables.clear()  # the next package is being made meanwhile: two at a time are enough
+        load_id = load(self.context, SOURCE, package.batches()) if package.records else None
         results = [package.result(kind, load_id, window) for kind in kinds]
         found = self.corrections(package, load_id)
         with self.context.warehouse.transaction():
@@ -302,12 +301,10 @@ class Run:
         if load_id is None or not loaded:
             return []
         hours = package.rewritten
+        first = min((row["file_hour"] for row in package.records if row["file_hour"] and row["rows"]), default=None)
+        is_late = first is not None and self.released is not None and first - COUNT_SLACK < self.released
         rewritten = Window(min(hours) - COUNT_SLACK, max(hours) + HOUR + COUNT_SLACK) if hours else None
-        late = (
-            store_corrections.inventory(self.context, load_id, self.released, rewritten)
-            if "inventory" in loaded
-            else []
-        )
+        late = store_corrections.inventory(self.context, load_id, self.released, rewritten) if is_late else []
         return late + (store_corrections.timezones(self.context, load_id) if "reference" in loaded else [])
 
     def _covered(self, kind: str) -> datetime | None:
