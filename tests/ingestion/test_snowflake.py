@@ -80,8 +80,8 @@ def _check_statements(statements: list[str]) -> None:
     puts = [statement for statement in statements if statement.startswith("PUT ")]
     copies = [statement for statement in statements if statement.startswith("COPY INTO ")]
     form = (
-        r"COPY INTO (?P<table>\"INSIGHTMART\".\"RAW\".\"(?P<name>[A-Z_]+)\")"
-        r" FROM '@\"INSIGHTMART\".\"RAW\".\"%(?P=name)\"/\"(?P<load>[\d.]+)\"/(?P<file>[^']+\.parquet)'"
+        r"COPY INTO \"RAW\"\.\"(?P<name>[A-Z_]+)\""
+        r" FROM '@\"RAW\"\.\"%(?P=name)\"/\"(?P<load>[\d.]+)\"/(?P<file>[^']+\.parquet)'"
         r" FILE_FORMAT = \(TYPE = 'PARQUET', BINARY_AS_TEXT = FALSE, USE_LOGICAL_TYPE = TRUE\)"
         r" MATCH_BY_COLUMN_NAME='CASE_INSENSITIVE'$"
     )
@@ -93,7 +93,7 @@ def _check_statements(statements: list[str]) -> None:
         for statement in puts
         if (
             match := re.match(
-                r"PUT 'file://[^']+/([^/']+\.parquet)' '@\"INSIGHTMART\"\.\"RAW\"\.\"%[A-Z_]+\"/\"([\d.]+)\"'"
+                r"PUT 'file://[^']+/([^/']+\.parquet)' '@\"RAW\"\.\"%[A-Z_]+\"/\"([\d.]+)\"'"
                 r" OVERWRITE = TRUE, AUTO_COMPRESS = FALSE$",
                 statement,
             )
