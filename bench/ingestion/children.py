@@ -16,13 +16,13 @@ from typing import Any
 from bench.ingestion.costs import Cost, cost_of
 from bench.ingestion.hours import EARLIER, NOW
 
-SMALL_FILE_BYTES = 2_000  # of the hour before
+SMALL_FILES, SMALL_FILE_BYTES = 10, 2_000  # of the hour before
 REFERENCE_HEADER = "store_id,name,format,region,city,state,country,timezone,opened_on,closed_on,square_feet,manager\n"
 TEXT_COLUMNS = ("store_id", "sku", "on_hand", "on_order", "counted_at")
 
 
 def publish_store_files(environment: Mapping[str, str], bucket: str, size: int, plain: Path) -> dict[str, int]:
-    """Put the hour's files, and small ones of the hour before, into a new bucket.
+    """Put the hour's files, and a few small ones of the hour before, into a new bucket.
 
     Args:
         environment: where the bucket is, and its keys.
@@ -46,7 +46,7 @@ def publish_store_files(environment: Mapping[str, str], bucket: str, size: int, 
             f"{REFERENCE_HEADER}{store},Store {store},city,East,Boston,MA,US,America/New_York,2010-05-01,,9000,\n"
         )
         client.put_object(Bucket=bucket, Key=f"reference/{EARLIER:%Y/%m/%d}/store_{store:03d}.csv", Body=reference)
-    for file in hour_of_files(_hour_before(EARLIER), SMALL_FILE_BYTES):
+    for file in hour_of_files(_hour_before(EARLIER), SMALL_FILE_BYTES, SMALL_FILES):
         client.put_object(Bucket=bucket, Key=file.key, Body=file.content)
     rows = rejected = 0
     for file in hour_of_files(_hour_before(NOW), size):
