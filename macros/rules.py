@@ -19,7 +19,7 @@ RULES = read_rules(Path(__file__).with_name("rules.yml"))
 
 def _applied(entity: str) -> None:
     """Register the macro of an entity."""
-    conditions_of_entity = tuple((rule.rule_id, rule.condition) for rule in _checked_in_staging(entity))
+    conditions_of_entity = tuple((rule.rule_id, str(rule.condition)) for rule in _checked_in_staging(entity))
 
     def failed_rules(evaluator: t.Any) -> str:
         """The ids of the rules that a row breaks, separated by ', '; NULL for a good row."""

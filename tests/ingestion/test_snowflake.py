@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Callable
 from datetime import date, datetime
@@ -38,22 +37,14 @@ ACCOUNT = {
 }
 
 
-def fake_account(stages: Path) -> Any:
-    path = Path(__file__).parent / "fakesnow_session.py"
-    spec = importlib.util.spec_from_file_location("fakesnow_session", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.fake_account(stages)
-
-
 def settings_of(home: Path, values: dict[str, Any]) -> Settings:
     return Settings(home=home, start=date(2026, 3, 1), _env_file=None, **values)  # type: ignore[call-arg]
 
 
 @pytest.mark.slow
-def test_the_same_rows_land_as_on_duckdb(trade: Trade, state: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
+def test_the_same_rows_land_as_on_duckdb(
+    trade: Trade, state: Callable[..., dict[str, Any]], fake_account: Any, tmp_path: Path
+) -> None:
     local = settings_of(tmp_path / "local", trade.settings)
     remote = settings_of(tmp_path / "remote", trade.settings | ACCOUNT)
     with (

@@ -6,12 +6,20 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from insightmart.cycle import CycleResult, open_cycles
+from insightmart.settings import load_settings
+from insightmart.warehouse import open_warehouse
+from sandbox.state import SandboxState
 
 pytestmark = pytest.mark.slow
 PROJECT = Path(__file__).resolve().parents[2]
@@ -47,16 +55,20 @@ class Place:
 
     def certified(self) -> dict[str, list[tuple[Any, ...]]]:
         """Every certified table of the contract, its rows in order, without what differs by run."""
-        tables = {}
-        columns = self.query(
-            "SELECT table_name, column_name FROM information_schema.columns"
-            " WHERE table_schema ILIKE 'certified' AND table_name NOT LIKE '%\\_\\_%' ESCAPE '\\'"
-            " ORDER BY table_name, ordinal_position"
-        )
-        for table in dict.fromkeys(name for name, _ in columns):
-            kept = [column for name, column in columns if name == table and column.lower() not in BY_RUN]
-            tables[table.lower()] = self.query(f"SELECT {', '.join(kept)} FROM certified.{table} ORDER BY ALL")
-        return tables
+        return certified_tables(self.query)
+
+
+def certified_tables(query: Callable[[str], list[tuple[Any, ...]]]) -> dict[str, list[tuple[Any, ...]]]:
+    """Every certified table that a query finds, its rows in order, without what differs by run."""
+    columns = query(
+        "SELECT table_name, column_name FROM information_schema.columns"
+        " WHERE UPPER(table_schema) = 'CERTIFIED' ORDER BY table_name, ordinal_position"
+    )
+    tables = {}
+    for table in dict.fromkeys(name for name, _ in columns if "__" not in name):
+        kept = [column for name, column in columns if name == table and column.lower() not in BY_RUN]
+        tables[table.lower()] = sorted(query(f"SELECT {', '.join(kept)} FROM certified.{table}"), key=repr)
+    return tables
 
 
 class Sandbox:
@@ -82,6 +94,13 @@ class Sandbox:
 
     def place(self, name: str) -> Place:
         return Place(self.home.parent / name, self.settings)
+
+    def add_database(self, name: str) -> dict[str, str]:
+        """Another database on the sandbox's PostgreSQL server: how to reach it."""
+        dsn = SandboxState.load(self.home).admin_dsn
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return {key: str(value) for key, value in conninfo_to_dict(dsn).items()} | {"dbname": name}
 
 
 @pytest.fixture
@@ -211,3 +230,64 @@ def test_a_killed_cycle_is_finished_by_the_next_one(sandbox: Sandbox, moment: st
     ):
         found = place.query(f"SELECT SUM({measure}) FROM certified.{table}")[0][0]
         assert str(found) == total(truth, table, measure), f"{table}.{measure}"
+
+
+EVIDENCE = {
+    "checks": "SELECT area, dataset, check_name, severity, window_start, window_end, outcome, CAST(value AS VARCHAR)"
+    " FROM ops.check_results",
+    "corrections": "SELECT source, entity, window_start, window_end, reason, rows, status, closed_at"
+    " FROM ops.correction_windows",
+    "loads": "SELECT source, entity, rows, rejected_rows, source_count, status FROM ops.loads",
+}
+
+
+def test_both_engines_certify_the_same_and_refuse_the_same(
+    sandbox: Sandbox, fake_account: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two cycles, the second with late corrections and a bad hour, on DuckDB and through the Snowflake connector.
+
+    fakesnow stands in for the account; SQLMesh's state is in a real PostgreSQL database, as in production.
+    """
+    state = sandbox.add_database("sqlmesh")
+    account = {
+        "INSIGHTMART_GATEWAY": "snowflake",
+        "SNOWFLAKE_ACCOUNT": "acme-one",
+        "SNOWFLAKE_USER": "transformer",
+        "SNOWFLAKE_AUTHENTICATOR": "snowflake",
+        "SNOWFLAKE_PASSWORD": "open-sesame",
+        "STATE_HOST": state["host"],
+        "STATE_PORT": state["port"],
+        "STATE_USER": state["user"],
+        "STATE_PASSWORD": state["password"],
+        "STATE_DATABASE": state["dbname"],
+    }
+
+    def cycle(engine: dict[str, str], as_of: str) -> tuple[CycleResult, dict[str, Any]]:
+        home = sandbox.home.parent / engine["INSIGHTMART_GATEWAY"]
+        for name, value in {**sandbox.settings, **engine, "INSIGHTMART_HOME": str(home)}.items():
+            monkeypatch.setenv(name, value)
+        settings = load_settings()
+        with open_cycles(settings) as run:
+            result = run(datetime.fromisoformat(as_of))
+        with open_warehouse(settings) as warehouse:
+            found = certified_tables(warehouse.rows)
+            found |= {name: sorted(warehouse.rows(query), key=repr) for name, query in EVIDENCE.items()}
+        result.page = None  # its path is the home's
+        return result, found
+
+    with fake_account(sandbox.home.parent / "stages") as session:
+        for as_of, is_refused in (("2026-03-06T00:05", False), ("2026-03-06T17:05", True)):
+            if is_refused:
+                sandbox.call("advance", "--hours", "17")
+            on_duckdb, expected = cycle({"INSIGHTMART_GATEWAY": "local"}, as_of)
+            on_snowflake, found = cycle(account, as_of)
+            for name, rows in expected.items():
+                assert found[name] == rows, name
+            assert on_snowflake == on_duckdb
+            assert bool(on_duckdb.errors) == is_refused
+            if not is_refused:
+                truth = json.loads(sandbox.call("truth", "--json"))
+                net_sales = str(sum(row[8] for row in found["agg_sales_daily"]))
+                assert net_sales == total(truth, "agg_sales_daily", "net_sales")
+    assert on_duckdb.corrections_closed > 0
+    assert [one for one in session.statements if "open-sesame" in one] == []

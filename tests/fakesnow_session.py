@@ -2,7 +2,9 @@
 
 fakesnow stands in for the account behind the real ``snowflake-connector-python``: it takes the statements, translates
 them and runs them on DuckDB. This module adds what it lacks: a table's own stage with PUT and COPY INTO out of it,
-several statements in one call, a session's schema named with its database, and the log of what was sent.
+several statements in one call, a session's schema named with its database, temporary tables in a schema, comments on
+the columns of a view, views in INFORMATION_SCHEMA.TABLES, sums of decimals that stay decimals, MERGE with an alias for
+its target, and the log of what was sent.
 
 What passing on it shows: which statements are sent, in which order, with which identifiers and bound values, and that
 rows arrive equal. What it does not show: that Snowflake compiles them, privileges, real COPY, clustering, cost, and
@@ -17,21 +19,27 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import fakesnow
 import pytest
 import snowflake.connector.errors
+from fakesnow import info_schema, transforms
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.instance import FakeSnow
+from sqlglot import exp
 from sqlglot.dialects.snowflake import Snowflake
 from sqlglot.tokens import TokenType
 
+_CREATE_TABLE_AS = transforms.create_table_as
 _PUT = re.compile(r"PUT 'file://(?P<path>[^']+)' '(?P<stage>@[^']+)' OVERWRITE = TRUE, AUTO_COMPRESS = FALSE$")
 _COPY = re.compile(
     r"COPY INTO (?P<table>\S+)\s+FROM '(?P<file>@[^']+)'\s+FILE_FORMAT = \(TYPE = 'PARQUET'(?P<options>[^)]*)\)\s+"
     r"MATCH_BY_COLUMN_NAME\s*=\s*'CASE_INSENSITIVE'"
 )
+_TEMPORARY = re.compile(r"(CREATE\s+(?:OR\s+REPLACE\s+)?)TEMP(?:ORARY)?\s+(TABLE\s)", re.I)
+_COMMENTS_OF_A_VIEW = re.compile(r"(/\*.*?\*/\s*)?ALTER\s+VIEW\s.*\sCOMMENT\s", re.I | re.S)
 
 
 class Session:
@@ -50,6 +58,9 @@ class Session:
                 return run(cursor, self._put(put))
             if copy := _COPY.match(command):
                 return run(cursor, self._copy(cursor, copy))
+            if _COMMENTS_OF_A_VIEW.match(command):
+                return run(cursor, "SELECT 'Statement executed successfully.' AS status")
+            command = _TEMPORARY.sub(r"\1\2", command)
             statements = _statements(command)
             for statement in statements[:-1]:
                 run(cursor, statement)
@@ -85,6 +96,32 @@ def _statements(command: str) -> list[str]:
     return [part for part in parts if part]
 
 
+def _create_table_as(expression: Any, connection: Any) -> Any:
+    """fakesnow casts each selected column to the type of the created one, and cannot cast one that has an alias."""
+    for select in [expression.expression] if isinstance(expression, exp.Create) else []:
+        if isinstance(select, exp.Select) and isinstance(expression.this, exp.Schema):
+            select.set("expressions", [column.unalias() for column in select.expressions])
+    return _CREATE_TABLE_AS(expression, connection)
+
+
+def _merge(expression: Any) -> list[Any]:
+    """DuckDB has MERGE itself; only the columns that are set must not name their table."""
+    for when in expression.find_all(exp.When) if isinstance(expression, exp.Merge) else []:
+        for change in when.args["then"].expressions if isinstance(when.args["then"], exp.Update) else []:
+            change.this.set("table", None)
+    return [expression]
+
+
+def _tables_and_views(template: Template) -> Template:
+    """The view behind INFORMATION_SCHEMA.TABLES, with views in it as Snowflake has them."""
+    both = """(
+        SELECT database_name, schema_name, table_name, estimated_size, 'BASE TABLE' AS kind FROM duckdb_tables()
+        UNION ALL SELECT database_name, schema_name, view_name, NULL, 'VIEW' FROM duckdb_views() WHERE NOT internal
+    )"""
+    body = template.template.replace("from duckdb_tables tables", f"from {both} AS tables")
+    return Template(body.replace("'BASE TABLE' AS \"TABLE_TYPE\"", 'tables.kind AS "TABLE_TYPE"'))
+
+
 @contextmanager
 def fake_account(stages: Path) -> Iterator[Session]:
     """An empty account behind ``snowflake.connector.connect``, in this process.
@@ -105,5 +142,11 @@ def fake_account(stages: Path) -> Iterator[Session]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FakeSnowflakeCursor, "execute", execute)
         patch.setattr(FakeSnow, "connect", connect_to)
+        tables = info_schema.SQL_CREATE_INFORMATION_SCHEMA_TABLES_VIEW
+        patch.setattr(info_schema, "SQL_CREATE_INFORMATION_SCHEMA_TABLES_VIEW", _tables_and_views(tables))
+        patch.setattr(transforms, "merge", _merge)
+        patch.setattr(transforms, "create_table_as", _create_table_as)
+        # it would make every sum a sum of floats, for the sake of text that is to be summed: there is none here
+        patch.setattr(transforms, "numeric_agg_implicit_cast", lambda expression: expression)
         with fakesnow.patch():
             yield session
