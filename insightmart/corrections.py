@@ -102,7 +102,10 @@ def apply_corrections(warehouse: Warehouse, transformer: Transformer, as_of: dat
         How many queue entries were closed, and per failed model why.
     """
     closed, failures = 0, {}
-    for restatement in open_restatements(warehouse):
+    restatements = open_restatements(warehouse)
+    if restatements:  # facts take their business date from the stores' time zones: the load may have brought new ones
+        failures.update(transformer.run(as_of, only=["core.dim_stores"]).failures)
+    for restatement in restatements:
         outcome = transformer.restate(restatement.models, restatement.start, restatement.end, as_of)
         failures.update(outcome.failures)
         for kind, window_ids in restatement.entries.items():

@@ -70,10 +70,10 @@ class Transformer:
                 f"SQLMesh could not set up the warehouse: {_reason(error)}", "Try `sqlmesh plan`"
             ) from error
 
-    def run(self, as_of: datetime, *, clean_up: bool = False) -> Outcome:
-        """Evaluate everything that is due and whose sources are in."""
+    def run(self, as_of: datetime, *, only: Sequence[str] | None = None, clean_up: bool = False) -> Outcome:
+        """Evaluate everything that is due and whose sources are in; ``only`` these models and what they read."""
         with self._recorded() as outcome:
-            self.context.run(PROD, execution_time=as_of, skip_janitor=not clean_up)
+            self.context.run(PROD, execution_time=as_of, skip_janitor=not clean_up, select_models=only)
         return outcome
 
     def restate(self, models: Sequence[str], start: datetime, end: datetime, as_of: datetime) -> Outcome:

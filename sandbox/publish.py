@@ -83,7 +83,7 @@ def publish_rows(connection: psycopg.Connection[Any], source: Business, after: i
                 name,
                 KEYS[name],
                 COLUMNS[name],
-                list(_as_tuples(source.catalogue, rows[COLUMNS[name]])),
+                list(as_tuples(source.catalogue, rows[COLUMNS[name]])),
                 since,
                 before,
             )
@@ -142,7 +142,7 @@ def _replace(
     cursor.execute("DROP TABLE incoming")
 
 
-def _as_tuples(catalogue: Catalogue, rows: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
+def as_tuples(catalogue: Catalogue, rows: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
     """Rows of whole numbers as the values the table holds."""
     return zip(*(_values(catalogue, str(column), rows[column].tolist()) for column in rows.columns), strict=True)
 
