@@ -1,13 +1,14 @@
-"""What rules mean, read from the one file that says it: macros/rules.yml, beside the macros that apply it.
+"""What rules, metrics and columns mean, read from the files that say it: macros/rules.yml, beside the macros that apply
+the rules, and metrics.yml and columns.yml in models/certified, beside the tables that have them.
 
-The file of the project at hand is passed by its path, because SQLMesh may load a copy of the project.
+Files are passed by their paths, because SQLMesh may load a copy of the project.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,77 @@ def read_rules(path: Path) -> list[Rule]:
         ConfigurationError: the file is no YAML, or an entity or rule lacks or misspells something.
     """
     return [rule for entity, block in _mapping(path).items() for rule in _rules_of(path, entity, block)]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure of the company; ``columns`` are those of certified where it stands, as ``table.column``."""
+
+    name: str
+    title: str
+    meaning: str
+    formula: str
+    unit: str
+    shopify: str
+    caveats: tuple[str, ...]
+    owner: str
+    columns: tuple[str, ...]
+
+    @property
+    def comment(self) -> str:
+        """What a column says that has no words of its own."""
+        return f"{self.meaning}; unit: {self.unit}"
+
+
+@dataclass(frozen=True)
+class Meanings:
+    """What the columns of certified mean.
+
+    Attributes:
+        metrics: in the order of the file.
+        words: table or ``everywhere`` -> column -> meaning.
+    """
+
+    metrics: tuple[Metric, ...]
+    words: Mapping[str, Mapping[str, str]]
+
+    def of(self, table: str, column: str) -> str | None:
+        """The meaning of a column of a certified table or of one of its parts; None where nobody has written it."""
+        whole = table.split("__")[0]
+        if own := self.words.get(whole, {}).get(column):
+            return own
+        for metric in self.metrics:
+            if f"{whole}.{column}" in metric.columns:
+                return metric.comment
+        return self.words["everywhere"].get(column)
+
+
+def read_metrics(path: Path) -> tuple[Metric, ...]:
+    """The metrics in the order of the file.
+
+    Raises:
+        ConfigurationError: the file is no YAML, or a metric lacks or misspells something.
+    """
+    metrics = []
+    wanted = {field.name for field in fields(Metric)} - {"name"}
+    for name, stated in _mapping(path).items():
+        if stated.keys() != wanted:
+            raise _error(path, f"{name} lacks or has too much of: {', '.join(sorted(stated.keys() ^ wanted))}")
+        lists = {key: tuple(stated[key]) for key in ("caveats", "columns")}
+        texts = [value for key, value in stated.items() if key not in lists] + [*lists["caveats"], *lists["columns"]]
+        if odd := [text for text in texts if not isinstance(text, str)]:
+            raise _error(path, f"{name} has {odd[0]!r} where a text belongs; quote what has a colon in it")
+        metrics.append(Metric(name=name, **{**stated, **lists}))
+    return tuple(metrics)
+
+
+def read_meanings(folder: Path) -> Meanings:
+    """What metrics.yml and columns.yml of a folder say.
+
+    Raises:
+        ConfigurationError: one of them cannot be read.
+    """
+    return Meanings(read_metrics(folder / "metrics.yml"), {"everywhere": {}, **_mapping(folder / "columns.yml")})
 
 
 def _rules_of(path: Path, entity: str, block: Mapping[str, Any]) -> Iterator[Rule]:

@@ -1,16 +1,17 @@
-"""`make docs`: pages that are written from the definitions, so that each thing is explained in one place only.
+"""`make docs`: pages and column comments written from the definitions, so that each thing is explained in one place.
 
 ``python -m insightmart.documentation`` writes what is out of date and names it; a test fails while anything is.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from insightmart.definitions import Rule, read_rules
+from insightmart.definitions import Meanings, Metric, Rule, read_meanings, read_rules
 from insightmart.settings import PROJECT
 
 _RULES_INTRODUCTION = """\
@@ -29,9 +30,32 @@ checked while loading: what cannot be typed stays in `raw.rejects`, with the tex
 """
 
 
+_METRICS_INTRODUCTION = """\
+# Metrics
+
+Written by `make docs` from [metrics.yml](../models/certified/metrics.yml) and
+[columns.yml](../models/certified/columns.yml), which is where a definition is changed. The same words are the comments
+of the columns in the warehouse and the definitions on the status page.
+
+All money is in the company's currency and exact: up to four decimals, never rounded before a page shows it. Orders that
+are cancelled or tests count nowhere. Rows in quarantine ([rules.md](rules.md)) are in no figure until their source is
+mended. How a figure comes about, and where an order is that is missing from it: [models.md](models.md).
+"""
+
+# A projection of a certified model, as `sqlmesh format` writes it: ``expression AS column, /* comment */``.
+_PROJECTION = re.compile(r"^(  \S.* AS (\w+)(,?))(?: /\* .* \*/)?$", re.MULTILINE)
+
+
 def generated(project: Path = PROJECT) -> dict[Path, str]:
     """What the generated files have to say, by path."""
-    return {project / "docs" / "rules.md": rules_page(read_rules(project / "macros" / "rules.yml"))}
+    certified = project / "models" / "certified"
+    meanings = read_meanings(certified)
+    models = {path: path.read_text(encoding="utf-8") for path in sorted(certified.glob("*.sql"))}
+    return {
+        project / "docs" / "rules.md": rules_page(read_rules(project / "macros" / "rules.yml")),
+        project / "docs" / "metrics.md": metrics_page(meanings, {path.stem: sql for path, sql in models.items()}),
+        **{path: commented(sql, path.stem, meanings) for path, sql in models.items()},
+    }
 
 
 def outdated(project: Path = PROJECT) -> dict[Path, str]:
@@ -48,6 +72,53 @@ def rules_page(rules: Sequence[Rule]) -> str:
         title = f"All of {entity.removesuffix('_*')}" if entity.endswith("*") else f"`{entity}`"
         parts.append(f"## {title}\n\n{_table(['Rule', 'A bad row', 'Meaning', 'Severity', 'Owner'], rows)}")
     return "\n".join(parts)
+
+
+def metrics_page(meanings: Meanings, models: Mapping[str, str]) -> str:
+    """docs/metrics.md: the metrics, and the columns of the certified tables; ``models`` is name -> SQL."""
+    tables = {name: columns_of(sql) for name, sql in models.items() if "__" not in name}
+    listed = [
+        f"### `certified.{name}`\n\n"
+        + _table(["Column", "Meaning"], [[f"`{c}`", meanings.of(name, c) or ""] for c in columns])
+        for name, columns in tables.items()
+    ]
+    columns = "## Columns of the certified tables\n\nA part `TABLE__SOURCE` has the columns of its table.\n"
+    return "\n".join([_METRICS_INTRODUCTION, *map(_metric, meanings.metrics), columns, *listed])
+
+
+def _metric(metric: Metric) -> str:
+    facts = [
+        ["Formula", metric.formula],
+        ["Unit", metric.unit],
+        ["Shopify", metric.shopify],
+        ["Owner", metric.owner],
+        ["Stands in", ", ".join(f"`certified.{column}`" for column in metric.columns)],
+    ]
+    caveats = "".join(f"- {caveat}\n" for caveat in metric.caveats)
+    return f"## {metric.title}\n\n{metric.meaning}.\n\n{_table(['', ''], facts)}\n{caveats}"
+
+
+def columns_of(sql: str) -> list[str]:
+    """The columns of a certified model, in order."""
+    return [column for _, column, _ in _PROJECTION.findall(_projections(sql)[1])]
+
+
+def commented(sql: str, model: str, meanings: Meanings) -> str:
+    """A certified model with the meaning of each column as its comment; none where nobody has written it."""
+
+    def comment(found: re.Match[str]) -> str:
+        meaning = meanings.of(model, found[2])
+        return f"{found[1]} /* {meaning} */" if meaning else found[1]
+
+    before, projections, after = _projections(sql)
+    return f"{before}{_PROJECTION.sub(comment, projections)}{after}"
+
+
+def _projections(sql: str) -> tuple[str, str, str]:
+    """What stands before, in and after the first SELECT of a model without indentation."""
+    before, select, rest = sql.partition("\nSELECT\n")
+    projections, source, after = rest.partition("\nFROM ")
+    return before + select, projections, source + after
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -11,10 +11,11 @@ import click
 
 from ingestion.warehouse import Warehouse
 from insightmart.cli import as_of_option
+from insightmart.definitions import read_metrics
 from insightmart.errors import InsightMartError
 from insightmart.facts import QUARANTINE_DAYS, Facts, gather
 from insightmart.rendering import LEVELS, NOTHING, render
-from insightmart.settings import Settings, load_settings, utc_now
+from insightmart.settings import PROJECT, Settings, load_settings, utc_now
 from insightmart.trust import DatasetState, Verdict, spoken
 from insightmart.warehouse import open_warehouse
 
@@ -86,6 +87,7 @@ def page(facts: Facts) -> str:
         quarantine_days=QUARANTINE_DAYS,
         source_names=SOURCES,
         control_names=CONTROLS,
+        metrics=read_metrics(PROJECT / "models" / "certified" / "metrics.yml"),
     )
 
 

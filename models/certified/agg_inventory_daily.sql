@@ -14,10 +14,10 @@ SELECT
   business_date::DATE AS business_date, /* Local date of the store */
   store_id::INT AS store_id, /* Store; 0 is the online location */
   sku::VARCHAR AS sku, /* Product, as in dim_products */
-  MAX_BY(last_on_hand, last_counted_at)::BIGINT AS closing_on_hand, /* Pieces on hand at the last count of the day */
-  MAX(last_counted_at)::TIMESTAMPNTZ AS closing_counted_at, /* Instant of that count, UTC */
+  MAX_BY(last_on_hand, last_counted_at)::BIGINT AS closing_on_hand, /* Pieces on hand at the last count of the business day; unit: pieces */
+  MAX(last_counted_at)::TIMESTAMPNTZ AS closing_counted_at, /* Instant of the last count of the day, UTC */
   SUM(counted_hours)::BIGINT AS counted_hours, /* Hours with a count */
-  SUM(stockout_hours)::BIGINT AS stockout_hours /* Counted hours with nothing on hand */
+  SUM(stockout_hours)::BIGINT AS stockout_hours /* Counted hours with nothing on hand; unit: hours */
 FROM (
   SELECT
     business_date,

@@ -28,7 +28,7 @@ SELECT
   last_counted_at::TIMESTAMPNTZ AS last_counted_at, /* Instant of the last count, UTC */
   last_on_hand::BIGINT AS last_on_hand, /* Pieces on hand at the last count */
   counted_hours::BIGINT AS counted_hours, /* Hours with a count */
-  stockout_hours::BIGINT AS stockout_hours /* Counted hours with nothing on hand */
+  stockout_hours::BIGINT AS stockout_hours /* Counted hours with nothing on hand; unit: hours */
 FROM core.agg_inventory_daily__@{source}
 WHERE
   counted_date BETWEEN @start_date AND @end_date

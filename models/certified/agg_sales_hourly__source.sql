@@ -24,15 +24,15 @@ SELECT
   business_hour::INT AS business_hour, /* Local hour of the store, 0 to 23 */
   store_id::INT AS store_id, /* Store; 0 online, -1 not known */
   channel::VARCHAR AS channel, /* store, phone, online or unknown */
-  orders::BIGINT AS orders, /* Orders placed */
-  units::BIGINT AS units, /* Pieces sold */
-  gross_sales::DECIMAL(18, 4) AS gross_sales, /* quantity x unit price */
-  discounts::DECIMAL(18, 4) AS discounts, /* Discounts given */
-  returns::DECIMAL(18, 4) AS returns, /* Refunds, on the day of the refund */
-  net_sales::DECIMAL(18, 4) AS net_sales, /* gross_sales - discounts - returns */
-  taxes::DECIMAL(18, 4) AS taxes, /* Tax charged less tax refunded */
-  shipping::DECIMAL(18, 4) AS shipping, /* Shipping charged less shipping refunded */
-  total_sales::DECIMAL(18, 4) AS total_sales /* net_sales + taxes + shipping */
+  orders::BIGINT AS orders, /* Orders placed that count, neither cancelled nor test; unit: orders */
+  units::BIGINT AS units, /* Pieces sold; unit: pieces */
+  gross_sales::DECIMAL(18, 4) AS gross_sales, /* Quantity x unit price of everything sold, before discounts, returns, taxes and shipping; unit: company's currency */
+  discounts::DECIMAL(18, 4) AS discounts, /* Discounts given, a positive figure; unit: company's currency */
+  returns::DECIMAL(18, 4) AS returns, /* Value of goods refunded, a positive figure, on the day of the refund; unit: company's currency */
+  net_sales::DECIMAL(18, 4) AS net_sales, /* Gross sales less discounts less returns; unit: company's currency */
+  taxes::DECIMAL(18, 4) AS taxes, /* Tax charged less tax refunded; unit: company's currency */
+  shipping::DECIMAL(18, 4) AS shipping, /* Shipping charged less shipping refunded; unit: company's currency */
+  total_sales::DECIMAL(18, 4) AS total_sales /* Net sales plus taxes plus shipping; unit: company's currency */
 FROM core.agg_sales_hourly__@{source}
 WHERE
   sold_hour BETWEEN @start_ts AND @end_ts

@@ -13,7 +13,7 @@ MODEL (
 
 SELECT
   store_id::INT AS store_id, /* Store; 0 is the online shop, -1 stands for an unknown store */
-  valid_from::TIMESTAMPNTZ AS valid_from, /* First instant of this version, UTC */
+  valid_from::TIMESTAMPNTZ AS valid_from, /* First instant of this version, UTC; 1970-01-01 for the first one */
   valid_to::TIMESTAMPNTZ AS valid_to, /* First instant after this version; 9999-12-31 while it holds */
   is_current::BOOLEAN AS is_current, /* Whether this is the latest version */
   is_inferred::BOOLEAN AS is_inferred, /* Known only from sales; the reference file has not come yet */

@@ -33,7 +33,7 @@ SELECT
   gross_sales::DECIMAL(18, 4) AS gross_sales, /* quantity x unit_price */
   discount_amount::DECIMAL(18, 4) AS discount_amount, /* Discount on this line */
   tax_amount::DECIMAL(18, 4) AS tax_amount, /* Tax on this line */
-  net_sales_before_returns::DECIMAL(18, 4) AS net_sales_before_returns, /* gross_sales - discount_amount */
+  net_sales_before_returns::DECIMAL(18, 4) AS net_sales_before_returns, /* Gross sales of a line less its discount; unit: company's currency */
   currency::VARCHAR AS currency, /* ISO 4217 code; always the company's */
   order_status::VARCHAR AS order_status, /* pending, paid, shipped or completed */
   source_updated_at::TIMESTAMPNTZ AS source_updated_at, /* Last change at the source, UTC */

@@ -18,9 +18,10 @@ from click.testing import CliRunner
 
 from ingestion.warehouse import open_duckdb
 from insightmart.cli import cli
+from insightmart.definitions import read_metrics
 from insightmart.errors import InsightMartError
 from insightmart.facts import gather
-from insightmart.settings import Settings
+from insightmart.settings import PROJECT, Settings
 from insightmart.status import headline, page, write_page
 from insightmart.trust import Verdict, check_contract
 
@@ -262,6 +263,18 @@ def test_the_command_writes_where_it_is_told(business: Business, settings: Setti
 )
 def test_what_a_check_allows_is_read_from_its_definition(definition: str, expected: tuple[str, str]) -> None:
     assert check_contract(definition) == expected
+
+
+def test_headings_of_sales_lead_to_the_definitions_of_the_metrics(business: Business, settings: Settings) -> None:
+    day = {"business_date": date(2026, 3, 5), "store_id": 1, "channel": "store", "orders": 1}
+    business.warehouse.insert("certified.agg_sales_daily", [day | {"gross_sales": Decimal(5), "net_sales": Decimal(4)}])
+    shown = _Text(page(gather(business.warehouse, settings, AS_OF)))
+    anchors = [attrs["href"] for tag, attrs in shown.tags if tag == "a" and (attrs["href"] or "").startswith("#")]
+    assert anchors == [f"#metric-{name}" for name in ("orders", "gross_sales", "discounts", "returns", "net_sales")]
+    assert {f"#{attrs['id']}" for _, attrs in shown.tags if "id" in attrs} >= set(anchors)
+    for metric in read_metrics(PROJECT / "models" / "certified" / "metrics.yml"):
+        for text in (metric.title, metric.meaning, metric.formula, *metric.caveats):
+            assert text in shown.text
 
 
 @pytest.mark.browser

@@ -17,6 +17,7 @@ import pytest
 
 from ingestion.contracts import ENTITIES
 from ingestion.warehouse import Warehouse, create_tables
+from insightmart.definitions import read_meanings
 
 if TYPE_CHECKING:
     from sqlmesh import Context
@@ -317,6 +318,20 @@ def test_calendar_is_whole_and_knows_its_weekdays(first: Project) -> None:
         "SELECT calendar_quarter, calendar_month, day_of_month, day_of_week, is_weekend FROM certified.dim_dates"
         " WHERE calendar_date BETWEEN DATE '2026-03-01' AND DATE '2026-03-02' ORDER BY calendar_date"
     ) == [(1, 3, 1, 7, True), (1, 3, 2, 1, False)]  # a Sunday and a Monday
+
+
+def test_readers_of_the_database_find_the_definitions_as_comments(first: Project) -> None:
+    meanings = read_meanings(REPOSITORY / "models" / "certified")
+    found = first.rows(
+        "SELECT lower(table_name), lower(column_name), comment FROM duckdb_columns()"
+        " WHERE lower(schema_name) = 'certified'"
+    )
+    assert (
+        "agg_sales_daily",
+        "net_sales",
+        "Gross sales less discounts less returns; unit: company's currency",
+    ) in found
+    assert [row for row in found if row[2] != meanings.of(row[0], row[1])] == []
 
 
 def test_no_table_of_the_warehouse_holds_a_binary_float(first: Project) -> None:
