@@ -8,6 +8,7 @@ load of the source is under way, ``record`` takes it away, and a load that finds
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import threading
@@ -242,7 +243,7 @@ class _Stream:
                 if batch.num_rows:
                     self.rows[table] += batch.num_rows
                     conformed = _conform(table, batch, self.context.as_of, self.added.get(table, ()))
-                    yield dlt.mark.with_table_name(conformed, table)
+                    yield dlt.mark.with_hints(conformed, _hints(table, conformed.schema), create_table_variant=True)
         except Exception as error:  # dlt wraps it several times; load() raises the original
             self.error = error
             raise
@@ -268,6 +269,17 @@ def _conform(table: str, batch: pa.Table, as_of: datetime, added: Sequence[pa.Fi
     if not pa.schema([_plain(column) for column in batch.schema]).equals(expected):
         raise ValueError(f"a batch for raw.{table} has the columns {batch.schema}, the contract says {expected}")
     return batch
+
+
+@functools.cache
+def _hints(table: str, schema: pa.Schema) -> Any:
+    """The table's name, and that its instants have no zone: dlt would give them one, and every cell be converted back.
+
+    Snowflake and DuckDB take the time of another zone then, should the session have one.
+    """
+    naive = [column.name for column in schema if pa.types.is_timestamp(column.type)]
+    columns = {name: {"data_type": "timestamp", "timezone": False} for name in naive}
+    return dlt.mark.make_hints(table_name=table, columns=columns)
 
 
 def _plain(column: pa.Field) -> pa.Field:
