@@ -34,7 +34,7 @@ os.environ.update(
     NORMALIZE__PARQUET_NORMALIZER__ADD_DLT_LOAD_ID="true",  # Arrow rows carry no load id otherwise
 )
 import dlt
-from dlt.common.schema.typing import TSchemaContractDict
+from dlt.common.schema.typing import TColumnSchema, TSchemaContractDict
 from dlt.common.storages.load_package import create_load_id, load_package_state
 from dlt.pipeline.exceptions import PipelineStepFailed
 
@@ -277,8 +277,11 @@ def _hints(table: str, schema: pa.Schema) -> Any:
 
     Snowflake and DuckDB take the time of another zone then, should the session have one.
     """
-    naive = [column.name for column in schema if pa.types.is_timestamp(column.type)]
-    columns = {name: {"data_type": "timestamp", "timezone": False} for name in naive}
+    columns: dict[str, TColumnSchema] = {
+        column.name: {"data_type": "timestamp", "timezone": False}
+        for column in schema
+        if pa.types.is_timestamp(column.type)
+    }
     return dlt.mark.make_hints(table_name=table, columns=columns)
 
 

@@ -11,6 +11,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -61,6 +63,9 @@ def test_the_same_rows_land_as_on_duckdb(
         for source in SOURCES:
             assert state(on_snowflake, source) == state(on_duckdb, source)
     _check_statements(session.statements)
+    staged = [pq.read_schema(path) for path in (tmp_path / "stages").rglob("*.parquet")]
+    zones = {column.type.tz for schema in staged for column in schema if pa.types.is_timestamp(column.type)}
+    assert zones == {None}  # else Snowflake would convert them by the session's zone
     kept = [path for path in (tmp_path / "remote").rglob("*") if path.is_file()]
     assert [path for path in kept if b"open-sesame" in path.read_bytes()] == []
 
