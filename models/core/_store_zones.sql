@@ -7,6 +7,9 @@ MODEL (
   grain (store_id, valid_from),
   tags (
     stores
+  ),
+  audits (
+    unique_combination_of_columns(columns := (store_id, valid_from))
   )
 );
 

@@ -11,7 +11,12 @@ MODEL (
   ),
   tags (
     stores
-  )
+  ),
+  audits (not_null(columns := (
+      store_id
+    )), unique_values(columns := (
+      store_id
+  )))
 );
 
 SELECT

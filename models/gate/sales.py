@@ -19,6 +19,7 @@ VARIABLES = (Path(__file__).parents[2] / "soda" / "variables.yml").read_text(enc
     blueprints=[{"source": "oltp"}, {"source": "shopify"}],
     cron="@hourly",
     owner="data-engineering",
+    grain=["window_start"],
     description="Soda scans of sales candidates; a row is a window that passed; a failed critical check raises.",
     tags=["sales"],
     depends_on=[

@@ -7,7 +7,8 @@ MODEL (
     (area := sales, first := oltp, second := shopify),
     (area := inventory, first := stores, second := shopify)
   ),
-  description 'Every window of the area that passed its gate, over both sources.'
+  description 'Every window of the area that passed its gate, over both sources.',
+  grain (source, window_start)
 );
 
 SELECT

@@ -18,6 +18,7 @@ VARIABLES = (Path(__file__).parents[2] / "soda" / "variables.yml").read_text(enc
     kind={"name": ModelKindName.INCREMENTAL_BY_TIME_RANGE, "time_column": "window_start"},
     cron="@hourly",
     owner="data-engineering",
+    grain=["window_start"],
     description="Soda scans of stores candidates; a row is a window that passed; a failed critical check raises.",
     tags=["stores"],
     depends_on=[

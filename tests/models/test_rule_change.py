@@ -29,7 +29,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path
     from sqlmesh import Context
 
     directory = tmp_path / "project"
-    for folder in ("models", "macros", "audits", "signals", "soda"):
+    for folder in ("models", "macros", "audits", "signals", "soda", "linter"):
         shutil.copytree(REPOSITORY / folder, directory / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("config.yaml", "external_models.yaml"):
         shutil.copy(REPOSITORY / file, directory)

@@ -24,6 +24,7 @@ FORBIDDEN = {
     "ingestion": {"insightmart", "sandbox", "bench"},
     "insightmart": {"sandbox", "bench"},
     "sandbox": {"ingestion", "insightmart", "bench"},
+    "linter": {"sandbox", "bench"},
     "macros": {"sandbox", "bench"},
     "models": {"sandbox", "bench"},
     "signals": {"sandbox", "bench"},
