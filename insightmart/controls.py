@@ -6,7 +6,8 @@ Set SQL in the part that DuckDB and Snowflake share (but for the local date), ex
   test orders; earlier counts of the same hour); accepted = core; core = certified. For events that are certified.
 - ``loads``: what the source said it has = what its load landed, counted again in raw, + what was rejected.
 - ``tills``: a store's own closing figures = certified store sales, for business dates that are certified to their end.
-- ``levels``: order level (``source_total``) = hourly (``core_total``) = daily (``certified_total``), all certified.
+- ``levels``: order level (``source_total``) = hourly (``core_total``) = daily (``certified_total``), all certified, for
+  each business date, store and channel (entity ``sales_CHANNEL``).
 
 ``store_id`` NULL stands for all stores; -1 where the store is not known. ``difference`` is zero when all agree.
 A status is ``matched``, ``failed``, or what explains a difference: ``correction open`` (the window is queued to be
@@ -310,7 +311,7 @@ class Controls:
             )"""
 
     def levels(self) -> None:
-        """``levels``: the certified sales tables among each other, by business date and store."""
+        """``levels``: the certified sales tables among each other, by business date, store and channel."""
         dated = "business_date BETWEEN :date_from AND :date_to"
         sums = ", ".join(f"{exact_sum(name)} AS {name}" for name in SALES_MEASURES)
         added = {"net_sales": "gross_sales - discounts - returns"}
@@ -319,26 +320,27 @@ class Controls:
         self._insert(
             f"""
             WITH movements AS (
-                SELECT business_date, store_id, 1 AS orders, units, gross_sales, discount_amount AS discounts,
-                    0 AS returns, tax_amount AS taxes, shipping_amount AS shipping
+                SELECT business_date, store_id, channel, 1 AS orders, units, gross_sales,
+                    discount_amount AS discounts, 0 AS returns, tax_amount AS taxes, shipping_amount AS shipping
                 FROM certified.fct_orders WHERE {dated} AND ordered_at >= :events_from AND ordered_at < :events_to
                 UNION ALL
-                SELECT business_date, store_id, 0, 0, 0, 0, refund_amount, -tax_amount, -shipping_amount
+                SELECT business_date, store_id, channel, 0, 0, 0, 0, refund_amount, -tax_amount, -shipping_amount
                 FROM certified.fct_refunds WHERE {dated} AND refunded_at >= :events_from AND refunded_at < :events_to
             ),
             by_level AS (
-                SELECT 'order' AS level, business_date, store_id, {order_sums}
-                FROM movements GROUP BY business_date, store_id
+                SELECT 'order' AS level, business_date, store_id, channel, {order_sums}
+                FROM movements GROUP BY business_date, store_id, channel
                 UNION ALL
-                SELECT 'hour', business_date, store_id, {sums}
-                FROM certified.agg_sales_hourly WHERE {dated} GROUP BY business_date, store_id
+                SELECT 'hour', business_date, store_id, channel, {sums}
+                FROM certified.agg_sales_hourly WHERE {dated} GROUP BY business_date, store_id, channel
                 UNION ALL
-                SELECT 'day', business_date, store_id, {sums}
-                FROM certified.agg_sales_daily WHERE {dated} GROUP BY business_date, store_id
+                SELECT 'day', business_date, store_id, channel, {sums}
+                FROM certified.agg_sales_daily WHERE {dated} GROUP BY business_date, store_id, channel
             ),
             measures AS ({" UNION ALL ".join(_level_measure(name) for name in SALES_MEASURES)})
-            SELECT 'sales' AS entity, 'levels' AS control, business_date, store_id, measure, source_total,
-                NULL AS raw_total, core_total, certified_total, NULL AS excluded_total, NULL AS quarantined_total,
+            SELECT 'sales_' || channel AS entity, 'levels' AS control, business_date, store_id, measure,
+                source_total, NULL AS raw_total, core_total, certified_total, NULL AS excluded_total,
+                NULL AS quarantined_total,
                 CASE WHEN source_total <> core_total THEN source_total - core_total
                     ELSE core_total - certified_total END AS difference,
                 CASE WHEN source_total = core_total AND core_total = certified_total THEN 'matched'
@@ -445,7 +447,8 @@ def _level_measure(name: str) -> str:
     columns = {"order": "source_total", "hour": "core_total", "day": "certified_total"}
     cases = {column: f"CASE WHEN level = '{level}' THEN {name} ELSE 0 END" for level, column in columns.items()}
     sums = ", ".join(f"{exact_sum(case)} AS {column}" for column, case in cases.items())
-    return f"SELECT business_date, store_id, '{name}' AS measure, {sums} FROM by_level GROUP BY business_date, store_id"
+    keys = "business_date, store_id, channel"
+    return f"SELECT {keys}, '{name}' AS measure, {sums} FROM by_level GROUP BY {keys}"
 
 
 def _corrected_dates(table: str) -> str:

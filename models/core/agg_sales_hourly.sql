@@ -14,7 +14,11 @@ MODEL (
     sales
   ),
   audits (
-    unique_combination_of_columns(columns := (sold_hour, business_date, business_hour, store_id, channel))
+    unique_combination_of_columns(columns := (sold_hour, business_date, business_hour, store_id, channel)),
+    agrees_with_orders(
+      made_of_orders := core.fct_orders__@{source},
+      and_refunds := core.fct_refunds__@{source}
+    )
   )
 );
 

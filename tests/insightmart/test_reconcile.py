@@ -115,9 +115,24 @@ def test_a_row_lost_on_the_way_is_found_where_it_was_lost(built: Warehouse, sett
     assert rows.core_total is not None
     assert rows.certified_total == rows.core_total - 1
     # The order level lacks what the aggregates still have.
-    assert ("levels", "sales", "orders") in _kinds(result)
+    assert ("levels", "sales_store", "orders") in _kinds(result)
     assert result.differences == len(_failed(result))
     assert result.summary.endswith(f"{result.differences} differ")
+
+
+@pytest.mark.slow
+def test_hours_days_and_orders_agree_for_each_channel_of_a_store(built: Warehouse, settings: Settings) -> None:
+    hourly = _physical(built, "certified.agg_sales_hourly__oltp")
+    built.execute(
+        f"UPDATE {hourly} SET channel = 'phone' WHERE business_date = ? AND store_id = 1 AND business_hour = 9", [DAY]
+    )
+    failed = [d for d in _failed(_reconcile(built, settings)) if d.measure == "orders"]
+    found = {d.entity: (d.control, d.store_id, d.source_total, d.core_total, d.certified_total) for d in failed}
+    # The store as a whole still agrees; its channels do not.
+    assert found == {
+        "sales_phone": ("levels", 1, Decimal(2), Decimal(3), Decimal(3)),
+        "sales_store": ("levels", 1, Decimal(19), Decimal(18), Decimal(18)),
+    }
 
 
 @pytest.mark.slow

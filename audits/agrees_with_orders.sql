@@ -1,0 +1,84 @@
+AUDIT (
+  name agrees_with_orders
+);
+
+/* Every measure of every hour, business date, store and channel is that of the orders and refunds it was made of,
+   exactly. A daily figure is the sum of these hours. */
+SELECT
+  sold_hour,
+  business_date,
+  business_hour,
+  store_id,
+  channel
+FROM (
+  SELECT
+    sold_hour,
+    business_date,
+    business_hour,
+    store_id,
+    channel,
+    orders,
+    units,
+    gross_sales,
+    discounts,
+    returns,
+    net_sales,
+    taxes,
+    shipping,
+    total_sales
+  FROM @this_model
+  UNION ALL
+  SELECT
+    DATE_TRUNC('HOUR', ordered_at) AS sold_hour,
+    business_date,
+    business_hour,
+    store_id,
+    channel,
+    -1 AS orders,
+    -units AS units,
+    -gross_sales AS gross_sales,
+    -discount_amount AS discounts,
+    0 AS returns,
+    discount_amount - gross_sales AS net_sales,
+    -tax_amount AS taxes,
+    -shipping_amount AS shipping,
+    discount_amount - gross_sales - tax_amount - shipping_amount AS total_sales
+  FROM @made_of_orders
+  WHERE
+    ordered_at BETWEEN @start_ts AND @end_ts
+  UNION ALL
+  SELECT
+    DATE_TRUNC('HOUR', refunded_at) AS sold_hour,
+    business_date,
+    business_hour,
+    store_id,
+    channel,
+    0 AS orders,
+    0 AS units,
+    0 AS gross_sales,
+    0 AS discounts,
+    -refund_amount AS returns,
+    refund_amount AS net_sales,
+    tax_amount AS taxes,
+    shipping_amount AS shipping,
+    refund_amount + tax_amount + shipping_amount AS total_sales
+  FROM @and_refunds
+  WHERE
+    refunded_at BETWEEN @start_ts AND @end_ts
+) AS movements
+GROUP BY
+  sold_hour,
+  business_date,
+  business_hour,
+  store_id,
+  channel
+HAVING
+  SUM(orders) <> 0
+  OR SUM(units) <> 0
+  OR SUM(gross_sales) <> 0
+  OR SUM(discounts) <> 0
+  OR SUM(returns) <> 0
+  OR SUM(net_sales) <> 0
+  OR SUM(taxes) <> 0
+  OR SUM(shipping) <> 0
+  OR SUM(total_sales) <> 0
