@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "The hourly job: ingest, corrections, models, reconciliation, reports.",
     ),
     "restate": ("insightmart.corrections", "restate_command", "Rebuild a window of a model and everything below it."),
+    "promote": ("insightmart.promote", "promote_command", "Publish a reviewed change as an environment has built it."),
     "quarantine": ("insightmart.quarantine", "quarantine", "Rejected rows and files, with their reasons."),
     "reconcile": (
         "insightmart.reconcile",

@@ -6,18 +6,19 @@ cycle tries again; SQLMesh's own state would call the window complete.
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from ingestion.warehouse import Warehouse, create_tables
 from insightmart.cli import Instant, as_of_option
-from insightmart.errors import FAILED, USAGE, ConfigurationError
+from insightmart.errors import FAILED, USAGE, ConfigurationError, InsightMartError
+from insightmart.preview import preview_restatement, print_preview
 from insightmart.progress import step
 from insightmart.settings import Settings, load_settings
 from insightmart.transform import Transformer, open_transformer
@@ -34,52 +35,84 @@ BY_HAND = "manual"  # source of an entry that somebody queued; its entity is the
 
 Kind = tuple[str, str]  # source and entity of a queue entry
 
+HOUR = timedelta(hours=1)
+
 # What a plan costs beside its rows, in hours of one kind that could be rebuilt instead: seconds of planning against
 # tens of milliseconds an hour locally, a round trip for each statement of thirty models on Snowflake.
 PLAN_COST_HOURS = 96
 
 
-@dataclass
+@dataclass(frozen=True)
 class Restatement:
-    """One plan to apply: the kinds of rows to restate, the window, and the queue entries it closes, by kind."""
+    """One plan to apply: the kinds of rows to restate, and the window. It closes every open entry that lies in it."""
 
     start: datetime
     end: datetime
-    entries: dict[Kind, list[str]]
-
-    @property
-    def models(self) -> list[str]:
-        """Names of the models to restate."""
-        return [model for kind in self.entries for model in models_of(kind)]
+    kinds: frozenset[Kind]
 
     @property
     def cost(self) -> float:
         """What it costs to apply, in hours of one kind."""
-        return PLAN_COST_HOURS + len(self.entries) * ((self.end - self.start) / timedelta(hours=1))
+        return PLAN_COST_HOURS + len(self.kinds) * ((self.end - self.start) / HOUR)
 
     def with_(self, other: Restatement) -> Restatement:
         """Both in one plan."""
-        entries = {kind: list(ids) for kind, ids in self.entries.items()}
-        for kind, ids in other.entries.items():
-            entries.setdefault(kind, []).extend(ids)
-        return Restatement(min(self.start, other.start), max(self.end, other.end), entries)
+        return Restatement(min(self.start, other.start), max(self.end, other.end), self.kinds | other.kinds)
+
+    def hours(self, history_start: datetime, as_of: datetime) -> tuple[datetime, datetime] | None:
+        """The whole hours of the window that history holds; None when there is none."""
+        start = max(_hour(self.start), history_start)
+        end = min(_hour(self.end - timedelta(microseconds=1)) + HOUR, _hour(as_of))
+        return (start, end) if start < end else None
+
+
+def _hour(instant: datetime) -> datetime:
+    return instant.replace(minute=0, second=0, microsecond=0)
+
+
+@dataclass(frozen=True)
+class Restated:
+    """What came of a restatement: how many queue entries it closed, per failed model why, and the plan's id."""
+
+    closed: int
+    failures: dict[str, str]
+    plan_id: str | None
 
 
 def models_of(kind: Kind) -> tuple[str, ...]:
-    """What a queue entry restates; an entry made by hand names its model itself."""
+    """What a queue entry restates; an entry made by hand names its model itself. Empty for a kind nobody knows."""
     source, entity = kind
-    return (entity,) if source == BY_HAND else MODELS[kind]
+    return (entity,) if source == BY_HAND else MODELS.get(kind, ())
 
 
-def open_restatements(warehouse: Warehouse) -> list[Restatement]:
-    """The open entries of the queue as the plans that rebuild them most cheaply."""
-    entries = warehouse.rows(
-        "SELECT window_start, window_end, source, entity, window_id FROM ops.correction_windows"
-        " WHERE status = 'open' ORDER BY window_start, window_end, source, entity"
+def open_restatements(warehouse: Warehouse, as_of: datetime) -> list[Restatement]:
+    """The open entries of the queue as the plans that rebuild them most cheaply.
+
+    Entries that begin in the hour of ``as_of`` or later are left in the queue: their hours are not built yet.
+    """
+    # entries that touch or overlap are one window: however many there are, plans follow the hours they cover
+    windows = warehouse.rows(
+        """
+        SELECT source, entity, MIN(window_start), MAX(window_end)
+        FROM (
+            SELECT source, entity, window_start, window_end, SUM(begins) OVER (
+                PARTITION BY source, entity ORDER BY window_start, window_end ROWS UNBOUNDED PRECEDING
+            ) AS island
+            FROM (
+                SELECT source, entity, window_start, window_end, CASE WHEN window_start <= MAX(window_end) OVER (
+                    PARTITION BY source, entity ORDER BY window_start, window_end
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                ) THEN 0 ELSE 1 END AS begins
+                FROM ops.correction_windows
+                WHERE status = 'open' AND window_start < ? AND window_end > window_start
+            ) AS entries
+        ) AS islands
+        GROUP BY source, entity, island
+        ORDER BY 3, 4, 1, 2
+        """,
+        [_hour(as_of)],
     )
-    return cheapest_cover(
-        [Restatement(start, end, {(source, entity): [i]}) for start, end, source, entity, i in entries]
-    )
+    return cheapest_cover([Restatement(start, end, frozenset({(s, e)})) for s, e, start, end in windows])
 
 
 def cheapest_cover(plans: Sequence[Restatement]) -> list[Restatement]:
@@ -98,32 +131,65 @@ def cheapest_cover(plans: Sequence[Restatement]) -> list[Restatement]:
 def apply_corrections(warehouse: Warehouse, transformer: Transformer, as_of: datetime) -> tuple[int, dict[str, str]]:
     """Restate every open window. While a gate fails, only what stands above that gate stays in the queue.
 
+    Nothing that stands in the queue keeps the rest from being restated: a plan that SQLMesh refuses and an entry whose
+    model is gone are failures of their own.
+
     Returns:
         How many queue entries were closed, and per failed model why.
     """
-    closed, failures = 0, {}
-    restatements = open_restatements(warehouse)
+    failures: dict[str, str] = {}
+    restatements = open_restatements(warehouse, as_of)
     if restatements:  # facts take their business date from the stores' time zones: the load may have brought new ones
-        failures.update(transformer.run(as_of, only=["core.dim_stores"]).failures)
-    for restatement in restatements:
-        outcome = transformer.restate(restatement.models, restatement.start, restatement.end, as_of)
-        failures.update(outcome.failures)
-        for kind, window_ids in restatement.entries.items():
-            below = transformer.downstream(models_of(kind))
-            error = "; ".join(f"{model}: {why}" for model, why in outcome.failures.items() if model in below)
-            _settle(warehouse, window_ids, as_of, error or None)
-            closed += 0 if error else len(window_ids)
-    return closed, failures
+        failures |= transformer.run(as_of, only=["core.dim_stores"]).failures
+    results = [restate(warehouse, transformer, restatement, as_of) for restatement in restatements]
+    for result in results:
+        failures |= result.failures
+    return sum(result.closed for result in results), failures
 
 
-def _settle(warehouse: Warehouse, window_ids: Sequence[str], as_of: datetime, error: str | None) -> None:
-    status, closed_at = ("open", None) if error else ("closed", as_of)
-    for window_id in window_ids:
-        warehouse.execute(
-            "UPDATE ops.correction_windows SET status = ?, closed_at = ?, attempts = attempts + 1, last_error = ?"
-            " WHERE window_id = ?",
-            [status, closed_at, error[:1000] if error else None, window_id],
+def restate(warehouse: Warehouse, transformer: Transformer, restatement: Restatement, as_of: datetime) -> Restated:
+    """Apply one restatement and settle the queue entries it covers."""
+    known = transformer.models()
+    models = {kind: [name for name in models_of(kind) if name in known] for kind in restatement.kinds}
+    failures: dict[str, str] = {}
+    plan_id = None
+    for source, entity in sorted(kind for kind in models if not models[kind]):
+        asked = f"the model {entity}" if source == BY_HAND else f"{entity} of {source}"
+        failures[entity if source == BY_HAND else f"{source} {entity}"] = (
+            f"ops.correction_windows asks for {asked}, which is not in the project."
+            " Bring the model back, or set the entry's status to 'cancelled'"
         )
+    window = restatement.hours(transformer.history_start, as_of)
+    wanted = sorted({name for names in models.values() for name in names})
+    if window and wanted:
+        try:
+            outcome = transformer.restate(wanted, *window, as_of)
+            failures, plan_id = failures | outcome.failures, outcome.plan_id
+        except InsightMartError as error:
+            failures |= {name: str(error) for name in wanted}
+    closed = 0
+    for kind, names in models.items():
+        below = transformer.downstream(names) or [kind[1], " ".join(kind)]
+        reason = "; ".join(f"{model}: {why}" for model, why in failures.items() if model in below)
+        closed += _settle(warehouse, restatement, kind, as_of, plan_id, reason or None)
+    return Restated(closed, failures, plan_id)
+
+
+def _settle(
+    warehouse: Warehouse, restatement: Restatement, kind: Kind, as_of: datetime, plan_id: str | None, error: str | None
+) -> int:
+    """Close the open entries of a kind that lie in the window, or note why they stay open. Returns how many closed."""
+    covered = (
+        "status = 'open' AND source = ? AND entity = ? AND window_start >= ? AND window_start < ? AND window_end <= ?"
+    )
+    bounds = [*kind, restatement.start, _hour(as_of), restatement.end]
+    found = int(warehouse.value(f"SELECT COUNT(*) FROM ops.correction_windows WHERE {covered}", bounds))
+    warehouse.execute(
+        "UPDATE ops.correction_windows SET status = ?, closed_at = ?, attempts = attempts + 1, last_error = ?,"
+        f" plan_id = ? WHERE {covered}",
+        ["open" if error else "closed", None if error else as_of, error[:1000] if error else None, plan_id, *bounds],
+    )
+    return 0 if error else found
 
 
 def queue_by_hand(warehouse: Warehouse, model: str, start: datetime, end: datetime, as_of: datetime) -> None:
@@ -151,12 +217,17 @@ def queue_by_hand(warehouse: Warehouse, model: str, start: datetime, end: dateti
 @click.option("--from", "start", type=Instant(), required=True, help="First UTC instant of the window.")
 @click.option("--to", "end", type=Instant(), required=True, help="End of the window (exclusive).")
 @click.option("--yes", is_flag=True, help="Apply without asking.")
+@click.option("--dry-run", is_flag=True, help="Show what would be rebuilt and what it costs; change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @as_of_option
-def restate_command(model: str, start: datetime, end: datetime, yes: bool, as_of: datetime | None) -> int:
+def restate_command(
+    model: str, start: datetime, end: datetime, yes: bool, dry_run: bool, as_json: bool, as_of: datetime | None
+) -> int:
     """Rebuild a window of MODEL and of everything below it, through the gate, in prod.
 
-    Shows what would be rebuilt and asks. The window is queued first: if the gate refuses it or the process dies, it
-    stays in the queue and the next cycle tries again.
+    Shows the window, every model that would be rebuilt, the rows it holds there and an estimate of the cost, and asks.
+    The window is queued first: if the gate refuses it or the process dies, it stays in the queue and the next cycle
+    tries again.
 
     \b
     Example:
@@ -164,7 +235,6 @@ def restate_command(model: str, start: datetime, end: datetime, yes: bool, as_of
     """
     from insightmart.ingest import instant_or_now
     from insightmart.lock import writer_lock
-    from insightmart.runs import recorded_run
 
     if end <= start:
         raise click.UsageError("--to must be later than --from")
@@ -172,42 +242,58 @@ def restate_command(model: str, start: datetime, end: datetime, yes: bool, as_of
     with writer_lock(settings, "restate"), open_warehouse(settings) as warehouse:
         create_tables(warehouse)
         with open_transformer(settings, warehouse) as transformer:
-            name, below = _affected(transformer, model)
-            _show(settings, name, below, start, end)
-            if not yes and not click.confirm("Apply?"):
+            name = _restatable(transformer, model)
+            wanted = Restatement(start, end, frozenset({(BY_HAND, name)}))
+            hours = wanted.hours(settings.history_start, now)
+            if hours is None:
+                raise ConfigurationError(
+                    f"no hour of history lies between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC",
+                    f"Choose a window between {settings.history_start:%Y-%m-%d} and {_hour(now):%Y-%m-%d %H:%M}",
+                )
+            preview = preview_restatement(warehouse, settings, transformer, name, *hours)
+            if not as_json:
+                print_preview(preview)
+            if not dry_run and not yes and not click.confirm("Apply?", err=as_json):
                 return USAGE
-            with recorded_run(warehouse, settings, "restate", now) as run:
-                queue_by_hand(warehouse, name, start, end, now)
-                with step(f"Restating {name}") as progress:
-                    _, failures = apply_corrections(warehouse, transformer, now)
-                    progress.failed = bool(failures)
-                    progress.outcome = "; ".join(failures.values()) or f"{len(below) + 1} models"
-                run.status = "failed" if failures else "succeeded"
-                run.error = "; ".join(failures.values()) or None
-    return FAILED if failures else 0
+            result = preview.as_json() | (
+                {} if dry_run else _restate_by_hand(warehouse, settings, transformer, wanted, now)
+            )
+    if as_json:
+        click.echo(json.dumps(result, default=str, indent=2))
+    return FAILED if result.get("failures") else 0
 
 
-def _affected(transformer: Transformer, model: str) -> tuple[str, list[str]]:
-    """The model's name as SQLMesh knows it, and the models below it, in order of evaluation."""
-    context = transformer.context
-    wanted = model.lower()
-    found = {name.replace('"', "").lower().split(".", 1)[1]: name for name in context.models}
-    if wanted not in found or context.models[found[wanted]].kind.is_external:
-        near = [name for name in sorted(found) if wanted.split(".")[-1] in name][:5]
+def _restate_by_hand(
+    warehouse: Warehouse, settings: Settings, transformer: Transformer, wanted: Restatement, now: datetime
+) -> dict[str, Any]:
+    from insightmart.runs import recorded_run
+
+    ((_, name),) = wanted.kinds
+    with recorded_run(warehouse, settings, "restate", now) as run:
+        queue_by_hand(warehouse, name, wanted.start, wanted.end, now)
+        with step(f"Restating {name}") as progress:
+            restated = restate(warehouse, transformer, wanted, now)
+            run.plan_id, run.error = restated.plan_id, "; ".join(restated.failures.values()) or None
+            run.status = "failed" if restated.failures else "succeeded"
+            progress.failed = bool(restated.failures)
+            progress.outcome = run.error or f"{len(transformer.downstream([name]))} models"
+    return {"applied": not restated.failures, "failures": restated.failures, "plan_id": restated.plan_id}
+
+
+def _restatable(transformer: Transformer, model: str) -> str:
+    """The model's name as it is written in the project.
+
+    Raises:
+        ConfigurationError: there is no such model, or it is none that a window of can be rebuilt.
+    """
+    known, wanted = transformer.models(), model.lower()
+    if wanted not in known:
+        near = [name for name in sorted(known) if wanted.split(".")[-1] in name][:5]
         hint = f"Did you mean {', '.join(near)}?" if near else "`sqlmesh dag` shows the models"
         raise ConfigurationError(f"there is no model {model!r}", hint)
-    below = context.dag.downstream(found[wanted])
-    return wanted, [name.replace('"', "").lower().split(".", 1)[1] for name in below]
-
-
-def _show(settings: Settings, model: str, below: Sequence[str], start: datetime, end: datetime) -> None:
-    hours = int((end - start) / timedelta(hours=1))
-    table = Table(
-        title=f"Restatement of {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC ({hours} hours, {settings.gateway})"
-    )
-    table.add_column("Model")
-    table.add_column("Why")
-    table.add_row(model, "asked for")
-    for name in below:
-        table.add_row(name, "reads it" if not name.startswith("gate.") else "scans it before it is published")
-    Console().print(table)
+    if transformer.context.models[known[wanted]].disable_restatement:
+        raise ConfigurationError(
+            f"{wanted} follows loads, not windows, and cannot be restated",
+            "Load the missing records: every run picks up what a load brought",
+        )
+    return wanted

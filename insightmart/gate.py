@@ -125,7 +125,9 @@ def scan_window(
             outcomes = _scan(warehouse, scratch, checks, variables, looked_at)
         finally:
             warehouse.execute(f"DROP SCHEMA IF EXISTS {scratch} CASCADE")
-        _record(warehouse, gate, scan_id, outcomes, window_start, window_end, tables, execution_time)
+        # the gate's own table stands for the version of its checks
+        scanned = snapshot_versions({**tables, f"gate.{gate}": str(context.resolve_table(f"gate.{gate}"))})
+        _record(warehouse, gate, scan_id, outcomes, window_start, window_end, scanned, execution_time)
 
     failed = [o for o in outcomes if o["outcome"] == "fail" and o["severity"] == BLOCKING]
     broken = [o for o in outcomes if o["outcome"] == "error"]
@@ -148,6 +150,11 @@ def scan_window(
             }
         ]
     )
+
+
+def snapshot_versions(tables: Mapping[str, str]) -> str:
+    """What a scan is evidence for, as in ops.check_results: model -> physical table, the gate itself included."""
+    return json.dumps(dict(sorted(tables.items())))
 
 
 def _finding(outcome: Mapping[str, str]) -> str:
@@ -278,7 +285,7 @@ def _record(
     outcomes: list[dict[str, str]],
     start: datetime,
     end: datetime,
-    tables: Mapping[str, str],
+    scanned: str,
     execution_time: datetime,
 ) -> None:
     """Write the results to ops.check_results."""
@@ -288,7 +295,7 @@ def _record(
         "area": gate,
         "window_start": start,
         "window_end": end,
-        "snapshot_versions": json.dumps(dict(sorted(tables.items()))),
+        "snapshot_versions": scanned,
         "scanned_at": utc_now(),
         "as_of": execution_time.replace(tzinfo=None),
     }

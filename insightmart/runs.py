@@ -27,13 +27,14 @@ def current_run_id() -> str:
 
 @dataclass
 class Run:
-    """A command under way. Set `status` and `summary` before it ends."""
+    """A command under way. Set `status`, `summary` and, where it applied a plan, `plan_id` before it ends."""
 
     run_id: str
     command: str
     as_of: datetime
     status: str = "succeeded"
     error: str | None = None
+    plan_id: str | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -54,7 +55,7 @@ def recorded_run(warehouse: Warehouse, settings: Settings, command: str, as_of: 
                 "run_id": run.run_id,
                 "command": command,
                 "as_of": as_of,
-                "git_sha": _git_sha(),
+                "git_sha": git_sha(),
                 "gateway": settings.gateway,
                 "environment": "prod",
                 "status": "running",
@@ -69,13 +70,14 @@ def recorded_run(warehouse: Warehouse, settings: Settings, command: str, as_of: 
         raise
     finally:
         warehouse.execute(
-            "UPDATE ops.runs SET status = ?, error = ?, ended_at = ?, summary = ? WHERE run_id = ?",
-            [run.status, run.error, utc_now(), json.dumps(run.summary, default=str), run.run_id],
+            "UPDATE ops.runs SET status = ?, error = ?, plan_id = ?, ended_at = ?, summary = ? WHERE run_id = ?",
+            [run.status, run.error, run.plan_id, utc_now(), json.dumps(run.summary, default=str), run.run_id],
         )
         _current = None
 
 
-def _git_sha() -> str | None:
+def git_sha() -> str | None:
+    """Commit of the checkout this runs from, None where there is none."""
     found = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=PROJECT, capture_output=True, text=True, check=False, timeout=10
     )

@@ -16,6 +16,7 @@ from insightmart.settings import PROJECT, Settings, utc_now
 
 if t.TYPE_CHECKING:
     from sqlmesh import Context
+    from sqlmesh.core.plan import Plan
 
 PROD = "prod"
 
@@ -28,11 +29,13 @@ class Outcome:
         failures: model name -> why it failed, one line each.
         skipped: models that were not evaluated because something above them failed.
         evaluated: number of evaluated model intervals.
+        plan_id: SQLMesh's id of the plan, None for a run.
     """
 
     failures: dict[str, str] = field(default_factory=dict)
     skipped: set[str] = field(default_factory=set)
     evaluated: int = 0
+    plan_id: str | None = None
 
     @property
     def succeeded(self) -> bool:
@@ -41,10 +44,16 @@ class Outcome:
 
 
 class Transformer:
-    """The SQLMesh project on one gateway, with simulated time."""
+    """The SQLMesh project on one gateway, with simulated time.
 
-    def __init__(self, context: Context, recorder: t.Any, warehouse: Warehouse) -> None:
+    Attributes:
+        context: SQLMesh's context.
+        history_start: first instant that the models hold anything of, UTC.
+    """
+
+    def __init__(self, context: Context, recorder: t.Any, warehouse: Warehouse, history_start: datetime) -> None:
         self.context = context
+        self.history_start = history_start
         self._recorder = recorder
         self._warehouse = warehouse
 
@@ -82,34 +91,44 @@ class Transformer:
         Raises:
             InsightMartError: SQLMesh refused the plan itself, for example for an unknown model.
         """
-        from sqlmesh.utils.errors import PlanError, SQLMeshError
+        from sqlmesh.utils.errors import SQLMeshError
+
+        try:
+            plan = self.context.plan_builder(
+                PROD, restate_models=list(models), start=start, end=end, execution_time=as_of, skip_tests=True
+            ).build()
+        except SQLMeshError as error:
+            raise InsightMartError(f"SQLMesh refused to restate: {str(error).splitlines()[0]}") from error
+        return self.apply(plan)
+
+    def apply(self, plan: Plan) -> Outcome:
+        """Apply a plan. What a gate or a model refuses is in the outcome.
+
+        Raises:
+            InsightMartError: SQLMesh refused the plan itself, for example because its environment has changed since.
+        """
+        from sqlmesh.utils.errors import SQLMeshError
 
         with self._recorded() as outcome:
+            outcome.plan_id = plan.plan_id
             try:
-                self.context.plan(
-                    PROD,
-                    restate_models=list(models),
-                    start=start,
-                    end=end,
-                    execution_time=as_of,
-                    auto_apply=True,
-                    no_prompts=True,
-                    skip_tests=True,
-                )
-            except PlanError as error:
-                if not outcome.failures and not self._recorder.failures:
-                    raise InsightMartError(f"SQLMesh refused to restate: {str(error).splitlines()[0]}") from error
+                self.context.apply(plan)
             except SQLMeshError as error:
-                raise InsightMartError(f"SQLMesh could not restate: {str(error).splitlines()[0]}") from error
+                if not self._recorder.failures:
+                    raise InsightMartError(f"SQLMesh could not apply the plan: {_reason(error)}") from error
         return outcome
 
-    def downstream(self, models: Sequence[str]) -> set[str]:
-        """Names of these models and of everything below them."""
-        known = {_short(name): name for name in self.context.models}
-        found = set(models)
+    def models(self) -> dict[str, str]:
+        """The project's own models: name as it is written, for example ``core.fct_orders__oltp``, -> SQLMesh's name."""
+        return {short_name(name): name for name, model in self.context.models.items() if not model.kind.is_external}
+
+    def downstream(self, models: Sequence[str]) -> list[str]:
+        """Names of these models and of everything below them, in order of evaluation."""
+        known = self.models()
+        found = {known[model] for model in models}
         for model in models:
-            found |= {_short(name) for name in self.context.dag.downstream(known[model])}
-        return found
+            found.update(self.context.dag.downstream(known[model]))
+        return [short_name(name) for name in self.context.dag.sorted if name in found]
 
     @contextmanager
     def _recorded(self) -> Iterator[Outcome]:
@@ -146,7 +165,7 @@ def open_transformer(settings: Settings, warehouse: Warehouse) -> Iterator[Trans
             f"the SQLMesh project cannot be loaded: {' '.join(str(error).split())[:400]}", "Try `sqlmesh lint`"
         ) from error
     try:
-        yield Transformer(context, recorder, warehouse)
+        yield Transformer(context, recorder, warehouse, settings.history_start)
     finally:
         context.close()
 
@@ -179,7 +198,7 @@ def _recorder() -> t.Any:
             self.intervals.append(
                 {
                     "run_id": current_run_id(),
-                    "model": _short(snapshot.name),
+                    "model": short_name(snapshot.name),
                     "snapshot_version": snapshot.version,
                     "fingerprint": snapshot.fingerprint.to_identifier(),
                     "interval_start": _instant(interval[0]),
@@ -196,15 +215,15 @@ def _recorder() -> t.Any:
             for error in errors:
                 node = error.node if isinstance(error.node, str) else getattr(error.node, "snapshot_name", error.node)
                 name = node[0] if isinstance(node, tuple) else node
-                self.failures[_short(str(name))] = _reason(error)
+                self.failures[short_name(str(name))] = _reason(error)
 
         def log_skipped_models(self, snapshot_names: t.Any) -> None:
-            self.skipped |= {_short(name) for name in snapshot_names}
+            self.skipped |= {short_name(name) for name in snapshot_names}
 
     return Recorder()
 
 
-def _short(name: str) -> str:
+def short_name(name: str) -> str:
     """``gate.sales__oltp`` for ``"INSIGHTMART"."GATE"."SALES__OLTP"``."""
     return ".".join(part.strip('"') for part in name.split(".")[-2:]).lower()
 

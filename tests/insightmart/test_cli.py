@@ -42,6 +42,7 @@ def test_help_teaches_and_lists_every_command(tmp_path: Path) -> None:
         "backfill",
         "cycle",
         "restate",
+        "promote",
         "quarantine",
         "reconcile",
         "report",
