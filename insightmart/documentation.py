@@ -11,8 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
+import ingestion  # noqa: F401  keeps SQLMesh from calling home; before it is imported
 from insightmart.definitions import Meanings, Metric, Rule, read_meanings, read_rules
+from insightmart.lineage import origins
 from insightmart.settings import PROJECT
+
+# table.column of certified -> the columns of raw that its values are made of
+Origins = Mapping[str, Sequence[str]]
 
 _RULES_INTRODUCTION = """\
 # Row rules
@@ -35,7 +40,8 @@ _METRICS_INTRODUCTION = """\
 
 Written by `make docs` from [metrics.yml](../models/certified/metrics.yml) and
 [columns.yml](../models/certified/columns.yml), which is where a definition is changed. The same words are the comments
-of the columns in the warehouse and the definitions on the status page.
+of the columns in the warehouse and the definitions on the status page. What a figure comes from is read off the models:
+columns of `raw`, as the sources sent them.
 
 All money is in the company's currency and exact: up to four decimals, never rounded before a page shows it. Orders that
 are cancelled or tests count nowhere. Rows in quarantine ([rules.md](rules.md)) are in no figure until their source is
@@ -46,21 +52,23 @@ mended. How a figure comes about, and where an order is that is missing from it:
 _PROJECTION = re.compile(r"^(  \S.* AS (\w+)(,?))(?: /\* .* \*/)?$", re.MULTILINE)
 
 
-def generated(project: Path = PROJECT) -> dict[Path, str]:
-    """What the generated files have to say, by path."""
+def generated(sources: Origins, project: Path = PROJECT) -> dict[Path, str]:
+    """What the generated files have to say, by path; ``sources`` is where the columns of certified come from."""
     certified = project / "models" / "certified"
     meanings = read_meanings(certified)
     models = {path: path.read_text(encoding="utf-8") for path in sorted(certified.glob("*.sql"))}
     return {
         project / "docs" / "rules.md": rules_page(read_rules(project / "macros" / "rules.yml")),
-        project / "docs" / "metrics.md": metrics_page(meanings, {path.stem: sql for path, sql in models.items()}),
+        project / "docs" / "metrics.md": metrics_page(
+            meanings, {path.stem: sql for path, sql in models.items()}, sources
+        ),
         **{path: commented(sql, path.stem, meanings) for path, sql in models.items()},
     }
 
 
-def outdated(project: Path = PROJECT) -> dict[Path, str]:
+def outdated(sources: Origins, project: Path = PROJECT) -> dict[Path, str]:
     """The generated files that do not say what they have to, with what they should say."""
-    return {path: text for path, text in generated(project).items() if _content(path) != text}
+    return {path: text for path, text in generated(sources, project).items() if _content(path) != text}
 
 
 def rules_page(rules: Sequence[Rule]) -> str:
@@ -74,28 +82,41 @@ def rules_page(rules: Sequence[Rule]) -> str:
     return "\n".join(parts)
 
 
-def metrics_page(meanings: Meanings, models: Mapping[str, str]) -> str:
+def metrics_page(meanings: Meanings, models: Mapping[str, str], sources: Origins) -> str:
     """docs/metrics.md: the metrics, and the columns of the certified tables; ``models`` is name -> SQL."""
     tables = {name: columns_of(sql) for name, sql in models.items() if "__" not in name}
     listed = [
         f"### `certified.{name}`\n\n"
-        + _table(["Column", "Meaning"], [[f"`{c}`", meanings.of(name, c) or ""] for c in columns])
+        + _table(
+            ["Column", "Meaning", "Comes from"],
+            [[f"`{c}`", meanings.of(name, c) or "", _origins(sources, f"{name}.{c}")] for c in columns],
+        )
         for name, columns in tables.items()
     ]
     columns = "## Columns of the certified tables\n\nA part `TABLE__SOURCE` has the columns of its table.\n"
-    return "\n".join([_METRICS_INTRODUCTION, *map(_metric, meanings.metrics), columns, *listed])
+    return "\n".join([_METRICS_INTRODUCTION, *(_metric(m, sources) for m in meanings.metrics), columns, *listed])
 
 
-def _metric(metric: Metric) -> str:
+def _metric(metric: Metric, sources: Origins) -> str:
     facts = [
         ["Formula", metric.formula],
         ["Unit", metric.unit],
         ["Shopify", metric.shopify],
         ["Owner", metric.owner],
+        ["Comes from", _origins(sources, metric.columns[0])],
         ["Stands in", ", ".join(f"`certified.{column}`" for column in metric.columns)],
     ]
     caveats = "".join(f"- {caveat}\n" for caveat in metric.caveats)
     return f"## {metric.title}\n\n{metric.meaning}.\n\n{_table(['', ''], facts)}\n{caveats}"
+
+
+def _origins(sources: Origins, column: str) -> str:
+    """The columns of a column's values, by table: ``raw.oltp_order_lines``: quantity, unit_price; ..."""
+    split = [name.rpartition(".") for name in sources.get(column, ())]
+    tables = [(table, [part[2] for part in parts]) for table, parts in groupby(split, key=lambda part: part[0])]
+    return (
+        "; ".join(f"`{table}`: {', '.join(columns)}" for table, columns in tables) or "rows counted, or set by a model"
+    )
 
 
 def columns_of(sql: str) -> list[str]:
@@ -134,11 +155,15 @@ def _content(path: Path) -> str | None:
     return path.read_text(encoding="utf-8") if path.exists() else None
 
 
-def _write(files: Mapping[Path, str]) -> None:
-    for path, text in files.items():
+def main() -> None:
+    """Write what is out of date, and name it."""
+    from sqlmesh import Context
+
+    context = Context(paths=str(PROJECT))
+    for path, text in outdated(origins(context)).items():
         path.write_text(text, encoding="utf-8")
         sys.stdout.write(f"{path.relative_to(PROJECT)}\n")
 
 
 if __name__ == "__main__":
-    _write(outdated())
+    main()

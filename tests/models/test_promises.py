@@ -14,6 +14,8 @@ from sqlmesh.core.dialect import parse_one  # importing it teaches sqlglot what 
 from ingestion.contracts import raw_tables
 from ingestion.warehouse import OPS_TABLES, sql_type
 from insightmart.definitions import read_rules
+from insightmart.documentation import outdated
+from insightmart.lineage import origins
 
 if TYPE_CHECKING:
     from sqlmesh import Context
@@ -184,3 +186,25 @@ def test_personal_data_reaches_certified_only_as_a_hash(project: Context) -> Non
         if table == "raw" and origin in PERSONAL
     }
     assert personal == {"certified.dim_customers.email_hash"}
+
+
+def test_a_column_comes_from_what_its_values_are_made_of_in_both_sources(project: Context) -> None:
+    found = origins(project)
+    assert found["agg_sales_daily.gross_sales"] == (
+        "raw.oltp_order_lines.quantity",
+        "raw.oltp_order_lines.unit_price",
+        "raw.shopify_order_lines.quantity",
+        "raw.shopify_order_lines.unit_price",
+    )
+    assert found["agg_sales_daily.returns"] == ("raw.oltp_refunds.amount", "raw.shopify_refunds.subtotal_amount")
+    assert found["agg_sales_daily.net_sales"] == found["agg_sales_hourly.net_sales"]
+    assert set(found["agg_sales_daily.net_sales"]) == {
+        *found["agg_sales_daily.gross_sales"],
+        *found["agg_sales_daily.discounts"],
+        *found["agg_sales_daily.returns"],
+    }
+    assert found["agg_sales_daily.orders"] == ()  # counted
+
+
+def test_generated_files_are_up_to_date(project: Context) -> None:
+    assert [path.name for path in outdated(origins(project))] == [], "run `make docs` and commit what it writes"

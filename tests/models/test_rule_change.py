@@ -1,4 +1,5 @@
-"""A changed rule is a planned change of its entity alone, and moves rows into and out of quarantine by itself."""
+"""Rows leave quarantine by themselves: when their rule is changed, a planned change of its entity alone, and when their
+source is mended."""
 
 from __future__ import annotations
 
@@ -51,7 +52,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path
         context.close()
 
 
-def test_a_changed_rule_changes_its_entity_alone_and_moves_rows_by_itself(
+def test_a_changed_rule_changes_its_entity_alone_and_moves_rows_as_a_mended_source_does(
     copy: tuple[Path, Callable[[], Context]],
 ) -> None:
     directory, load = copy
@@ -76,6 +77,13 @@ def test_a_changed_rule_changes_its_entity_alone_and_moves_rows_by_itself(
     second.apply(plan)
     warehouse = Warehouse(second.engine_adapter.connection.cursor(), "duckdb")
     assert _where(warehouse) == {"certified": ["1", "2"], "quarantined": [("3", "amount_negative")]}
+    # The source mends the order; its hour is restated, as a correction is.
+    _orders(warehouse, {3: {"total_amount": Decimal(9), "_dlt_load_id": "1002.5", "updated_at": LOADED_AT}})
+    hour: dict[str, Any] = {"start": datetime(2026, 3, 1, 1), "end": datetime(2026, 3, 1, 2)}
+    plain: dict[str, Any] = {"auto_apply": True, "no_prompts": True, "skip_tests": True, "execution_time": LOADED_AT}
+    second.plan(restate_models=["staging._oltp_orders"], **hour, **plain)
+    assert _where(warehouse) == {"certified": ["1", "2", "3"], "quarantined": []}
+
     described = "SELECT condition FROM ops.rules WHERE entity = 'oltp_orders' AND rule_id = 'amount_negative'"
     assert warehouse.rows(described)[0][0].endswith("OR total_amount > 900")
 
