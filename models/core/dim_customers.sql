@@ -14,7 +14,8 @@ MODEL (
   ),
   audits (
     not_null(columns := (customer_id, valid_from)),
-    unique_combination_of_columns(columns := (customer_id, valid_from))
+    unique_combination_of_columns(columns := (customer_id, valid_from)),
+    periods_are_seamless(key := customer_id, condition := changed_at >= @start_ts)
   )
 );
 

@@ -11,7 +11,8 @@ MODEL (
   ),
   audits (
     not_null(columns := (store_id, valid_from, timezone)),
-    unique_combination_of_columns(columns := (store_id, valid_from))
+    unique_combination_of_columns(columns := (store_id, valid_from)),
+    periods_are_seamless(key := store_id)
   )
 );
 

@@ -15,7 +15,10 @@ MODEL (
   ),
   audits (
     not_null(columns := (store_id, sku, counted_hour, on_hand, business_date)),
-    unique_combination_of_columns(columns := (store_id, sku, counted_hour))
+    unique_combination_of_columns(columns := (store_id, sku, counted_hour)),
+    forall(criteria := (
+      on_hand >= 0
+    ))
   )
 );
 

@@ -19,7 +19,14 @@ MODEL (
     ),
     unique_values(columns := (
       order_id
-    ))
+    )),
+    has_parent(child := core.fct_order_lines__@{source}, key := order_id, instant := ordered_at),
+    sums_agree(
+      measure := gross_sales,
+      theirs := gross_sales,
+      made_of := core.fct_order_lines__@{source},
+      instant := ordered_at
+    )
   )
 );
 

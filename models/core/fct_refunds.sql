@@ -25,7 +25,14 @@ MODEL (
         refund_amount
       )
     ),
-    refund_rows_are_unique
+    refund_rows_are_unique,
+    forall(
+      criteria := (refund_amount >= 0, (
+          store_id = -1
+        ) = (
+          channel = 'unknown'
+      ))
+    )
   )
 );
 

@@ -12,6 +12,9 @@ MODEL (
     not_null(columns := (counted_hour, open_stores, reporting_stores)),
     unique_values(columns := (
       counted_hour
+    )),
+    forall(criteria := (
+      reporting_stores <= open_stores
     ))
   )
 );

@@ -14,7 +14,10 @@ MODEL (
     sales
   ),
   audits (
-    unique_combination_of_columns(columns := (event_hour, entity))
+    unique_combination_of_columns(columns := (event_hour, entity)),
+    forall(criteria := (
+      rejected_row_count <= row_count
+    ))
   )
 );
 
