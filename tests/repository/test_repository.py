@@ -203,6 +203,16 @@ def test_documents_name_files_that_exist() -> None:
     assert missing == set()
 
 
+def test_the_tests_that_business_cases_name_exist() -> None:
+    rows = [line.split("|") for line in read("docs/business-cases.md").splitlines() if line.startswith("| ")][1:]
+    tests = "".join(text_of(path) for path in tracked() if path.is_relative_to(PROJECT / "tests"))
+    known = set(re.findall(r"(?m)^def (test_\w+)\(|^(\w+):$", tests))
+    names = {name for pair in known for name in pair if name}
+    assert len(rows) > 20
+    assert {row[1].strip(): names_in(row[3]) for row in rows if not names_in(row[3])} == {}
+    assert {name for row in rows for name in names_in(row[3])} - names == set()
+
+
 def test_make_help_lists_every_target() -> None:
     makefile = read("Makefile")
     (phony,) = re.findall(r"(?m)^\.PHONY: (.+)$", makefile)
