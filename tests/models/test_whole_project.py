@@ -6,6 +6,8 @@ at 00:30, order 2 is cancelled, the store sends the counts of 01:00 again, and t
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -332,6 +334,26 @@ def test_readers_of_the_database_find_the_definitions_as_comments(first: Project
         "Gross sales less discounts less returns; unit: company's currency",
     ) in found
     assert [row for row in found if row[2] != meanings.of(row[0], row[1])] == []
+
+
+def test_queries_of_the_guides_answer_why_an_order_is_not_there(first: Project) -> None:
+    guides = {path.name: path.read_text(encoding="utf-8") for path in (REPOSITORY / "docs").glob("*.md")}
+    queries = {name: re.findall(r'fetchdf "\s*(SELECT [^"]+)"', text) for name, text in guides.items()}
+    for query in itertools.chain.from_iterable(queries.values()):
+        first.rows(query)
+
+    def asked(part: str, number: str) -> list[tuple[Any, ...]]:
+        (query,) = [query for query in queries["models.md"] if part in query]
+        return first.rows(re.sub(r"\b10\d{8}\b", number, query))
+
+    certified, cancelled, rejected, unknown = (asked("staging._oltp_orders", number) for number in "1456")
+    meaning = ("store_id_missing", "The order names no store", "operations")
+    assert [row[2:] for row in certified] == [(True, None, None, None, date(2026, 2, 28), 1)]
+    assert [row[1:3] for row in cancelled] == [("cancelled", False)]
+    assert [row[2:] for row in rejected] == [(True, *meaning, None, None)]
+    assert unknown == []
+    assert [row[1] for row in asked("raw.oltp_orders", "5")] == ["paid"]
+    assert [row[3] for row in asked("quarantine.oltp_order_lines", "5")] == ["order_quarantined"]
 
 
 def test_no_table_of_the_warehouse_holds_a_binary_float(first: Project) -> None:
