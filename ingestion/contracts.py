@@ -22,6 +22,9 @@ MONEY = pa.decimal128(18, 4)  # sources without a declared precision
 
 # Added to every raw row by the load itself.
 LOAD_COLUMNS = (pa.field("_loaded_at", INSTANT), pa.field("_dlt_load_id", TEXT))
+# Added to the rows of sources whose deletions are found by comparison: when the record was found to be gone. A row with
+# it is a tombstone, a copy of the record's latest version; rows of the record that are loaded later count again.
+DELETED_AT = pa.field("_deleted_at", INSTANT)
 # Added to every raw row that came out of a file: the object's key, the hash of its bytes, the physical line.
 FILE_COLUMNS = (
     pa.field("file_name", TEXT),
@@ -64,8 +67,12 @@ class Entity:
     @property
     def schema(self) -> pa.Schema:
         """Arrow schema of a batch as handed to the load: everything but the load id, which dlt adds."""
-        files = FILE_COLUMNS if self.from_file else ()
-        return pa.schema([*self.columns, *files, LOAD_COLUMNS[0]])
+        return pa.schema([*self.columns, *(FILE_COLUMNS if self.from_file else ()), *self.deletion, LOAD_COLUMNS[0]])
+
+    @property
+    def deletion(self) -> tuple[pa.Field, ...]:
+        """The column of its tombstones, when its source is compared for deleted records."""
+        return (DELETED_AT,) if self.source == "oltp" else ()
 
     @property
     def raw_columns(self) -> tuple[pa.Field, ...]:

@@ -227,19 +227,36 @@ def _corrections(
     return [Correction(source, subject, window, load_id, rows, reason) for window, rows in merge_hours(found)]
 
 
+def not_deleted(item: Entity, row: str) -> str:
+    """SQL for whether a raw row is no tombstone and no earlier version of a record that has one.
+
+    A row that was loaded after the tombstone is one of a record that came back. ``row`` is the alias of its table.
+    """
+    same = " AND ".join(f"d.{name} = {row}.{name}" for name in item.key)
+    return (
+        f"NOT EXISTS (SELECT 1 FROM raw.{item.table} AS d"
+        f" WHERE {same} AND d._deleted_at IS NOT NULL AND d._dlt_load_id >= {row}._dlt_load_id)"
+    )
+
+
 def _changed(item: Entity, probe: str) -> str:
-    """SQL for the business rows of the load that no recorded load brought before.
+    """SQL for the business rows of the load that no recorded load brought before, tombstones included.
+
+    A record that was deleted and came back is new again, even when it is the same as before.
 
     ``probe`` is the key column that earlier rows are looked up by. Rows without it are compared too: EXCEPT takes two
     NULLs as equal.
     """
-    columns = ", ".join(column.name for column in item.columns)
+    columns = ", ".join(column.name for column in (*item.columns, *item.deletion))
     table = f"raw.{item.table}"
+    returned = (
+        f" AND {probe} NOT IN (SELECT {probe} FROM {table} WHERE _deleted_at IS NOT NULL)" if item.deletion else ""
+    )
     loaded = f"SELECT {probe} FROM {table} WHERE _dlt_load_id = :load_id"
     earlier = f"SELECT {columns} FROM {table} WHERE _dlt_load_id IN (SELECT load_id FROM recorded)"
     return (
         f"SELECT {columns} FROM {table} WHERE _dlt_load_id = :load_id"
-        f" EXCEPT ({earlier} AND {probe} IN ({loaded}) UNION ALL {earlier} AND {probe} IS NULL)"
+        f" EXCEPT ({earlier} AND {probe} IN ({loaded}){returned} UNION ALL {earlier} AND {probe} IS NULL)"
     )
 
 

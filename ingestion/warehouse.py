@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import duckdb
 import pyarrow as pa
 
-from ingestion.contracts import raw_tables
+from ingestion.contracts import DELETED_AT, raw_tables
 
 DATABASE = "INSIGHTMART"
 
@@ -146,6 +146,8 @@ def table_statements() -> Iterator[str]:
     for table, columns in raw_tables().items():
         declared = ", ".join(f"{column.name} {sql_type(column.type)}" for column in columns)
         yield f"CREATE TABLE IF NOT EXISTS raw.{table} ({declared})"
+        if DELETED_AT in columns:  # a warehouse from before deletions were looked for
+            yield f"ALTER TABLE raw.{table} ADD COLUMN IF NOT EXISTS {DELETED_AT.name} {sql_type(DELETED_AT.type)}"
     for table, declaration in OPS_TABLES.items():
         yield f"CREATE TABLE IF NOT EXISTS ops.{table} ({declaration})"
 
@@ -171,6 +173,14 @@ OPS_TABLES: dict[str, str] = {
         window_end TIMESTAMP_NTZ, as_of TIMESTAMP_NTZ, status VARCHAR, started_at TIMESTAMP_NTZ,
         ended_at TIMESTAMP_NTZ""",
     "backfill_pieces": 'backfill_id VARCHAR, piece VARCHAR, load_id VARCHAR, "ROWS" BIGINT, ended_at TIMESTAMP_NTZ',
+    # columns that tables of a source have beyond the contract, and the raw columns they are loaded into
+    "source_columns": """source VARCHAR, entity VARCHAR, source_column VARCHAR, source_type VARCHAR, raw_column VARCHAR,
+        raw_type VARCHAR, first_seen_at TIMESTAMP_NTZ""",
+    # each comparison of a day of changes: rows, sum of the keys, sum of the control column, at the source and in raw.
+    # status: equal; reloaded; or different: what stays after a reload, such as rejects and keys the source holds twice
+    "source_comparisons": """source VARCHAR, entity VARCHAR, day DATE, source_rows BIGINT, source_keys DECIMAL(38, 0),
+        source_sum DECIMAL(38, 4), raw_rows BIGINT, raw_keys DECIMAL(38, 0), raw_sum DECIMAL(38, 4), status VARCHAR,
+        compared_at TIMESTAMP_NTZ, load_id VARCHAR""",
     # event windows that a load touched after they had been released to the models
     "correction_windows": """window_id VARCHAR, source VARCHAR, entity VARCHAR, window_start TIMESTAMP_NTZ,
         window_end TIMESTAMP_NTZ, reason VARCHAR, load_id VARCHAR, "ROWS" BIGINT, queued_at TIMESTAMP_NTZ,

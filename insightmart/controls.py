@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from ingestion.contracts import ENTITIES, Entity, entity
-from ingestion.corrections import bind, event_instant
+from ingestion.corrections import bind, event_instant, not_deleted
 from ingestion.store_corrections import current_loads
 from ingestion.warehouse import Warehouse
 from insightmart.settings import Settings
@@ -477,8 +477,8 @@ def _latest_oltp(name: str, columns: str, order: str) -> str:
     """The latest version of every record of an OLTP entity, read from raw by its own statement of the rule."""
     item = entity("oltp", name)
     return f"""
-            SELECT {columns} FROM raw.{item.table}
-            WHERE _loaded_at >= :loaded_from
+            SELECT {columns} FROM raw.{item.table} AS r
+            WHERE _loaded_at >= :loaded_from AND {not_deleted(item, "r")}
             QUALIFY ROW_NUMBER() OVER (
                 PARTITION BY {", ".join(item.key)}, {_without_key(item)}
                 ORDER BY updated_at DESC NULLS LAST, _dlt_load_id DESC, {order}
@@ -503,7 +503,9 @@ def _raw_oltp_sales() -> str:
                 FROM raw_lines AS l
                 LEFT JOIN raw_orders AS o ON o.order_id = l.order_id
                 LEFT JOIN (
-                    SELECT DISTINCT order_id FROM raw.oltp_orders WHERE order_id IN (SELECT order_id FROM raw_lines)
+                    SELECT DISTINCT order_id FROM raw.oltp_orders AS r
+                    WHERE order_id IN (SELECT order_id FROM raw_lines)
+                        AND {not_deleted(entity("oltp", "orders"), "r")}
                 ) AS known ON known.order_id = l.order_id
                 WHERE o.order_id IS NOT NULL OR known.order_id IS NULL -- else the order is older than the scope
                 UNION ALL

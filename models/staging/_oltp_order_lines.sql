@@ -49,6 +49,21 @@ WITH loaded AS (
       WHERE
         w.event_at BETWEEN @start_ts AND @end_ts
     )
+), kept AS (
+  SELECT
+    *
+  FROM loaded AS r
+  WHERE
+    NOT EXISTS(
+      SELECT
+        1
+      FROM raw.oltp_order_lines AS d
+      WHERE
+        d.order_id = r.order_id
+        AND d.line_number = r.line_number
+        AND NOT d._deleted_at IS NULL
+        AND d._dlt_load_id >= r._dlt_load_id
+    ) /* a record that was deleted at its source, up to its tombstone, counts no more */
 ), latest AS (
   SELECT
     order_id,
@@ -62,7 +77,7 @@ WITH loaded AS (
     _loaded_at,
     _dlt_load_id,
     @event_instant(updated_at, updated_at, _loaded_at) AS changed_at
-  FROM loaded
+  FROM kept
   QUALIFY
     ROW_NUMBER() OVER (
       PARTITION BY order_id, line_number, @row_without_key(
@@ -122,6 +137,15 @@ WITH loaded AS (
         FROM raw.oltp_orders AS r
         WHERE
           r.order_id = p.order_id
+          AND NOT EXISTS(
+            SELECT
+              1
+            FROM raw.oltp_orders AS d
+            WHERE
+              d.order_id = r.order_id
+              AND NOT d._deleted_at IS NULL
+              AND d._dlt_load_id >= r._dlt_load_id
+          )
       )
     ) /* an order that the source knows but that is not released yet is no orphan: the line comes with its window */
 )

@@ -29,9 +29,18 @@ WITH latest AS (
     _loaded_at,
     _dlt_load_id,
     @event_instant(ordered_at, updated_at, _loaded_at) AS event_at
-  FROM raw.oltp_orders
+  FROM raw.oltp_orders AS r
   WHERE
-    _loaded_at >= DATEADD(DAY, -1, @start_ts) /* an order is loaded after it was placed: older loads hold nothing of this window */
+    NOT EXISTS(
+      SELECT
+        1
+      FROM raw.oltp_orders AS d
+      WHERE
+        d.order_id = r.order_id
+        AND NOT d._deleted_at IS NULL
+        AND d._dlt_load_id >= r._dlt_load_id
+    ) /* a record that was deleted at its source, up to its tombstone, counts no more */
+    AND _loaded_at >= DATEADD(DAY, -1, @start_ts) /* an order is loaded after it was placed: older loads hold nothing of this window */
   QUALIFY
     ROW_NUMBER() OVER (
       PARTITION BY order_id, @row_without_key(

@@ -22,6 +22,8 @@ WITH typed AS (
     _loaded_at::TIMESTAMPNTZ AS _loaded_at,
     _dlt_load_id::VARCHAR AS raw_load_id
   FROM raw.oltp_products
+  WHERE
+    _deleted_at IS NULL /* what is deleted at the source stays described: facts of the past name it */
 )
 SELECT
   *,

@@ -24,9 +24,18 @@ WITH latest AS (
     _loaded_at,
     _dlt_load_id,
     @event_instant(refunded_at, updated_at, _loaded_at) AS event_at
-  FROM raw.oltp_refunds
+  FROM raw.oltp_refunds AS r
   WHERE
-    _loaded_at >= DATEADD(DAY, -1, @start_ts)
+    NOT EXISTS(
+      SELECT
+        1
+      FROM raw.oltp_refunds AS d
+      WHERE
+        d.refund_id = r.refund_id
+        AND NOT d._deleted_at IS NULL
+        AND d._dlt_load_id >= r._dlt_load_id
+    ) /* a record that was deleted at its source, up to its tombstone, counts no more */
+    AND _loaded_at >= DATEADD(DAY, -1, @start_ts)
   QUALIFY
     ROW_NUMBER() OVER (
       PARTITION BY refund_id, @row_without_key(refund_id IS NULL, order_id, line_number, quantity, amount, reason, refunded_at, updated_at)
@@ -66,7 +75,16 @@ WITH latest AS (
     @oltp_order_counts(w.status, w.is_test) AS is_counted
   FROM raw.oltp_orders AS w
   WHERE
-    w.order_id IN (
+    NOT EXISTS(
+      SELECT
+        1
+      FROM raw.oltp_orders AS d
+      WHERE
+        d.order_id = w.order_id
+        AND NOT d._deleted_at IS NULL
+        AND d._dlt_load_id >= w._dlt_load_id
+    )
+    AND w.order_id IN (
       SELECT
         r.order_id
       FROM refunds AS r
