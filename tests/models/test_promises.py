@@ -118,22 +118,6 @@ def test_certified_table_has_the_columns_it_promises(project: Context, table: st
     assert set(CERTIFIED[table].split()) - columns == set()
 
 
-def test_every_certified_column_is_commented(project: Context) -> None:
-    bare = [
-        f"{model.name}.{column}"
-        for model in models_of(project, "certified")
-        for column in model.columns_to_types or {}
-        if not (model.column_descriptions or {}).get(column)
-    ]
-    assert bare == []
-
-
-def test_every_model_says_what_one_row_is_and_who_owns_it(project: Context) -> None:
-    layers = ("staging", "quarantine", "core", "gate", "certified")
-    lacking = [model.name for model in models_of(project, *layers) if not (model.description and model.owner)]
-    assert lacking == []
-
-
 def test_no_certified_or_core_column_is_a_binary_float(project: Context) -> None:
     floats = {exp.DataType.Type.FLOAT, exp.DataType.Type.DOUBLE}
     found = [
