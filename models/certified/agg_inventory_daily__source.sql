@@ -13,6 +13,7 @@ MODEL (
   depends_on (
     gate.inventory__@{source}
   ),
+  clustered_by (business_date, store_id),
   description 'Parts of certified.agg_inventory_daily by UTC date and source.',
   grain (counted_date, business_date, store_id, sku),
   tags (

@@ -11,6 +11,7 @@ MODEL (
   depends_on (
     gate.inventory__@{source}
   ),
+  clustered_by (business_date, store_id),
   description 'One source of certified.fct_inventory: exactly the windows that the gate has scanned.',
   grain (store_id, sku, counted_hour),
   tags (

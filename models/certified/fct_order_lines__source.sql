@@ -11,6 +11,7 @@ MODEL (
   depends_on (
     gate.sales__@{source}
   ),
+  clustered_by (business_date, store_id),
   description 'One source of certified.fct_order_lines: exactly the windows that the gate has scanned.',
   grain (source_system, order_id, line_number),
   tags (

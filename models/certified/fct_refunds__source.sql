@@ -11,6 +11,7 @@ MODEL (
   depends_on (
     gate.sales__@{source}
   ),
+  clustered_by (business_date, store_id),
   description 'One source of certified.fct_refunds: exactly the windows that the gate has scanned.',
   grain (source_system, refund_id, line_number),
   tags (

@@ -31,7 +31,8 @@ SELECT
   COUNT(CASE WHEN on_hand <= 0 THEN 1 END)::BIGINT AS stockout_hours
 FROM core.fct_inventory__@{source}
 WHERE
-  counted_hour::DATE BETWEEN @start_date AND @end_date
+  counted_hour >= @start_date
+  AND counted_hour < DATEADD(DAY, 1, @end_date) /* whole dates, in a form that prunes */
 GROUP BY
   counted_hour::DATE,
   business_date,

@@ -433,6 +433,19 @@ def test_a_refund_keeps_its_order_while_that_waits_for_a_later_hour(
     assert business.rows(REFUND_OF_1) == [("1", 1, "store", "P-1")]
 
 
+def test_a_gate_scans_its_window_alone(
+    restated: tuple[Business, list[tuple[Any, ...]], list[tuple[Any, ...]]],
+) -> None:
+    """The largest total of all is 18; of the hour in which order 1 is the only one it is 10."""
+    assert restated[0].rows(
+        "SELECT window_start, window_end, value FROM ops.check_results WHERE check_name = 'no order of a million'"
+        " AND area = 'sales__oltp' ORDER BY window_start"
+    ) == [
+        (datetime(2026, 2, 28), at("03T10:00"), "18.0"),
+        (at("03T10:00"), at("03T11:00"), "10.0"),
+    ]
+
+
 def test_history_is_rebuilt_where_a_version_comes_late_and_inferred_members_are_completed(
     restated: tuple[Business, list[tuple[Any, ...]], list[tuple[Any, ...]]],
 ) -> None:
