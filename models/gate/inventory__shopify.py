@@ -24,6 +24,7 @@ VARIABLES = (Path(__file__).parents[2] / "soda" / "variables.yml").read_text(enc
     depends_on=[
         "core.fct_inventory__shopify",
         "core.agg_inventory_daily__shopify",
+        "core.dim_stores",
     ],
     columns={
         "window_start": "timestamp_ntz",
@@ -53,4 +54,5 @@ def execute(
             "FCT_INVENTORY": ("core.fct_inventory__shopify", "counted_hour"),
             "AGG_INVENTORY_DAILY": ("core.agg_inventory_daily__shopify", "counted_date"),
         },
+        whole={"ALL_STORES": "core.dim_stores"},
     )

@@ -26,6 +26,7 @@ VARIABLES = (Path(__file__).parents[2] / "soda" / "variables.yml").read_text(enc
         "core.fct_inventory__stores",
         "core.agg_inventory_daily__stores",
         "core.inventory_coverage",
+        "core.dim_stores",
     ],
     columns={
         "window_start": "timestamp_ntz",
@@ -56,4 +57,5 @@ def execute(
             "AGG_INVENTORY_DAILY": ("core.agg_inventory_daily__stores", "counted_date"),
             "INVENTORY_COVERAGE": ("core.inventory_coverage", "counted_hour"),
         },
+        whole={"ALL_STORES": "core.dim_stores"},
     )
