@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import chain
 
 from ingestion import chunks
@@ -27,15 +27,14 @@ from ingestion.loads import (
 )
 from ingestion.postgres_compare import (
     DAY,
-    Days,
     Figures,
+    Seen,
+    compare,
     days_due,
-    figures_now,
     pieces,
-    raw_days,
     reload,
     reload_differences,
-    source_days,
+    seen,
 )
 from ingestion.postgres_extract import SALES, Extract, Pairs, attempted, load_extracts, record_with_corrections
 from ingestion.postgres_first import read_first, too_large
@@ -178,7 +177,7 @@ def _load_group(
 
 def _read(
     context: IngestContext, source: OltpSource, due: dict[Entity, Reading], compared: list[Entity]
-) -> tuple[dict[Entity, LoadResult], dict[Entity, tuple[Window, Days]], list[SourceError]]:
+) -> tuple[dict[Entity, LoadResult], dict[Entity, tuple[Window, Seen]], list[SourceError]]:
     """One package from one snapshot, the days to compare as the snapshot has them, and entities that were refused."""
     with Session(source) as session:
         if session.behind:
@@ -198,9 +197,9 @@ def _read(
         loads = load_extracts(context, list(extracts.values()), _pairs(extracts, compared)) if extracts else {}
         figures = {}
         for item in compared:
-            read_until = loads[item].covered_through if item in loads else None
-            if item not in refused and (days := _days_due(context, item, read_until)):
-                figures[item] = (days, source_days(session, item, days))
+            read_until = loads[item].covered_through if item in loads else covered_through(context, SOURCE, item.name)
+            if item not in refused and read_until and (days := days_due(context, item, read_until)):
+                figures[item] = (days, seen(session, item, days, read_until))
         return loads, figures, list(refused.values())
 
 
@@ -212,10 +211,10 @@ def _pairs(extracts: dict[Entity, Extract], compared: list[Entity]) -> Pairs:
             yield from extract.undated_batches()
 
 
-def _days_due(context: IngestContext, item: Entity, read_until: datetime | None = None) -> Window | None:
-    """The days to compare now, of those read completely: up to the watermark, or to where this load is moving it."""
-    until = read_until or covered_through(context, SOURCE, item.name)
-    return days_due(context, item, until) if until else None
+def _days_due(context: IngestContext, item: Entity) -> bool:
+    """Whether today's comparison is still to be made, of the days that are read completely already."""
+    read_until = covered_through(context, SOURCE, item.name)
+    return read_until is not None and days_due(context, item, read_until) is not None
 
 
 def _as_shown(context: IngestContext, reading: Reading, behind: timedelta) -> Reading:
@@ -237,7 +236,7 @@ def _backfill(context: IngestContext, source: OltpSource, item: Entity, window: 
     for position, day in enumerate(days, start=1):
         if _name(day) in reading.done:
             continue
-        there, here = _compare(context, source, item, day)
+        there, here = compare(context, source, item, day)
         loaded = _reload_day(context, source, reading, item, day, there, here) if never_loaded or there != here else []
         if _name(day) not in reading.done:
             with context.warehouse.transaction():
@@ -271,12 +270,6 @@ def _reload_day(
 
             results += reload(context, source, item, piece, also=tick)
     return results
-
-
-def _compare(context: IngestContext, source: OltpSource, item: Entity, day: Window) -> tuple[Figures, Figures]:
-    there = attempted(source, lambda: figures_now(source, item, day))
-    date = day.start.date()
-    return there.get(date, Figures()), raw_days(context, item, day).get(date, Figures())
 
 
 def _cut_at_midnight(window: Window) -> list[Window]:

@@ -11,7 +11,7 @@ What still differs after a reload (keys that the source holds twice) is remember
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -34,6 +34,7 @@ DAY = timedelta(days=1)
 DAYS_BACK = 8  # corrections come up to 7 days late
 PIECE_ROWS = 500_000  # of a day that is reloaded: one package
 KEYS_AT_ONCE = 5_000
+MOVED_AT_MOST = 100_000
 KEY_FACTOR = 1_000_003  # tells (1, 2) and (2, 1) apart in a sum of keys
 HASHED_CHARACTERS = 8  # of the MD5 of a text key: 32 bits, summed the same way by every database
 
@@ -53,6 +54,18 @@ class Figures:
 Days = Mapping[date, Figures]
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a snapshot has of some days, and which keys have changed since the load that they are compared with.
+
+    Such a key has left its day at the source, and its change is still to be read: it is no difference. Of more than
+    ``MOVED_AT_MOST`` keys this is not looked at; their days are reloaded.
+    """
+
+    days: Days
+    moved: list[tuple[int | str, ...]]
+
+
 def days_due(context: IngestContext, item: Entity, read_until: datetime) -> Window | None:
     """The last days that are over and read completely, to be compared now; None when today's comparison is done."""
     midnight = _midnight(read_until)
@@ -64,8 +77,26 @@ def days_due(context: IngestContext, item: Entity, read_until: datetime) -> Wind
     return Window(midnight - DAYS_BACK * DAY, midnight) if done < DAYS_BACK else None
 
 
-def source_days(session: Session, item: Entity, window: Window) -> Days:
-    """What the source has of the window, by day."""
+def seen(session: Session, item: Entity, window: Window, read_until: datetime) -> Seen:
+    """What the source has of the window by day; changes are read until ``read_until``."""
+    moved = session.rows(
+        sql.SQL("SELECT DISTINCT {} FROM {} WHERE updated_at >= {} AND {} LIMIT {}").format(
+            sql.SQL(", ").join(sql.Identifier(name) for name in item.key),
+            table(item),
+            instant(read_until),
+            _fitting(item),
+            sql.Literal(MOVED_AT_MOST + 1),
+        )
+    )
+    days = _source_days(session, item, window)
+    return Seen(days, [_plain_key(key) for key in moved] if len(moved) <= MOVED_AT_MOST else [])
+
+
+def _plain_key(key: tuple[int | str | Decimal, ...]) -> tuple[int | str, ...]:
+    return tuple(part if isinstance(part, str) else int(part) for part in key)
+
+
+def _source_days(session: Session, item: Entity, window: Window) -> Days:
     query = sql.SQL(
         "SELECT (updated_at AT TIME ZONE 'UTC')::date, COUNT(*), SUM({key}), COALESCE({total}, 0) FROM {table}"
         " WHERE {condition} AND {fitting} GROUP BY 1"
@@ -94,17 +125,30 @@ def _fitting(item: Entity) -> sql.Composable:
     return sql.SQL(" AND ".join(parts))
 
 
-def raw_days(context: IngestContext, item: Entity, window: Window) -> Days:
-    """What raw holds of the window, by day."""
+def raw_days(
+    context: IngestContext, item: Entity, window: Window, without: Sequence[tuple[int | str, ...]] = ()
+) -> Days:
+    """What raw holds of the window by day, without the rows under some keys."""
+    figures = dict(_raw_days(context, item, window, ()))
+    for start in range(0, len(without), KEYS_AT_ONCE):
+        for day, less in _raw_days(context, item, window, without[start : start + KEYS_AT_ONCE]).items():
+            rows, keys, total = figures[day] - less
+            figures[day] = Figures(rows, keys, total)
+    return {day: held for day, held in figures.items() if held.rows}
+
+
+def _raw_days(context: IngestContext, item: Entity, window: Window, keys: Sequence[tuple[int | str, ...]]) -> Days:
     number = _key_number(item, "{}", "DECIMAL(38, 0)")
     total = f"SUM({item.control_sum})" if item.control_sum else "0"
+    mark = f"({', '.join('?' for _ in item.key)})"
+    among = f" AND ({', '.join(item.key)}) IN ({', '.join(mark for _ in keys)})" if keys else ""
     statement, params = bind(
         f"WITH {_alive(item)} SELECT CAST(updated_at AS DATE), COUNT(*), SUM({number}), COALESCE({total}, 0) FROM alive"
-        " WHERE updated_at < :until GROUP BY 1",
+        f" WHERE updated_at < :until{among} GROUP BY 1",
         since=window.start,
         until=window.end,
     )
-    found = context.warehouse.rows(statement, params)
+    found = context.warehouse.rows(statement, [*params, *(part for key in keys for part in key)])
     return {day: Figures(rows, Decimal(keys), Decimal(total)) for day, rows, keys, total in found}
 
 
@@ -144,14 +188,15 @@ def _key_number(item: Entity, text: str, number: str) -> str:
 
 
 def reload_differences(
-    context: IngestContext, source: OltpSource, item: Entity, window: Window, at_source: Days
+    context: IngestContext, source: OltpSource, item: Entity, window: Window, at_source: Seen
 ) -> list[LoadResult]:
     """Compare whole days with what the source's snapshot has, and reload those with a difference not known yet."""
-    in_raw, known = raw_days(context, item, window), _known_differences(context, item, window)
+    in_raw = raw_days(context, item, window, at_source.moved)
+    known = _known_differences(context, item, window)
     results: list[LoadResult] = []
     equal = 0
     for day in _days(window):
-        there, here = at_source.get(day, Figures()), in_raw.get(day, Figures())
+        there, here = at_source.days.get(day, Figures()), in_raw.get(day, Figures())
         if there == here or known.get(day) == there - here:
             equal += 1
             _remember(context, item, day, there, here, "equal" if there == here else "different", None)
@@ -179,18 +224,22 @@ def _reload_day(
         for piece in pieces(window, max(there.rows, here.rows))
         for result in reload(context, source, item, piece)
     ]
-    there = attempted(source, lambda: figures_now(source, item, window)).get(day, Figures())
-    here_now = raw_days(context, item, window).get(day, Figures())
-    status = "reloaded" if there == here_now else "different"
-    _remember(context, item, day, there, here_now, status, results[-1].load_id)
+    there, left = compare(context, source, item, window)
+    _remember(context, item, day, there, left, "reloaded" if there == left else "different", results[-1].load_id)
     context.progress(f"oltp {item.name}: {day} held {here.rows:,} rows of {there.rows:,} at the source, reloaded")
     return results
 
 
-def figures_now(source: OltpSource, item: Entity, window: Window) -> Days:
-    """What the source has of the window by day, from a snapshot of its own."""
-    with Session(source) as session:
-        return source_days(session, item, window)
+def compare(context: IngestContext, source: OltpSource, item: Entity, day: Window) -> tuple[Figures, Figures]:
+    """What the source has of a day or a part of one now, and what raw holds of it."""
+
+    def attempt() -> Seen:
+        with Session(source) as session:
+            return seen(session, item, day, context.as_of)
+
+    there = attempted(source, attempt)
+    date = day.start.date()
+    return there.days.get(date, Figures()), raw_days(context, item, day, there.moved).get(date, Figures())
 
 
 def pieces(window: Window, rows: int) -> list[Window]:

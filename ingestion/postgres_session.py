@@ -95,7 +95,7 @@ class Session:
         asked = clock()
         [(shown,)] = self.rows(
             "SELECT CASE WHEN pg_is_in_recovery() AND NOT (EXISTS (SELECT 1 FROM pg_stat_wal_receiver)"
-            " AND pg_last_wal_receive_lsn() IS NOT DISTINCT FROM pg_last_wal_replay_lsn())"
+            " AND pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn())"
             " THEN pg_last_xact_replay_timestamp() ELSE clock_timestamp() END"
         )
         if shown is None:  # a replica that has applied nothing yet

@@ -184,7 +184,7 @@ def source_of(settings: Settings, source: str) -> Any:
     if source == "oltp" and settings.oltp_dsn:
         from ingestion.postgres import OltpSource
 
-        return OltpSource(settings.oltp_dsn.get_secret_value())
+        return OltpSource(settings.oltp_dsn.get_secret_value(), settings.oltp_statement_timeout)
     if source == "shopify" and settings.shopify_url:
         from ingestion.shopify import ShopifySource
 

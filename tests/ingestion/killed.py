@@ -1,9 +1,11 @@
 """Runs loads in processes of their own, and kills them at a step: a server for tests, not imported by any.
 
 It reads one JSON object a line: ``home``, ``as_of``, ``source``, ``where`` (arguments of the source's class), ``step``
-(a key of ``STEPS``; null: not killed) and ``window`` (two instants: a backfill; null: what is new). For each it forks,
-does the load in the child, and writes the child's exit code (minus the signal) as a line. It has imported everything
-and loaded once, so that a child need not, and holds nothing open: children share no thread, lock or connection.
+(a key of ``STEPS``; null: not killed), ``window`` (two instants: a backfill; null: what is new), ``piece_rows`` (of a
+first load of the database; null: as it is) and ``pieces`` (so many are let in before the step counts). For each it
+forks, does the load in the child, and writes the child's exit code (minus the signal) as a line. It has imported
+everything and loaded once, so that a child need not, and holds nothing open: children share no thread, lock or
+connection.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import dlt
 import pyarrow as pa
 from dlt.destinations.impl.duckdb.duck import DuckDbCopyJob
 
-from ingestion import loads, postgres, shopify, stores
+from ingestion import chunks, loads, postgres, postgres_first, shopify, stores
 from ingestion.contracts import raw_tables
 from ingestion.loads import IngestContext, Window
 from ingestion.warehouse import Warehouse, create_tables, open_duckdb
@@ -102,8 +104,45 @@ STEPS: dict[str, Callable[[], None]] = {
 }
 
 
-def run(home: str, as_of: str, source: str, where: dict[str, Any], step: str | None, window: list[str] | None) -> None:
-    if step is not None:
+def once_pieces_are_in(pieces: int, step: Callable[[], None]) -> None:
+    """Take the step when so many pieces of long readings are in."""
+    left = iter(range(pieces - 1, -1, -1))
+    complete_piece = chunks.LongReading.add
+
+    def add(*arguments: Any) -> None:
+        complete_piece(*arguments)
+        if next(left, None) == 0:
+            armed.append(True)
+
+    armed: list[bool] = []
+    execute = Warehouse.execute
+
+    def execute_and_arm(warehouse: Warehouse, sql: str, params: Any = ()) -> None:
+        execute(warehouse, sql, params)
+        if sql == "COMMIT" and armed:
+            armed.clear()
+            Warehouse.execute = execute  # type: ignore[method-assign]
+            step()
+
+    chunks.LongReading.add = add  # type: ignore[method-assign]
+    Warehouse.execute = execute_and_arm  # type: ignore[method-assign]
+
+
+def run(
+    home: str,
+    as_of: str,
+    source: str,
+    where: dict[str, Any],
+    step: str | None,
+    window: list[str] | None,
+    piece_rows: int | None,
+    pieces: int,
+) -> None:
+    if piece_rows is not None:
+        postgres_first.PIECE_ROWS = piece_rows
+    if step is not None and pieces:
+        once_pieces_are_in(pieces, STEPS[step])
+    elif step is not None:
         STEPS[step]()
     path = Path(home) / "INSIGHTMART.duckdb"
     with open_duckdb(path) as warehouse:

@@ -50,9 +50,18 @@ def run(trade: Trade) -> Iterator[Run]:
         assert server.stdin
         assert server.stdout
 
-        def one(home: Path, as_of: str, source: str, step: str | None = None, window: list[str] | None = None) -> int:
-            job = {"home": str(home), "as_of": as_of, "source": source, "where": trade.where[source]}
-            print(json.dumps(job | {"step": step, "window": window}), file=server.stdin, flush=True)
+        def one(
+            home: Path,
+            as_of: str,
+            source: str,
+            step: str | None = None,
+            window: list[str] | None = None,
+            piece_rows: int | None = None,
+            pieces: int = 0,
+        ) -> int:
+            job = {"home": str(home), "as_of": as_of, "source": source, "where": trade.where[source], "step": step}
+            job |= {"window": window, "piece_rows": piece_rows, "pieces": pieces}
+            print(json.dumps(job), file=server.stdin, flush=True)
             return int(server.stdout.readline())
 
         yield one
@@ -91,3 +100,37 @@ def test_a_kill_and_one_more_run_end_where_no_kill_ends(
     assert run(home, NEXT_DAY, source, step) == -signal.SIGKILL
     assert run(home, NEXT_DAY, source) == 0
     assert state(home, source) == state(second, source)
+
+
+@pytest.fixture(scope="module")
+def first_in_pieces(before_and_after: tuple[Path, Path], run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both days of the database loaded at once, in pieces, never killed."""
+    home = tmp_path_factory.mktemp("pieces") / "home"
+    assert run(home, NEXT_DAY, "oltp", piece_rows=250) == 0
+    with open_duckdb(home / "INSIGHTMART.duckdb") as warehouse:
+        pieces = warehouse.rows(
+            "SELECT b.entity, COUNT(*), SUM(p.rows) FROM ops.backfill_pieces AS p JOIN ops.backfills AS b"
+            " USING (backfill_id) WHERE b.status = 'complete' GROUP BY 1 ORDER BY 1"
+        )
+        orders = warehouse.rows("SELECT COUNT(*), COUNT(DISTINCT order_id) FROM raw.oltp_orders")
+    assert pieces == [("order_lines", 6, 1000), ("orders", 4, 501)]
+    assert orders == [(498, 498)]  # three are rejected; the one without updated_at is read once
+    return home
+
+
+@pytest.mark.parametrize(
+    ("pieces", "step"),
+    [
+        (1, "before the commit"),
+        (2, "after the first file"),
+        (5, "between two batches"),
+        (6, "after the commit"),
+    ],
+)
+def test_a_first_load_in_pieces_goes_on_after_a_kill(
+    first_in_pieces: Path, run: Run, state: State, tmp_path: Path, pieces: int, step: str
+) -> None:
+    home = tmp_path / "home"
+    assert run(home, NEXT_DAY, "oltp", step, piece_rows=250, pieces=pieces) == -signal.SIGKILL
+    assert run(home, NEXT_DAY, "oltp", piece_rows=250) == 0
+    assert state(home, "oltp") == state(first_in_pieces, "oltp")

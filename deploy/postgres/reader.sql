@@ -1,0 +1,16 @@
+-- The role that the pipeline reads the OLTP with: it may read five tables, and nothing else.
+--
+-- As the owner of the tables, on the primary (replicas get roles from it):
+--   psql --dbname=shop --file=deploy/postgres/reader.sql
+-- then give it a password: \password insightmart_reader
+
+CREATE ROLE insightmart_reader LOGIN
+    NOSUPERUSER NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION NOBYPASSRLS
+    CONNECTION LIMIT 8; -- a load holds two connections; a killed one may linger beside the next
+
+-- Belt and braces: even a right that is granted by mistake writes nothing.
+ALTER ROLE insightmart_reader SET default_transaction_read_only = on;
+
+GRANT USAGE ON SCHEMA public TO insightmart_reader;
+GRANT SELECT ON public.orders, public.order_lines, public.refunds, public.customers, public.products
+    TO insightmart_reader;
