@@ -470,6 +470,8 @@ def promote_command(
         with open_transformer(settings, warehouse) as transformer:
             environments = Environments(transformer, environment)
             if not environments.changed:
+                if unbuilt := built_from_these_files(environments):
+                    raise _refusal(environments, unbuilt)
                 click.echo(json.dumps({"promoted": False}) if as_json_ else f"{environments.name} is what prod is")
                 return 0
             ask = None if yes else partial(click.confirm, "Promote?", err=as_json_)
@@ -496,8 +498,11 @@ def _promote(
             progress.failed = bool(reasons)
             progress.outcome = "failed" if reasons else f"{_count(unit_tests, 'test')} passed"
         with step("Gates and versions") as progress:
-            proof = prove(warehouse, environments, allow_backfill, reasons)
-            progress.outcome = f"{_count(len(proof.gates), 'changed gate')} passed"
+            proof, against = examine(warehouse, environments, allow_backfill)
+            progress.failed = proof is None
+            progress.outcome = f"{_count(len(proof.gates), 'changed gate')} passed" if proof else "refused"
+        if reasons or proof is None:
+            raise _refusal(environments, [*reasons, *against])
         review = Review(
             environment=environments.name,
             gateway=settings.gateway,
@@ -542,21 +547,22 @@ class Proof:
     backfill: list[str]
 
 
-def prove(warehouse: Warehouse, environments: Environments, allow_backfill: bool, reasons: Sequence[str] = ()) -> Proof:
-    """Prove that an environment may be published.
+def examine(warehouse: Warehouse, environments: Environments, allow_backfill: bool) -> tuple[Proof | None, list[str]]:
+    """Whether an environment may be published over prod as it is.
 
     Args:
         warehouse: open connection.
         environments: what is to be published over what.
         allow_backfill: whether prod may compute hours that the environment does not hold.
-        reasons: what speaks against it already.
 
-    Raises:
-        InsightMartError: it may not; every reason in one line.
+    Returns:
+        The proof, None where something speaks against it, and what that is.
     """
-    against = [*reasons, *built_from_these_files(environments)]
+    against = built_from_these_files(environments)
     moved, warnings = prod_stands_where_it_stood(environments)
     against += moved
+    plan: Plan | None = None
+    backfill: list[str] = []
     if not against:  # the plan is made of the files: it means nothing while they differ
         plan, backfill = virtual_plan(environments)
         if backfill and not allow_backfill:
@@ -566,9 +572,11 @@ def prove(warehouse: Warehouse, environments: Environments, allow_backfill: bool
             )
     gates, refused = gates_passed(warehouse, environments)
     against += refused
-    if against:
-        raise InsightMartError(f"{environments.name} is not promoted: {'; '.join(against)}")
-    return Proof(plan, gates, warnings, backfill)
+    return (Proof(plan, gates, warnings, backfill) if plan and not against else None), against
+
+
+def _refusal(environments: Environments, against: Sequence[str]) -> InsightMartError:
+    return InsightMartError(f"{environments.name} is not promoted: {'; '.join(against)}")
 
 
 def _apply(warehouse: Warehouse, environments: Environments, allow_backfill: bool) -> str:
@@ -584,13 +592,15 @@ def _apply(warehouse: Warehouse, environments: Environments, allow_backfill: boo
         raise InsightMartError(
             f"{environments.name} or prod has been planned since the review", "Nothing was applied. Promote again"
         )
-    plan = prove(warehouse, current, allow_backfill).plan
-    outcome = transformer.apply(plan)
+    proof, against = examine(warehouse, current, allow_backfill)
+    if proof is None:
+        raise _refusal(current, against)
+    outcome = transformer.apply(proof.plan)
     if outcome.failures:
         raise InsightMartError(f"prod stays as it was: {'; '.join(outcome.failures.values())}")
     if Environments(transformer, environments.name).changed:
         raise InsightMartError("prod is not what was promoted", "Another plan was applied: look at `sqlmesh diff prod`")
-    return plan.plan_id
+    return proof.plan.plan_id
 
 
 def _new_folder(wanted: Path) -> Path:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 MODEL = "models/core/fct_orders.sql"
-SHIPPING = "COALESCE(o.shipping_amount, 0)"
+REFUNDS = "models/certified/fct_refunds__source.sql"
 ORDERS = "SELECT COUNT(*), SUM(shipping_amount) FROM certified.fct_orders"
 IN_PROD, THEN = [(114, Decimal("138.6"))], [(114, Decimal("252.6"))]
 
@@ -103,72 +103,55 @@ def test_a_promotion_shows_every_difference_and_publishes_exactly_what_was_built
 
     code, out, _ = insightmart("promote", "dev", "--yes")
     assert (code, out) == (0, "dev is what prod is\n")
+    dev.edit(MODEL, "COALESCE(l.units, 0)", "COALESCE(l.units, 1)")
+    code, _, err = insightmart("promote", "dev", "--yes")
+    assert code == 1
+    assert "dev was not built from these files" in err
 
 
-def test_files_that_changed_since_the_environment_was_built_are_refused(
-    dev: Workshop, insightmart: CommandLine
-) -> None:
-    dev.edit(MODEL, "COALESCE(l.line_count, 0)", "COALESCE(l.line_count, 1)")
-    line = refused(dev, insightmart)
-    assert "dev was not built from these files: core.fct_orders__oltp, core.fct_orders__shopify differ" in line
-    assert "Run `sqlmesh plan dev` again" in line
-
-
-def test_a_failing_unit_test_or_a_lint_error_is_refused(dev: Workshop, insightmart: CommandLine) -> None:
-    path = dev.project / dev.unit_tests
-    text = path.read_text(encoding="utf-8")
-    name = "refunds_of_shopify_are_the_scanned_window"
-    path.write_text(text[::-1].replace("10:59"[::-1], "10:58"[::-1], 1)[::-1], encoding="utf-8")  # what is expected
-    (dev.project / "models" / "star.sql").write_text(
-        "MODEL (name core.star, kind VIEW, owner me, description 'd');\nSELECT * FROM raw.no_such_table\n",
-        encoding="utf-8",
-    )
-    line = refused(dev, insightmart)
-    assert f"1 unit test failed: {name}. Run `sqlmesh test`" in line
-    assert "the linter found errors. Run `sqlmesh lint`" in line
-
-
-def test_a_gate_that_failed_later_or_never_scanned_is_refused(dev: Workshop, insightmart: CommandLine) -> None:
-    latest = (
-        "SELECT MAX(scan_id) FROM ops.check_results WHERE area = 'sales__oltp' AND scanned_at = (SELECT MAX(scanned_at)"
-    )
-    latest += " FROM ops.check_results WHERE area = 'sales__oltp')"
+def test_every_reason_against_a_promotion_is_named(dev: Workshop, insightmart: CommandLine, tmp_path: Path) -> None:
+    # another change reached prod meanwhile
+    other = dev.colleague(tmp_path / "other")
+    other.edit(REFUNDS, "refund_id::VARCHAR", "TRIM(refund_id)::VARCHAR")
+    other.plan("prod", skip_backfill=True)
+    # an hour of the candidates was scanned again and refused
+    latest = "(SELECT MAX_BY(scan_id, scanned_at) FROM ops.check_results WHERE area = 'sales__oltp')"
     with dev.warehouse() as warehouse:
         warehouse.execute(
             "INSERT INTO ops.check_results SELECT * REPLACE ('later' AS scan_id, 'fail' AS outcome, 'critical' AS"
             " severity, 'an order counts once' AS check_name, '3' AS value, TIMESTAMP '2026-03-06 08:00' AS"
             " window_start, TIMESTAMP '2026-03-06 09:00' AS window_end, scanned_at + INTERVAL 1 HOUR AS scanned_at)"
-            f" FROM ops.check_results WHERE scan_id = ({latest}) LIMIT 1"
+            f" FROM ops.check_results WHERE scan_id = {latest} LIMIT 1"
         )
+    # files were edited since dev was planned: a model, what a unit test expects, and a model that the linter refuses
+    dev.edit(MODEL, "COALESCE(l.line_count, 0)", "COALESCE(l.line_count, 1)")
+    path = dev.project / dev.unit_tests
+    expected = path.read_text(encoding="utf-8").rsplit("10:59", 1)
+    path.write_text("10:58".join(expected), encoding="utf-8")
+    (dev.project / "models" / "star.sql").write_text(
+        "MODEL (name core.star, kind VIEW, owner me, description 'd');\nSELECT * FROM raw.no_such_table\n",
+        encoding="utf-8",
+    )
     line = refused(dev, insightmart)
+    assert "1 unit test failed: refunds_of_shopify_are_the_scanned_window. Run `sqlmesh test`" in line
+    assert "the linter found errors. Run `sqlmesh lint`" in line
+    assert "dev was not built from these files: core.fct_orders__oltp, core.fct_orders__shopify" in line
+    assert "prod has moved on: it holds a later version of certified.fct_refunds__oltp, certified.fct_refunds__" in line
     assert "gate.sales__oltp refused 2026-03-06 08:00 to 2026-03-06 09:00 UTC: an order counts once (found 3)" in line
 
-    with dev.warehouse() as warehouse:
-        warehouse.execute("DELETE FROM ops.check_results WHERE area = 'sales__oltp'")
-        warehouse.execute("DELETE FROM ops.runs")
-    line = refused(dev, insightmart)
-    assert "gate.sales__oltp has not scanned core.agg_sales_hourly__oltp, core.fct_orders__oltp" in line
-    assert "2026-03-05 00:00 to 2026-03-06 10:00 UTC" in line
 
-
-def test_hours_restated_in_prod_since_are_refused(dev: Workshop, insightmart: CommandLine) -> None:
+def test_what_moved_below_the_environment_is_refused(dev: Workshop, insightmart: CommandLine) -> None:
     window = ("--from", "2026-03-05T03:00", "--to", "2026-03-05T05:00", "--as-of", "2026-03-06T10:05")
     code, _, err = insightmart("restate", "staging._oltp_orders", *window, "--yes")
     assert code == 0, err
+    with dev.warehouse() as warehouse:  # no scan of the candidates is on record
+        warehouse.execute("DELETE FROM ops.check_results WHERE area = 'sales__shopify'")
     line = refused(dev, insightmart)
     assert "prod would have to compute core." in line
     assert "2026-03-05 03:00 to 2026-03-05 05:00 UTC" in line
     assert "Run `sqlmesh plan dev` again" in line
-
-
-def test_another_change_promoted_meanwhile_is_not_undone(
-    dev: Workshop, insightmart: CommandLine, tmp_path: Path
-) -> None:
-    other = dev.colleague(tmp_path / "other")
-    other.edit("models/core/row_counts.sql", "COUNT(*)", "COUNT(*) + 0")
-    other.plan("prod", skip_backfill=True)
-    line = refused(dev, insightmart)
-    assert "prod has moved on: it holds a later version of core.row_counts__oltp, core.row_counts__shopify" in line
+    assert "gate.sales__shopify has not scanned core.agg_sales_hourly__shopify, core.fct_orders__shopify" in line
+    assert "2026-03-05 00:00 to 2026-03-06 10:00 UTC" in line
 
 
 def test_every_change_of_a_candidate_is_scanned_again(unchanged: Workshop, insightmart: CommandLine) -> None:
@@ -197,25 +180,26 @@ def test_every_change_of_a_candidate_is_scanned_again(unchanged: Workshop, insig
 
 
 def test_a_forward_only_change_is_refused(unchanged: Workshop, insightmart: CommandLine) -> None:
-    unchanged.edit(MODEL, SHIPPING, SHIPPING + " + 1")
+    unchanged.edit(REFUNDS, "refund_id::VARCHAR", "TRIM(refund_id)::VARCHAR")
     unchanged.plan("dev", forward_only=True, skip_backfill=True)
     line = refused(unchanged, insightmart)
     assert "was planned forward-only: prod would get other rows than the gate has scanned" in line
 
 
-def test_a_check_that_names_a_missing_column_stops_the_change(unchanged: Workshop, insightmart: CommandLine) -> None:
+def test_a_check_that_cannot_run_stops_the_change(unchanged: Workshop, insightmart: CommandLine) -> None:
     from sqlmesh.utils.errors import PlanError
 
     path = unchanged.project / "soda/checks/sales.yml"
-    path.write_text(
-        path.read_text(encoding="utf-8") + "\nchecks for FCT_ORDERS:\n  - missing_count(NO_SUCH_COLUMN) = 0:\n"
-        "      attributes: {severity: critical, owner: finance}\n",
-        encoding="utf-8",
-    )
-    before = unchanged.certified()
-    with pytest.raises(PlanError):
-        unchanged.plan("dev")
-    assert unchanged.rows("SELECT DISTINCT outcome FROM ops.check_results WHERE check_name = 'scan'") == [("error",)]
+    checks, before = path.read_text(encoding="utf-8"), unchanged.certified()
+    header = "checks for ${SCHEMA}.FCT_ORDERS:\n"
+    column = "  - missing_count(NO_SUCH_COLUMN) = 0:\n      attributes: {severity: critical, owner: finance}\n"
+    for text, why in ((column, "NO_SUCH_COLUMN"), ("  - [unclosed\n", "YAML syntax error")):
+        path.write_text(checks.replace(header, header + text), encoding="utf-8")
+        with pytest.raises(PlanError):
+            unchanged.plan("dev")
+        values = unchanged.rows("SELECT DISTINCT outcome, value FROM ops.check_results WHERE check_name = 'scan'")
+        assert {outcome for outcome, _ in values} == {"error"}
+        assert any(why in value for _, value in values), values
     code, _, err = insightmart("promote", "dev", "--yes")
     assert code == 2
     assert "there is no environment 'dev'" in err
