@@ -42,7 +42,7 @@ class WrongResult(Exception):
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--rows", type=click.IntRange(2 * PIECE_ROWS), default=20_000_000, show_default=True, help="Orders.")
 def main(rows: int) -> None:
-    """Measure the first load of ROWS orders into a local warehouse, with a SIGKILL after half of them."""
+    """Measure the first load of ROWS orders into a local warehouse, with a SIGKILL when half of them are in."""
     with tempfile.TemporaryDirectory(prefix="insightmart-first-load-") as place:
         directory = Path(place)
         with postgres_server(directory) as (admin_dsn, reader_dsn):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +18,8 @@ from ingestion import postgres_compare, postgres_extract
 from ingestion.contracts import Entity
 from ingestion.loads import IngestContext, LoadResult, SourceError, Window
 from ingestion.postgres import backfill, ingest
+from ingestion.warehouse import Warehouse
+from insightmart.settings import PROJECT
 
 if TYPE_CHECKING:
     from conftest import Oltp
@@ -173,3 +180,26 @@ def test_a_backfill_reloads_the_days_that_differ_and_queues_their_hours(
     ]
     assert backfill(context, oltp.source, window, ["orders"]) == []  # nothing differs any more
     assert context.warehouse.value("SELECT MAX(covered_through) FROM ops.source_watermarks") == datetime(2026, 3, 5, 10)
+
+
+@pytest.mark.slow
+def test_the_command_backfills_and_names_the_hours_it_queued(
+    at: At, oltp: Oltp, home: Path, warehouse: Warehouse
+) -> None:
+    sell(oltp, 1, "2026-03-02 01:10+00")
+    load(at(TODAY), oltp)
+    sell(oltp, 2, "2026-03-02 20:00+00")
+    warehouse.connection.close()  # the command is another process
+    command = [sys.executable, "-m", "insightmart.cli", "backfill", "oltp", "--entity", "orders", "--json"]
+    command += ["--from", "2026-03-02", "--to", "2026-03-04", "--as-of", "2026-03-05T11:00"]
+    given = {"OLTP_DSN": oltp.source.dsn, "INSIGHTMART_HOME": str(home), "INSIGHTMART_START": "2026-03-01"}
+    environment = os.environ | given | {"PYTHON_DOTENV_DISABLED": "1"}
+    done = subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert [(item["entity"], item["rows"], item["start"]) for item in answer["loads"]] == [
+        ("orders", 2, "2026-03-02T00:00:00")
+    ]
+    assert answer["queued"] == [
+        {"source": "oltp", "entity": "sales", "start": "2026-03-02T20:00:00", "end": "2026-03-02T21:00:00"}
+    ]
