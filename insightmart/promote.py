@@ -175,7 +175,7 @@ def unit_tests_and_lint(transformer: Transformer) -> tuple[int, list[str]]:
 def built_from_these_files(environments: Environments) -> list[str]:
     """Whether the environment holds exactly what the files say, definitions and descriptions alike."""
     local, built = environments.local, environments.after
-    names = [name for name in {**local, **built} if _id(local, name) != _id(built, name)]
+    names = sorted(name for name in {**local, **built} if _id(local, name) != _id(built, name))
     if not names:
         return []
     own = [name for name in names if _definition(local, name) != _definition(built, name)] or names
