@@ -252,11 +252,15 @@ def _changed(item: Entity, probe: str) -> str:
     returned = (
         f" AND {probe} NOT IN (SELECT {probe} FROM {table} WHERE _deleted_at IS NOT NULL)" if item.deletion else ""
     )
-    loaded = f"SELECT {probe} FROM {table} WHERE _dlt_load_id = :load_id"
+    loaded = f"SELECT {columns} FROM {table} WHERE _dlt_load_id = :load_id"
     earlier = f"SELECT {columns} FROM {table} WHERE _dlt_load_id IN (SELECT load_id FROM recorded)"
     return (
-        f"SELECT {columns} FROM {table} WHERE _dlt_load_id = :load_id"
-        f" EXCEPT ({earlier} AND {probe} IN ({loaded}){returned} UNION ALL {earlier} AND {probe} IS NULL)"
+        f"WITH known AS (SELECT {probe} FROM {table} WHERE _dlt_load_id IN (SELECT load_id FROM recorded)"
+        f" AND {probe} IN (SELECT {probe} FROM {table} WHERE _dlt_load_id = :load_id))"
+        f" {loaded} AND {probe} IS NOT NULL AND {probe} NOT IN (SELECT {probe} FROM known)"  # most: nothing to compare
+        f" UNION ALL ({loaded} AND ({probe} IS NULL OR {probe} IN (SELECT {probe} FROM known))"
+        f" EXCEPT ({earlier} AND {probe} IN (SELECT {probe} FROM known){returned}"
+        f" UNION ALL {earlier} AND {probe} IS NULL))"
     )
 
 
