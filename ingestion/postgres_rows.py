@@ -118,11 +118,31 @@ def _read_csv(block: bytes, types: dict[str, pa.DataType]) -> pa.Table:
 
 
 def _split(text: pa.Table, columns: Sequence[pa.Field]) -> tuple[pa.Table, pa.Table]:
-    """Rows of text as typed rows and faults."""
-    name, rule, reason = _first_fault(text, columns)
-    bad = pc.is_valid(name)
-    faults = pa.table([name, rule, reason, _csv_text(text)], schema=FAULTS)
-    return _typed(text.filter(pc.invert(bad)), columns), faults.filter(bad)
+    """Rows of text as typed rows and faults. Few columns have faults: the others are cast as they are."""
+    typed: dict[str, pa.ChunkedArray] = {}
+    good = pa.chunked_array([pa.repeat(pa.scalar(True), text.num_rows)])
+    for column in columns:
+        try:
+            typed[column.name] = _cast_whole(text[column.name], column.type)
+        except pa.ArrowInvalid:
+            good = pc.and_(good, pc.fill_null(_fits(text[column.name], column.type), True))
+    kept, rejected = text.filter(good), text.filter(pc.invert(good))
+    rows = [
+        typed[column.name].filter(good) if column.name in typed else _cast(kept[column.name], column.type)
+        for column in columns
+    ]
+    name, rule, reason = _first_fault(rejected, columns)
+    faults = pa.table([name, rule, reason, _csv_text(rejected)], schema=FAULTS)
+    return pa.table(rows, pa.schema(columns)), faults
+
+
+def _cast_whole(text: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """A whole column; raises ArrowInvalid when one of its values has no exact value of the type."""
+    if kind == FLAG and not pc.all(_fits(text, kind)).as_py():
+        raise pa.ArrowInvalid("neither t nor f")
+    typed = _cast(text, kind) if kind == FLAG else text.cast(kind)
+    typed.validate(full=True)
+    return typed
 
 
 def _typed(text: pa.Table, columns: Sequence[pa.Field]) -> pa.Table:
