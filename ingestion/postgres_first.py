@@ -105,11 +105,10 @@ def read_first(context: IngestContext, source: OltpSource, item: Entity) -> list
         context.progress(f"oltp {item.name}: goes on after {len(reading.done)} pieces, {watch.before:,} rows")
     results: list[LoadResult] = []
     piece = _after(reading)
-    with context.warehouse.bounded_memory():
-        while piece is not None:
-            result, piece = _read_piece(context, source, item, reading, piece, watch)
-            results.append(result)
-            context.warehouse.checkpoint()
+    while piece is not None:
+        result, piece = _read_piece(context, source, item, reading, piece, watch)
+        results.append(result)
+        context.warehouse.checkpoint()
     with context.warehouse.transaction():
         reading.complete()
         through = LoadResult(

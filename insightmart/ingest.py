@@ -105,7 +105,8 @@ def load_each(
             broken.append(error)
 
     threads = [threading.Thread(target=work, args=[result], name=result.source, daemon=True) for result in results]
-    with signals.intercepted_signals():  # the first Ctrl-C ends each load at its next batch, the second one kills
+    # the first Ctrl-C ends each load at its next batch, the second one kills
+    with warehouse.bounded_memory(), signals.intercepted_signals():
         for thread in threads:
             thread.start()
         for thread in threads:

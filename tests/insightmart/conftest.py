@@ -432,10 +432,8 @@ class CommandLine:
 
     def __call__(self, *arguments: str) -> tuple[int, str, str]:
         from insightmart.cli import main
-        from insightmart.progress import console
 
         self.monkeypatch.setattr(sys, "argv", ["insightmart", *arguments])
-        self.monkeypatch.setattr(console, "file", sys.stderr)  # opened before pytest took the streams
         self.capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
             main()
