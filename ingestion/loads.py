@@ -217,7 +217,9 @@ def load(
     started = {"source": source, "status": "started", "started_at": clock(), "loaded_at": context.as_of}
     context.warehouse.insert("ops.loads", [started])
     try:
-        load_id = _run(pipeline, context, source, stream, chain([first], batches))
+        pairs = chain([first], batches)
+        del first  # dlt leaves frames behind, this one among them, until garbage is collected
+        load_id = _run(pipeline, context, source, stream, pairs)
         _verify(context, source, load_id, stream.rows)
     except Exception as error:
         give_up(context, source, str(error))

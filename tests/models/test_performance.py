@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sqlmesh import Context
     from sqlmesh.core.model import Model
 
+pytestmark = pytest.mark.slow
+
 DAYS, ROWS_A_DAY = 5, 122_880
 INSTANT = f"TIMESTAMP '2026-03-01' + to_microseconds(i * {86_400_000_000 // ROWS_A_DAY})"
 # A line belongs to the hour of its order and a refund names its order, whenever that was: looked up by the order's
