@@ -41,18 +41,9 @@ def test_every_row_once_with_progress_rate_and_time_left(at: At, oltp: Oltp) -> 
     oltp.add("orders", order_id=91, total_amount="NaN", updated_at="2026-03-05 09:00+00")
     oltp.execute("ANALYZE orders")
     lines: list[str] = []
-    limits: set[str] = set()
-
-    def watch(line: str) -> None:
-        lines.append(line)
-        limits.add(context.warehouse.value("SELECT current_setting('memory_limit')"))
-
-    context = replace(at("2026-03-05T10:00"), progress=watch)
-    usual = context.warehouse.value("SELECT current_setting('memory_limit')")
+    context = replace(at("2026-03-05T10:00"), progress=lines.append)
     results = ingest(context, oltp.source, entities=["orders"])
     regular, *pieces = results
-    assert limits == {"600.0 MiB"}
-    assert context.warehouse.value("SELECT current_setting('memory_limit')") == usual
     assert raw(context, "COUNT(*), COUNT(DISTINCT order_id), SUM(total_amount)") == [(35, 29, 28 * 29 // 2 + 5012)]
     assert [(piece.rows, piece.rejected_rows) for piece in pieces] == [(15, 0), (10, 0), (9, 1), (0, 0), (1, 0)]
     assert all(piece.source_count == piece.rows + piece.rejected_rows for piece in pieces)

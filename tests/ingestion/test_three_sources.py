@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ingestion.contracts import SOURCES
+from ingestion.loads import IngestContext, LoadResult
 from ingestion.warehouse import open_duckdb
-from insightmart.ingest import ingest
+from insightmart.ingest import ingest, load_each
 from insightmart.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,3 +49,18 @@ def test_at_once_and_one_after_the_other_end_in_the_same_warehouse(trade: Trade,
             found = state(home, source)
             assert {window[:4] for window in found.pop("ops.correction_windows")} == {window[:4] for window in windows}
             assert found == expected
+
+
+def test_the_warehouse_keeps_its_memory_bounded_while_sources_are_read(trade: Trade, tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, start=date(2026, 3, 1), _env_file=None, **trade.settings)  # type: ignore[call-arg]
+    limits = []
+
+    def look(context: IngestContext, source: str) -> list[LoadResult]:
+        limits.append(context.warehouse.value("SELECT current_setting('memory_limit')"))
+        return []
+
+    with open_duckdb(settings.database_path) as warehouse:
+        usual = warehouse.value("SELECT current_setting('memory_limit')")
+        load_each(warehouse, settings, FIRST_DAY, SOURCES, look)
+        assert limits == ["600.0 MiB"] * len(SOURCES)
+        assert warehouse.value("SELECT current_setting('memory_limit')") == usual != limits[0]
