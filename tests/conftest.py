@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +22,10 @@ def fake_account() -> Any:
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.fake_account
+
+
+@pytest.fixture(autouse=True)
+def _log_of_its_own() -> Iterator[None]:
+    """A command in this process points the log at the streams of its test, which are closed afterwards."""
+    yield
+    structlog.reset_defaults()
