@@ -60,7 +60,7 @@ test-fast: $(SETUP) ## Run the tests that are not marked slow: minutes less
 check: lint types test-fast ## Before each commit: formatting, lint, types, fast tests; changes nothing
 
 docs: $(SETUP) ## Write docs/rules.md, docs/metrics.md and the comments of certified columns from their YAML
-	INSIGHTMART_HOME=var/lint $(BIN)/python -m insightmart.documentation
+	INSIGHTMART_HOME=var/lint $(BIN)/python -m insightmart.definitions.documentation
 
 format: $(SETUP) ## Write Python, models and audits in the project's format
 	$(BIN)/ruff format

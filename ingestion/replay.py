@@ -21,19 +21,19 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion import corrections
 from ingestion.contracts import ENTITIES, TEXT, Entity, entity
-from ingestion.corrections import Correction, released_through
-from ingestion.csv_files import CsvFile, Distrusted, Drop, parse, parts, read_file
-from ingestion.loads import IngestContext, LoadResult, covered_through, landed_sum, load, record
-from ingestion.rejects import CURRENT_REJECTS
-from ingestion.store_bucket import SOURCE as STORES
-from ingestion.store_bucket import Bucket, Object, StoreDrops
-from ingestion.store_packages import Package, Seen, kept_original
-from ingestion.stores import Run
+from ingestion.loading import corrections
+from ingestion.loading.corrections import Correction, released_through
+from ingestion.loading.package import IngestContext, LoadResult, covered_through, landed_sum, load, record
+from ingestion.loading.rejects import CURRENT_REJECTS
+from ingestion.stores.bucket import SOURCE as STORES
+from ingestion.stores.bucket import Bucket, Object, StoreDrops
+from ingestion.stores.csv.files import CsvFile, Distrusted, Drop, parse, parts, read_file
+from ingestion.stores.packages import Package, Seen, kept_original
+from ingestion.stores.source import Run
 
 RECORDS_AT_ONCE = 50_000
-_READERS = {"oltp": "ingestion.postgres", "shopify": "ingestion.shopify"}  # each with a function `retype`
+_READERS = {"oltp": "ingestion.postgres.source", "shopify": "ingestion.shopify.source"}  # each with a function `retype`
 _SALES = {"oltp": ("orders", "order_lines", "refunds"), "shopify": ("orders",)}
 
 

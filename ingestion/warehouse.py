@@ -187,7 +187,7 @@ OPS_TABLES: dict[str, str] = {
     # how far each entity is known completely: every event before covered_through is in raw
     "source_watermarks": "source VARCHAR, entity VARCHAR, covered_through TIMESTAMP_NTZ, load_id VARCHAR,"
     " updated_at TIMESTAMP_NTZ",
-    # long readings, and the pieces of each that are in raw (ingestion/chunks.py)
+    # long readings, and the pieces of each that are in raw (ingestion/loading/chunks.py)
     "backfills": """backfill_id VARCHAR, source VARCHAR, entity VARCHAR, window_start TIMESTAMP_NTZ,
         window_end TIMESTAMP_NTZ, as_of TIMESTAMP_NTZ, status VARCHAR, started_at TIMESTAMP_NTZ,
         ended_at TIMESTAMP_NTZ""",

@@ -13,30 +13,54 @@ from insightmart.errors import FAILED, USAGE, InsightMartError
 
 # name -> (module, function, one line of help): the help is kept here so that listing the commands imports none of them.
 COMMANDS: dict[str, tuple[str, str, str]] = {
-    "demo": ("insightmart.demo", "demo", "Play the whole story on a sandbox and tie every total to the truth."),
+    "demo": (
+        "insightmart.commands.demo",
+        "demo",
+        "Play the whole story on a sandbox and tie every total to the truth.",
+    ),
     "sandbox": (
-        "insightmart.sandbox_cli",
+        "insightmart.commands.sandbox",
         "sandbox",
         "The three sources and a mail inbox on this machine, for trying things.",
     ),
-    "ingest": ("insightmart.ingest", "ingest_command", "Load what is new at the sources, or a given window."),
-    "backfill": ("insightmart.backfill", "backfill_command", "Reload a window that a source missed, in pieces."),
+    "ingest": ("insightmart.commands.ingest", "ingest_command", "Load what is new at the sources, or a given window."),
+    "backfill": (
+        "insightmart.commands.backfill",
+        "backfill_command",
+        "Reload a window that a source missed, in pieces.",
+    ),
     "cycle": (
-        "insightmart.cycle",
+        "insightmart.commands.cycle",
         "cycle_command",
         "The hourly job: ingest, corrections, models, reconciliation, reports.",
     ),
-    "restate": ("insightmart.corrections", "restate_command", "Rebuild a window of a model and everything below it."),
-    "promote": ("insightmart.promote", "promote_command", "Publish a reviewed change as an environment has built it."),
-    "quarantine": ("insightmart.quarantine", "quarantine", "Rejected rows and files, with their reasons."),
+    "restate": (
+        "insightmart.transform.corrections",
+        "restate_command",
+        "Rebuild a window of a model and everything below it.",
+    ),
+    "promote": (
+        "insightmart.promotion.promote",
+        "promote_command",
+        "Publish a reviewed change as an environment has built it.",
+    ),
+    "quarantine": ("insightmart.quarantine.quarantine", "quarantine", "Rejected rows and files, with their reasons."),
     "reconcile": (
-        "insightmart.reconcile",
+        "insightmart.reconciliation.reconcile",
         "reconcile_command",
         "Tie control totals from the sources to the certified tables.",
     ),
-    "report": ("insightmart.report", "report_command", "What failed, what it holds back, what to do; as text or mail."),
-    "status": ("insightmart.status", "status_command", "Write the static status page."),
-    "doctor": ("insightmart.doctor", "doctor_command", "Check configuration, credentials, reachability and versions."),
+    "report": (
+        "insightmart.status.report",
+        "report_command",
+        "What failed, what it holds back, what to do; as text or mail.",
+    ),
+    "status": ("insightmart.status.page", "status_command", "Write the static status page."),
+    "doctor": (
+        "insightmart.commands.doctor",
+        "doctor_command",
+        "Check configuration, credentials, reachability and versions.",
+    ),
 }
 
 

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 
 from filelock import FileLock, Timeout
 
+from ingestion.clock import utc_now
 from insightmart.errors import LOCKED, InsightMartError
-from insightmart.settings import Settings, utc_now
+from insightmart.settings import Settings
 
 
 @contextmanager

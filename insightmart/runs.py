@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
-from insightmart.settings import PROJECT, Settings, utc_now
+from insightmart.settings import PROJECT, Settings
 
 _current: str | None = None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 from zoneinfo import available_timezones
@@ -101,8 +101,3 @@ def load_settings() -> Settings:
     os.environ.setdefault("INSIGHTMART_START", settings.start.isoformat())
     os.environ.setdefault("INSIGHTMART_GATEWAY", settings.gateway)
     return settings
-
-
-def utc_now() -> datetime:
-    """The wall clock, UTC without a zone. Everything that acts on "now" takes --as-of instead of calling this."""
-    return datetime.now(UTC).replace(tzinfo=None)

@@ -12,7 +12,7 @@ from sqlglot import exp
 from sqlmesh import macro
 from sqlmesh.core.loader import SqlMeshLoader
 
-from insightmart.definitions import Rule, read_rules
+from insightmart.definitions.definitions import Rule, read_rules
 
 RULES = read_rules(Path(__file__).with_name("rules.yml"))
 

@@ -39,7 +39,7 @@ class OneLineErrors(click.Group):
 
 
 def _known_size(context: click.Context, parameter: click.Parameter, size: str) -> str:
-    from sandbox.sizes import size_of
+    from sandbox.events.sizes import size_of
 
     try:
         size_of(size)
@@ -103,7 +103,7 @@ def up(empty: bool, size: str, seed: int, start: datetime | None, preload_hours:
     The same size, seed and start make the same business, hour by hour, on every machine. A sandbox that already runs
     is left as it is; what a crashed one left behind is cleared away.
     """
-    from sandbox import services
+    from sandbox.servers import services
     from sandbox.state import default_start, home_directory, midnight, this_hour
 
     home = home_directory()
@@ -136,7 +136,7 @@ def down() -> None:
 
     Its data goes; e-mails and logs stay until the next `up`. Does nothing, and succeeds, where none is running.
     """
-    from sandbox import services
+    from sandbox.servers import services
     from sandbox.state import NotRunning, SandboxState, home_directory
 
     with contextlib.suppress(NotRunning):
@@ -197,7 +197,7 @@ def truth(as_json: bool, out: Path | None) -> None:
     state = _running()
     if state.empty:
         raise SandboxError("this sandbox was started with --empty: only generated data has a known truth")
-    from sandbox.truth import truth as expected
+    from sandbox.truth.certified import truth as expected
 
     figures = expected(state.seed, state.size, state.start, state.clock)
     if out:
@@ -211,8 +211,8 @@ def truth(as_json: bool, out: Path | None) -> None:
 @main.command()
 def status() -> None:
     """Show services, clock and contents."""
-    from sandbox import services
     from sandbox.contents import count
+    from sandbox.servers import services
 
     state = _running()
     kind = "empty" if state.empty else f"size {state.size}, seed {state.seed}, from {state.start}"
@@ -298,7 +298,7 @@ def _running() -> SandboxState:
 
 def _is_running(home: Path) -> bool:
     """Whether a sandbox runs already, which is then said; a broken one is cleared away. Raises SandboxError."""
-    from sandbox import services
+    from sandbox.servers import services
     from sandbox.state import NotRunning, SandboxError, SandboxState
 
     try:
@@ -318,7 +318,7 @@ def _is_running(home: Path) -> bool:
 
 def _new_state(home: Path, **description: Any) -> SandboxState:
     """Make an empty directory for the server and write the first state file, with new passwords."""
-    from sandbox import postgres
+    from sandbox.servers import postgres
     from sandbox.state import SandboxState, sandbox_directory
 
     directory = sandbox_directory(home)
@@ -341,7 +341,7 @@ def _new_state(home: Path, **description: Any) -> SandboxState:
 
 def _abandon(home: Path) -> None:
     """Stop a sandbox that did not come up; why it did not is what the caller reports."""
-    from sandbox import services
+    from sandbox.servers import services
     from sandbox.state import SandboxError, SandboxState
 
     with contextlib.suppress(SandboxError):

@@ -7,7 +7,7 @@ import psycopg
 from botocore.config import Config
 from psycopg import sql
 
-from sandbox.shop import Shop
+from sandbox.shopify.shop import Shop
 from sandbox.state import BUCKET, REGION, SandboxState
 
 TABLES = ("customers", "products", "orders", "order_lines", "refunds")

@@ -137,7 +137,7 @@ class SandboxState(BaseModel):
 
     @property
     def shop_path(self) -> Path:
-        """The SQLite file the Shopify simulator answers from (`sandbox.shop.Shop`)."""
+        """The SQLite file the Shopify simulator answers from (`sandbox.shopify.shop.Shop`)."""
         return self.directory / "shop.sqlite"
 
     @property

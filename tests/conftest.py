@@ -15,7 +15,7 @@ import structlog
 @pytest.fixture(scope="session")
 def fake_account() -> Any:
     """``fakesnow_session.fake_account``: a Snowflake account in this process."""
-    path = Path(__file__).parent / "fakesnow_session.py"
+    path = Path(__file__).parent / "support" / "fakesnow_session.py"
     spec = importlib.util.spec_from_file_location("fakesnow_session", path)
     assert spec
     assert spec.loader

@@ -18,7 +18,7 @@ from bench.ingestion.costs import CommandFailed, Cost, in_child
 from bench.ingestion.hours import NOW
 from bench.ingestion.prepared import Prepared, prepared
 from bench.ingestion.results import COLUMNS, MEGABYTE, MEMORY_AIM, Measured, machine, table_rows
-from insightmart.tables import print_table
+from insightmart.console_tables import print_table
 from sandbox.state import SandboxError
 
 PARTS = {"postgres": ("oltp",), "stores": ("stores",), "shopify": ("shopify",), "hour": ("oltp", "stores", "shopify")}

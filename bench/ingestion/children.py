@@ -61,7 +61,7 @@ def publish_store_files(environment: Mapping[str, str], bucket: str, size: int, 
 def fill_shop(path: Path, scale: float) -> dict[str, int]:
     """Fill a new shop that grants as many points as anybody asks for; the rows its hour must bring."""
     from bench.ingestion.shop_orders import fill
-    from sandbox.shop import Shop
+    from sandbox.shopify.shop import Shop
 
     shop = Shop(path)
     shop.set_fault("slow_bucket", {"maximum": 1_000_000, "restore_rate": 1_000_000})
@@ -78,12 +78,14 @@ def ingest_source(environment: Mapping[str, str], source: str, home: Path) -> tu
     """
     os.environ.update(environment)
     os.environ["INSIGHTMART_HOME"] = str(home)
-    from ingestion import postgres, shopify, stores  # noqa: F401 (`ingest` imports them when it needs them)
-    from insightmart.ingest import ingest
+    from ingestion.postgres import source as postgres  # noqa: F401 (`ingest` imports them when it needs them)
+    from ingestion.shopify import source as shopify  # noqa: F401 (`ingest` imports them when it needs them)
+    from ingestion.stores import source as stores  # noqa: F401 (`ingest` imports them when it needs them)
+    from insightmart.commands.ingest import ingest
+    from insightmart.gateway import open_warehouse
     from insightmart.logs import configure_logging
     from insightmart.progress import console
     from insightmart.settings import load_settings
-    from insightmart.warehouse import open_warehouse
 
     configure_logging(False)
     console.quiet = True
@@ -153,8 +155,8 @@ def parse_json(directory: Path) -> Cost:
 
 def flatten_json(directory: Path) -> Cost:
     """Parse the answers of the shop and flatten their orders to Arrow tables, as many at once as a load does."""
-    from ingestion.shopify_pages import FLATTENED_AT_ONCE
-    from ingestion.shopify_tables import FLATTEN, collector_paused, parse
+    from ingestion.shopify.pages import FLATTENED_AT_ONCE
+    from ingestion.shopify.tables import FLATTEN, collector_paused, parse
 
     flatten, bodies = FLATTEN["orders"], iter(_bodies(directory))
 

@@ -22,7 +22,7 @@ from bench.ingestion.costs import CommandFailed, Cost
 from bench.ingestion.hours import HISTORY_START, NOW
 from bench.ingestion.results import MEGABYTE, machine
 from bench.ingestion.services import environment, postgres_server
-from ingestion.postgres_first import PIECE_ROWS
+from ingestion.postgres.first_load import PIECE_ROWS
 from ingestion.warehouse import open_duckdb
 
 _ORDERS = """

@@ -17,7 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 from bench.ingestion import children, oltp_rows, services
 from bench.ingestion.costs import CommandFailed, Cost, cost_of_command, in_child
 from bench.ingestion.hours import EARLIER, HISTORY_START, NOW
-from sandbox import postgres
+from sandbox.servers import postgres
 
 BUCKET = "store-drops"
 STORE_FILE_BYTES = 1_250_000  # at scale 1; 120 stores send one an hour

@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
-from sandbox import postgres
+from sandbox.servers import postgres
 
 STOP_SECONDS = 30
 
@@ -49,7 +49,7 @@ def postgres_server(directory: Path) -> Iterator[tuple[str, str]]:
 @contextmanager
 def s3_server(directory: Path) -> Iterator[str]:
     """An S3 endpoint without any bucket; its URL."""
-    with _server("sandbox.s3", [], directory / "s3.log") as port:
+    with _server("sandbox.servers.s3", [], directory / "s3.log") as port:
         yield f"http://127.0.0.1:{port}"
 
 
@@ -62,7 +62,7 @@ def shop_server(directory: Path, shop: Path, token: str) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     arguments = ["--shop", str(shop), "--token-file", str(token_file), "--port", str(port)]
-    with _process("sandbox.shopify", arguments, directory / "shopify.log"):
+    with _process("sandbox.shopify.server", arguments, directory / "shopify.log"):
         for attempt in Retrying(stop=stop_after_delay(30), wait=wait_fixed(0.05), reraise=True):
             with attempt:
                 socket.create_connection(("127.0.0.1", port)).close()

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bench.ingestion.hours import BEFORE, EARLIER, NOW
-from sandbox.shop import Shop
+from sandbox.shopify.shop import Shop
 
 ORDERS = 34_000  # at scale 1; two lines each, a refund to every twentieth
 EARLIER_ORDERS = 100  # at any scale

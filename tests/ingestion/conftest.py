@@ -24,14 +24,14 @@ import pytest
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from ingestion.contracts import ENTITIES
-from ingestion.loads import IngestContext
-from ingestion.postgres import OltpSource
-from ingestion.shopify import ShopifySource
-from ingestion.store_bucket import StoreDrops
+from ingestion.loading.package import IngestContext
+from ingestion.postgres.source import OltpSource
+from ingestion.shopify.source import ShopifySource
+from ingestion.stores.bucket import StoreDrops
 from ingestion.warehouse import Warehouse, create_tables, open_duckdb
-from sandbox import postgres as server
-from sandbox.shop import Shop
-from sandbox.shopify import create_server
+from sandbox.servers import postgres as server
+from sandbox.shopify.server import create_server
+from sandbox.shopify.shop import Shop
 
 HISTORY_START = datetime(2026, 3, 1)
 
@@ -142,7 +142,7 @@ def endpoint() -> Iterator[str]:
     """URL of an S3 endpoint in a process of its own."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.set_inheritable(True)
-        command = [sys.executable, "-m", "sandbox.s3", "--fd", str(listener.fileno())]
+        command = [sys.executable, "-m", "sandbox.servers.s3", "--fd", str(listener.fileno())]
         server = subprocess.Popen(command, pass_fds=[listener.fileno()], stderr=subprocess.DEVNULL)
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ingestion import csv_files, csv_values
-from ingestion.loads import IngestContext
-from ingestion.rejects import CURRENT_REJECTS
+from ingestion.loading.package import IngestContext
+from ingestion.loading.rejects import CURRENT_REJECTS
 from ingestion.replay import Replayed, replay
-from ingestion.store_corrections import current_loads
-from ingestion.stores import ingest
+from ingestion.stores.corrections import current_loads
+from ingestion.stores.csv import files as csv_files
+from ingestion.stores.csv import values as csv_values
+from ingestion.stores.source import ingest
 from ingestion.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def test_a_replay_that_is_killed_leaves_nothing_behind(
     ingest(at("2026-03-05T12:30"), drops.source)
     mended()
     with monkeypatch.context() as patch:
-        patch.setattr("ingestion.stores.record", lambda *_: 1 / 0)  # the rows are in raw, and nothing says so
+        patch.setattr("ingestion.stores.source.record", lambda *_: 1 / 0)  # the rows are in raw, and nothing says so
         with pytest.raises(ZeroDivisionError):
             replay(at("2026-03-05T12:40"), drops.source)
     assert held(warehouse) == [("on_hand_not_integer", 3), ("on_hand_not_integer", 4)]

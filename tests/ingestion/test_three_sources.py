@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ingestion.contracts import SOURCES
-from ingestion.loads import IngestContext, LoadResult
+from ingestion.loading.package import IngestContext, LoadResult
 from ingestion.warehouse import open_duckdb
-from insightmart.ingest import ingest, load_each
+from insightmart.commands.ingest import ingest, load_each
 from insightmart.settings import Settings
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from sqlmesh.core.dialect import parse_one  # importing it teaches sqlglot what 
 
 from ingestion.contracts import raw_tables
 from ingestion.warehouse import OPS_TABLES, sql_type
-from insightmart.definitions import read_rules
-from insightmart.documentation import outdated
-from insightmart.lineage import origins
+from insightmart.definitions.definitions import read_rules
+from insightmart.definitions.documentation import outdated
+from insightmart.transform.lineage import origins
 
 if TYPE_CHECKING:
     from sqlmesh import Context

@@ -19,7 +19,7 @@ import pytest
 
 from ingestion.contracts import ENTITIES
 from ingestion.warehouse import Warehouse, create_tables
-from insightmart.definitions import read_meanings
+from insightmart.definitions.definitions import read_meanings
 
 if TYPE_CHECKING:
     from sqlmesh import Context

@@ -1,0 +1,1 @@
+"""What every load does, whatever its source."""

@@ -1,0 +1,225 @@
+"""One entity's rows out of a snapshot, as batches for raw and for the rejects, counted and compared on the way."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from decimal import Decimal
+from typing import TypeVar
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+from psycopg import sql
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
+
+from ingestion.clock import utc_now
+from ingestion.contracts import REJECTS_TABLE, Entity
+from ingestion.loading import corrections
+from ingestion.loading.package import (
+    IngestContext,
+    LoadResult,
+    SourceError,
+    Window,
+    give_up,
+    landed_sum,
+    load,
+    record,
+    rejects,
+)
+from ingestion.postgres.rows import SOURCE, typed_rows
+from ingestion.postgres.schema import Added, copy_query
+from ingestion.postgres.session import OltpSource, Session, explained, is_transient, table
+
+SALES = ("orders", "order_lines", "refunds")
+Pairs = Iterator[tuple[str, pa.Table]]
+T = TypeVar("T")
+
+
+class Extract:
+    """What is read of one entity in one load: the rows of a condition, and of more conditions where a reading has them.
+
+    Attributes:
+        window: of changes, for the load's record; None for a reading by key.
+        covered_through: where the watermark stands after the load; None leaves it where it is.
+        keep: called with each batch of typed rows, for a reading that has to know what it saw.
+    """
+
+    def __init__(
+        self,
+        context: IngestContext,
+        session: Session,
+        item: Entity,
+        added: Sequence[Added],
+        window: Window | None = None,
+        covered_through: datetime | None = None,
+        keep: Callable[[pa.Table], None] | None = None,
+    ) -> None:
+        self.context = context
+        self.session = session
+        self.item = item
+        self.added = added
+        self.window = window
+        self.covered_through = covered_through
+        self.keep = keep
+        self.rows = self.rejected_rows = self.bytes = self.source_count = 0
+        self.source_sum: Decimal | None = None
+        self.started_at = utc_now()
+        self._hash = hashlib.sha256()
+
+    def batches(self, condition: sql.Composable) -> Pairs:
+        """Pairs of raw table and batch of the rows of the condition.
+
+        Raises SourceError when COPY did not send what the same snapshot counts.
+        """
+        sent = self.session.copy(copy_query(self.item, self.added, condition))
+        before = self.rows + self.rejected_rows
+        with ThreadPoolExecutor(1, "oltp-control") as beside:
+            counted = beside.submit(control, self.session, self.item, condition)
+            for block in sent:
+                batch, faults = typed_rows(block, self.item, [added.column for added in self.added])
+                yield from self._counted(batch, faults)
+            count, total = counted.result()
+        self._ended(sent.bytes, sent.content_hash)
+        landed = self.rows + self.rejected_rows - before
+        if not count == sent.rows == landed:
+            raise SourceError(
+                SOURCE,
+                f"{self.item.name} counts {count} rows, COPY sent {sent.rows}, {landed} were read",
+                "Nothing of the load was kept; run it again, and report it if it stays",
+            )
+        self.source_count += count
+        self._add_to_sum(total)
+
+    def undated_batches(self) -> Pairs:
+        """The rows without ``updated_at``, which no window finds, without those that raw holds already."""
+        sent = self.session.copy(copy_query(self.item, self.added, sql.SQL("updated_at IS NULL")))
+        for block in sent:
+            batch, faults = typed_rows(block, self.item, [added.column for added in self.added])
+            if batch.num_rows:
+                batch = _without_known(self.context, self.item, batch)
+            self.source_count += batch.num_rows + faults.num_rows
+            if self.item.control_sum is not None:
+                self._add_to_sum(pc.sum(batch[self.item.control_sum]).as_py())
+            yield from self._counted(batch, faults)
+        self._ended(sent.bytes, sent.content_hash)
+
+    def _counted(self, batch: pa.Table, faults: pa.Table) -> Pairs:
+        self.rows += batch.num_rows
+        self.rejected_rows += faults.num_rows
+        if self.keep is not None:
+            self.keep(batch)
+        yield self.item.table, batch
+        if faults.num_rows:
+            yield REJECTS_TABLE, rejects(self.context, SOURCE, self.item.name, faults)
+
+    def _ended(self, size: int, content_hash: str) -> None:
+        self.bytes += size
+        self._hash.update(content_hash.encode())
+
+    def _add_to_sum(self, amount: Decimal | None) -> None:
+        if amount is not None:
+            self.source_sum = (self.source_sum or Decimal(0)) + amount
+
+    def result(self, load_id: str) -> LoadResult:
+        """The record of this entity's part of the load, compared with what raw holds of it.
+
+        Raises SourceError when nothing was rejected and the sums differ; nothing of the load is kept then.
+        """
+        landed = landed_sum(self.context, self.item, load_id)
+        if self.rejected_rows == 0 and landed != self.source_sum:
+            cause = f"{self.item.name} adds up to {self.source_sum} at the source and to {landed} in raw"
+            give_up(self.context, SOURCE, cause)
+            raise SourceError(SOURCE, cause, "Nothing of the load was kept; run it again, and report it if it stays")
+        return LoadResult(
+            source=SOURCE,
+            entity=self.item.name,
+            load_id=load_id,
+            window=self.window,
+            rows=self.rows,
+            rejected_rows=self.rejected_rows,
+            bytes=self.bytes,
+            source_count=self.source_count,
+            source_sum=self.source_sum,
+            landed_sum=landed,
+            content_hash=self._hash.hexdigest(),
+            status="loaded" if self.rows + self.rejected_rows else "empty",
+            covered_through=self.covered_through,
+            started_at=self.started_at,
+            ended_at=utc_now(),
+        )
+
+
+def control(session: Session, item: Entity, condition: sql.Composable) -> tuple[int, Decimal | None]:
+    """How many rows the snapshot has, and the sum of the entity's control column over values that fit the contract."""
+    query = sql.SQL("SELECT COUNT(*), {} FROM {} WHERE {}").format(control_sum(item), table(item), condition)
+    [(count, total)] = session.rows(query)
+    return count, total
+
+
+def control_sum(item: Entity) -> sql.Composable:
+    """The sum of the control column over values that fit the contract; NULL for an entity without one."""
+    if item.control_sum is None:
+        return sql.SQL("NULL::numeric")
+    kind = next(column.type for column in item.columns if column.name == item.control_sum)
+    return sql.SQL("SUM({column}) FILTER (WHERE ABS({column}) < {limit})").format(
+        column=sql.Identifier(item.control_sum), limit=sql.Literal(10 ** (kind.precision - kind.scale))
+    )  # NaN and infinity are greater than every number
+
+
+def load_extracts(context: IngestContext, extracts: Sequence[Extract], pairs: Pairs) -> dict[Entity, LoadResult]:
+    """One package of what the extracts yield, and its records, for ``record_with_corrections`` to write."""
+    added = {extract.item.table: [column.column for column in extract.added] for extract in extracts if extract.added}
+    load_id = load(context, SOURCE, pairs, added)
+    return {extract.item: extract.result(load_id) for extract in extracts}
+
+
+def record_with_corrections(
+    context: IngestContext, results: Sequence[LoadResult], also: Callable[[], None] = lambda: None
+) -> None:
+    """Record a package, with the corrections it causes and whatever else has to be true together with it."""
+    released = corrections.released_through(context, SOURCE, SALES)
+    sales = next((result.load_id for result in results if result.entity in SALES and result.rows), None)
+    found = corrections.oltp_sales(context, sales, released) if sales else []
+    with context.warehouse.transaction():
+        record(context, results)
+        corrections.queue(context, found)
+        also()
+
+
+def attempted(source: OltpSource, attempt: Callable[[], T]) -> T:
+    """What the attempt returns; a transient failure starts it again, any other is explained in one line."""
+    retrying = Retrying(
+        retry=retry_if_exception(is_transient),
+        stop=stop_after_attempt(source.attempts),
+        wait=wait_exponential(multiplier=source.retry_wait),
+        reraise=True,
+    )
+    with explained(source):
+        return retrying(attempt)
+
+
+def _without_known(context: IngestContext, item: Entity, batch: pa.Table) -> pa.Table:
+    """The rows without ``updated_at`` that no recorded load brought yet: re-reading them is free of charge for raw."""
+    names = [column.name for column in item.columns]
+    known = context.warehouse.arrow(
+        f"SELECT {', '.join(names)} FROM raw.{item.table} WHERE updated_at IS NULL AND _dlt_load_id IN"
+        " (SELECT load_id FROM ops.loads WHERE source = ? AND status = 'loaded')",
+        [SOURCE],
+        pa.schema(item.columns),
+    )
+    if not known.num_rows:
+        return batch
+    with duckdb.connect() as scratch:
+        scratch.register("batch", batch)
+        scratch.register("known", known)
+        numbered = "SELECT *, ROW_NUMBER() OVER (PARTITION BY {0}) AS copy_number FROM {1}"
+        same = " AND ".join(f"b.{name} IS NOT DISTINCT FROM k.{name}" for name in [*names, "copy_number"])
+        columns = ", ".join(names)
+        rest = scratch.execute(
+            f"SELECT b.* EXCLUDE (copy_number) FROM ({numbered.format(columns, 'batch')}) AS b"
+            f" ANTI JOIN ({numbered.format(columns, 'known')}) AS k ON {same}"
+        ).to_arrow_table()
+    return rest.select(batch.column_names).cast(batch.schema)

@@ -1,0 +1,365 @@
+"""Talking to the Shopify Admin API: one GraphQL query in, its data out, with Shopify's rules for waiting and failing.
+
+Shopify charges points for a query before running it and refills them at a constant rate. Every answer says how many
+are left (``extensions.cost.throttleStatus``), so we wait just as long as the next query needs; no rate is hard-coded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
+
+from ingestion.loading.package import SourceError
+
+SOURCE = "shopify"
+VERSION_HEADER = "X-Shopify-API-Version"
+MAX_THROTTLED = 100  # answers in a row; then somebody else is using up the shop's points
+LONGEST_WAIT = 300.0  # seconds; when Shopify asks for more, the next run is soon enough
+DOWNLOAD_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class ShopifySource:
+    """How to reach the shop.
+
+    Attributes:
+        url: base of the shop, e.g. ``https://insightmart.myshopify.com``.
+        token: Admin API access token.
+        api_version: version of the Admin API that the queries are written for.
+        location: name of the location online orders are served from (not needed when the shop has only one).
+        page_size: records a page, at most 250.
+        timeout: seconds to wait for one answer.
+        attempts: how often a request that failed is sent in all.
+        retry_wait: the first of the doubling pauses between attempts, seconds.
+        retry_budget: seconds after which a failing request is not repeated any more.
+        pause: how to wait, in seconds.
+    """
+
+    url: str
+    token: str = field(repr=False)
+    api_version: str = "2026-10"
+    location: str = "Online"
+    page_size: int = 250
+    timeout: float = 15.0
+    attempts: int = 5
+    retry_wait: float = 0.5
+    retry_budget: float = 20.0
+    pause: Callable[[float], None] = time.sleep
+
+
+class _TryAgain(Exception):
+    """An answer that another attempt may better; ``after`` seconds, when Shopify says how long to wait."""
+
+    def __init__(self, cause: str, after: float | None = None, throttled: bool = False) -> None:
+        self.cause = cause
+        self.after = after
+        self.throttled = throttled
+        super().__init__(cause)
+
+
+class _CostExceeded(Exception):
+    """The query costs more than a single query may: ask for a smaller page."""
+
+
+class Gone(Exception):
+    """The file of a bulk operation is not to be had at its address (any more)."""
+
+
+class Received:
+    """What was received: how many bytes, and the SHA-256 of them all."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._hash = hashlib.sha256()
+
+    def add(self, content: bytes) -> None:
+        """Take in what was received next."""
+        self.bytes += len(content)
+        self._hash.update(content)
+
+    def add_file(self, file: Received) -> None:
+        """Take in a file that was received apart: the hash goes on with the file's hash."""
+        self.bytes += file.bytes
+        self._hash.update(file.sha256.encode())
+
+    @property
+    def sha256(self) -> str:
+        """The hash so far, as hexadecimal text."""
+        return self._hash.hexdigest()
+
+
+class ShopifyClient:
+    """A connection to one shop; use it in a ``with`` block. ``received`` takes in every answer; it may be replaced."""
+
+    def __init__(self, source: ShopifySource) -> None:
+        self.source = source
+        self.received = Received()
+        self._path = f"/admin/api/{source.api_version}/graphql.json"
+        self._points = _Points()
+        try:
+            self._http = httpx.Client(
+                base_url=source.url,
+                headers={"X-Shopify-Access-Token": source.token, "Content-Type": "application/json"},
+                timeout=source.timeout,
+            )
+        except (httpx.InvalidURL, UnicodeError):
+            raise SourceError(SOURCE, "SHOPIFY_URL or SHOPIFY_TOKEN is malformed", "Correct the two settings") from None
+
+    def __enter__(self) -> ShopifyClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def query(self, document: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The data of one query.
+
+        Raises:
+            SourceError: Shopify refused it, or did not answer properly in several attempts.
+        """
+        try:
+            return self._query(document, variables or {})
+        except _CostExceeded:
+            cure = "Report it: the query has to be smaller"
+            raise SourceError(SOURCE, "a query costs more points than one query may", cure) from None
+
+    def pages(
+        self, document: str, variables: Mapping[str, Any], connection: Callable[[dict[str, Any]], dict[str, Any]]
+    ) -> Iterator[dict[str, Any]]:
+        """The data of each page of a connection, which ``connection`` finds in it.
+
+        ``$first`` starts at the page size and is halved whenever a page costs too much, from the same cursor on.
+        """
+        first, after = self.source.page_size, None
+        while True:
+            try:
+                data = self._query(document, {**variables, "first": first, "after": after})
+            except _CostExceeded:
+                if first == 1:
+                    raise SourceError(
+                        SOURCE, "a page of one record costs too many points", "Report it: the query has to be smaller"
+                    ) from None
+                first //= 2
+                continue
+            yield data
+            info = connection(data)["pageInfo"]
+            if not info["hasNextPage"]:
+                return
+            after = info["endCursor"]
+
+    def each(self, ids: Sequence[str], document: Callable[[int], str], at_once: int) -> Iterator[dict[str, Any] | None]:
+        """Objects by their ids, several in one query: as many as ``at_once``, or as it may cost. None: it is gone.
+
+        ``document`` writes the query of so many objects: the n-th is asked for by ``$idn`` and answered as ``on``.
+        """
+        place = 0
+        while place < len(ids):
+            part = ids[place : place + at_once]
+            try:
+                data = self._query(document(len(part)), {f"id{number}": one for number, one in enumerate(part)})
+            except _CostExceeded:
+                if at_once == 1:
+                    cure = "Report it: the query has to be smaller"
+                    raise SourceError(SOURCE, "a single record costs too many points", cure) from None
+                at_once //= 2
+                continue
+            yield from (data[f"o{number}"] for number in range(len(part)))
+            place += len(part)
+
+    def download(self, url: str, path: Path) -> None:
+        """Put the file of a bulk operation there. Its address is secret: the access token is not sent to it.
+
+        Raises:
+            Gone: there is no such file (any more).
+            SourceError: it could not be downloaded whole in several attempts.
+        """
+        try:
+            self._retrying(_Stop(self.source))(self._download, url, path)
+        except _TryAgain as last:
+            cause = f"the file of a bulk operation could not be downloaded: {last.cause}"
+            raise SourceError(SOURCE, cause, "Run again: it goes on where it stopped") from None
+
+    def _download(self, url: str, path: Path) -> None:
+        received = Received()  # an attempt that broke off does not count
+        try:
+            with httpx.stream("GET", url, timeout=self.source.timeout, follow_redirects=True) as answer:
+                if answer.status_code == 429 or answer.status_code >= 500:
+                    raise _TryAgain(f"HTTP {answer.status_code}", _retry_after(answer))
+                if answer.status_code != 200:
+                    raise Gone
+                with path.open("wb") as file:
+                    for block in answer.iter_bytes(DOWNLOAD_BLOCK):
+                        received.add(block)
+                        file.write(block)
+        except httpx.RequestError as error:
+            raise _TryAgain(type(error).__name__) from None
+        self.received.add_file(received)
+
+    def _retrying(self, stop: _Stop) -> Retrying:
+        return Retrying(
+            retry=retry_if_exception_type(_TryAgain), stop=stop, wait=self._wait, sleep=self.source.pause, reraise=True
+        )
+
+    def _query(self, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        stop = _Stop(self.source)
+        try:
+            return self._retrying(stop)(self._attempt, document, variables)
+        except _TryAgain as last:
+            raise SourceError(
+                SOURCE,
+                f"no proper answer in {stop.tries} attempts: {last.cause}".replace(self.source.token or "\0", "***"),
+                "Check SHOPIFY_URL and https://www.shopifystatus.com; the next run reads the same window again",
+            ) from None
+
+    def _wait(self, state: RetryCallState) -> float:
+        error = _raised(state)
+        return (
+            error.after if error.after is not None else self.source.retry_wait * 2 ** min(state.attempt_number - 1, 4)
+        )
+
+    def _attempt(self, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        if (seconds := self._points.seconds_until_affordable(document)) > 0:
+            self.source.pause(seconds)
+        try:
+            answer = self._http.post(self._path, content=orjson.dumps({"query": document, "variables": variables}))
+        except (httpx.UnsupportedProtocol, httpx.LocalProtocolError):
+            raise SourceError(SOURCE, "SHOPIFY_URL or SHOPIFY_TOKEN is malformed", "Correct the two settings") from None
+        except httpx.RequestError as error:
+            raise _TryAgain(f"{type(error).__name__} {error}") from None
+        self.received.add(answer.content)
+        self._check_status(answer)
+        try:
+            body = orjson.loads(answer.content)
+        except orjson.JSONDecodeError:
+            raise _TryAgain("the answer broke off (JSON incomplete)") from None
+        if not isinstance(body, dict):
+            raise _TryAgain("an answer that is no GraphQL answer")
+        cost = (body.get("extensions") or {}).get("cost")
+        if cost:
+            self._points.update(document, cost)
+        if body.get("errors"):
+            self._raise(body["errors"], document)
+        if body.get("data") is None:
+            raise _TryAgain("an answer without data")
+        data: dict[str, Any] = body["data"]
+        return data
+
+    def _check_status(self, answer: httpx.Response) -> None:
+        status = answer.status_code
+        if status == 429 or status >= 500:
+            after = _retry_after(answer)
+            cause = f"HTTP {status}" + (f", to wait {after:.0f} s" if (after or 0.0) > LONGEST_WAIT else "")
+            raise _TryAgain(cause, after, throttled=status == 429)
+        if status in (401, 403):
+            raise SourceError(
+                SOURCE,
+                f"the shop refused the access token (HTTP {status})",
+                "Check SHOPIFY_TOKEN; where the app was removed from the shop, install it again and take its new token",
+            )
+        if status != 200:
+            raise SourceError(
+                SOURCE, f"the shop answered HTTP {status}", "Check SHOPIFY_URL, and that the shop is open and not moved"
+            )
+        version = answer.headers.get(VERSION_HEADER)
+        if version != self.source.api_version:
+            raise SourceError(
+                SOURCE,
+                f"the shop answered with API version {version}, not {self.source.api_version}",
+                "The version has run out: move the queries to a supported one, against its schema",
+            )
+
+    def _raise(self, errors: Any, document: str) -> None:
+        listed: list[dict[str, Any]] = errors if isinstance(errors, list) else [{"message": str(errors)}]
+        codes = {(error.get("extensions") or {}).get("code") for error in listed}
+        message = "; ".join(str(error.get("message")) for error in listed)
+        if "THROTTLED" in codes:
+            raise _TryAgain(message, self._points.seconds_until_affordable(document) or None, throttled=True)
+        if "MAX_COST_EXCEEDED" in codes:
+            raise _CostExceeded
+        if codes & {"INTERNAL_SERVER_ERROR", "TIMEOUT"}:
+            raise _TryAgain(message)
+        if "ACCESS_DENIED" in codes:
+            raise SourceError(SOURCE, message, "Give the app this access scope in Shopify's admin, then run again")
+        raise SourceError(SOURCE, message, "The query does not fit this API version; check it against the schema")
+
+
+class _Stop:
+    """When to give up one request: after a few failures or a short time; being throttled is waiting, not failing."""
+
+    def __init__(self, source: ShopifySource) -> None:
+        self.source = source
+        self.tries = 0
+        self.failures = 0
+
+    def __call__(self, state: RetryCallState) -> bool:
+        self.tries = state.attempt_number
+        if (_raised(state).after or 0.0) > LONGEST_WAIT:
+            return True
+        if _raised(state).throttled:
+            return self.tries - self.failures >= MAX_THROTTLED
+        self.failures += 1
+        elapsed = state.seconds_since_start or 0.0
+        return self.failures >= self.source.attempts or elapsed >= self.source.retry_budget
+
+
+class _Points:
+    """The shop's point budget as the last answer told it, and what each query asked for."""
+
+    def __init__(self) -> None:
+        self.costs: dict[str, float] = {}
+        self.available = self.maximum = self.rate = 0.0
+        self.told_at = 0.0
+
+    def update(self, document: str, cost: Mapping[str, Any]) -> None:
+        """Take in ``extensions.cost`` of an answer."""
+        if cost.get("requestedQueryCost") is not None:
+            self.costs[document] = float(cost["requestedQueryCost"])
+        if status := cost.get("throttleStatus"):
+            self.available = float(status["currentlyAvailable"])
+            self.maximum = float(status["maximumAvailable"])
+            self.rate = float(status["restoreRate"])
+            self.told_at = time.monotonic()
+
+    def seconds_until_affordable(self, document: str) -> float:
+        """How long to wait until the budget holds what this query asked for last time; 0 when that is not known."""
+        if not self.rate:
+            return 0.0
+        needed = min(self.costs.get(document, 0.0), self.maximum)
+        now = self.available + self.rate * (time.monotonic() - self.told_at)
+        return max(0.0, (needed - now) / self.rate)
+
+
+def _raised(state: RetryCallState) -> _TryAgain:
+    error = state.outcome.exception() if state.outcome else None
+    assert isinstance(error, _TryAgain)
+    return error
+
+
+def _retry_after(answer: httpx.Response) -> float | None:
+    """Seconds to wait by the Retry-After header: a number, as Shopify sends it, or a date, as a proxy may."""
+    text = answer.headers.get("Retry-After", "")
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(text) - _sent_at(answer)).total_seconds()
+        except (TypeError, ValueError):
+            return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _sent_at(answer: httpx.Response) -> datetime:
+    """When the answer was sent, by the sender's clock where it says so."""
+    text = answer.headers.get("Date")
+    return parsedate_to_datetime(text) if text else datetime.now(UTC)

@@ -1,0 +1,1 @@
+"""Store files read into typed tables, and what cannot be read into rejects."""

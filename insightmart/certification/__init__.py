@@ -1,0 +1,1 @@
+"""What is certified, through when, and whether it can be trusted."""

@@ -1,0 +1,155 @@
+"""`insightmart cycle`: the hourly job in one process under one lock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from functools import partial
+
+import click
+
+from ingestion.clock import as_of_or_now
+from ingestion.warehouse import Warehouse, create_tables
+from insightmart.cli import as_of_option
+from insightmart.commands.ingest import check_as_of, ingest
+from insightmart.errors import FAILED, InsightMartError
+from insightmart.gateway import open_warehouse
+from insightmart.lock import writer_lock
+from insightmart.progress import Step, console, step
+from insightmart.reconciliation import reconcile
+from insightmart.runs import Run, recorded_run
+from insightmart.settings import Settings, load_settings
+from insightmart.status import page as status
+from insightmart.status import report
+from insightmart.transform.context import Outcome, Transformer, open_transformer
+from insightmart.transform.corrections import apply_corrections
+
+
+@dataclass
+class CycleResult:
+    """What a cycle did. Empty `errors` means everything that was due is published."""
+
+    as_of: datetime
+    rows_loaded: int = 0
+    rows_rejected: int = 0
+    corrections_closed: int = 0
+    intervals_evaluated: int = 0
+    reconciliation_differences: int = 0
+    mail: str | None = None
+    page: str | None = None
+    errors: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def open_cycles(settings: Settings) -> Iterator[Callable[[datetime], CycleResult]]:
+    """Everything a cycle needs, opened once: call the result with the instant to act as if it were now (UTC).
+
+    Raises:
+        InsightMartError: another writer is at work, or the warehouse or the project cannot be opened. A cycle itself
+            raises it when its instant lies before the last run.
+    """
+    with writer_lock(settings, "cycle"), open_warehouse(settings) as warehouse:
+        create_tables(warehouse)
+        with step("Loading the project"), ExitStack() as stack:
+            transformer = stack.enter_context(open_transformer(settings, warehouse))
+            kept_open = stack.pop_all()
+        with kept_open:
+            yield partial(_cycle, warehouse, settings, transformer)
+
+
+def _cycle(warehouse: Warehouse, settings: Settings, transformer: Transformer, as_of: datetime) -> CycleResult:
+    """Ingest, restate corrections, run the models, reconcile, report. Each step goes on with what the others left."""
+    check_as_of(warehouse, as_of)
+    result = CycleResult(as_of)
+    with recorded_run(warehouse, settings, "cycle", as_of) as run:
+        _load(warehouse, settings, as_of, result)
+        _build(warehouse, transformer, as_of, result)
+        _reconcile(warehouse, settings, as_of, run, result)
+        _close(run, result)
+    _report(warehouse, settings, as_of, run, result)
+    return result
+
+
+def _load(warehouse: Warehouse, settings: Settings, as_of: datetime, result: CycleResult) -> None:
+    loaded = ingest(warehouse, settings, as_of)
+    result.rows_loaded = sum(source.rows for source in loaded)
+    result.rows_rejected = sum(source.rejected for source in loaded)
+    result.errors += [source.error for source in loaded if source.error]
+
+
+def _build(warehouse: Warehouse, transformer: Transformer, as_of: datetime, result: CycleResult) -> None:
+    if not transformer.is_set_up():
+        with step("Setting up an empty warehouse"):
+            transformer.set_up(as_of)
+    with step("Late corrections") as progress:
+        result.corrections_closed, failures = apply_corrections(warehouse, transformer, as_of)
+        _tell(progress, failures, f"{result.corrections_closed} windows restated")
+    with step("Models") as progress:
+        outcome = transformer.run(as_of, clean_up=as_of.hour == 0)
+        result.intervals_evaluated = outcome.evaluated
+        _tell(progress, outcome.failures, f"{outcome.evaluated} evaluations")
+    result.errors += _failure_lines(failures, outcome)
+
+
+def _tell(progress: Step, failures: dict[str, str], success: str) -> None:
+    progress.failed = bool(failures)
+    progress.outcome = "; ".join(failures.values()) if failures else success
+
+
+def _failure_lines(corrections: dict[str, str], outcome: Outcome) -> list[str]:
+    lines = list(dict.fromkeys([*corrections.values(), *outcome.failures.values()]))
+    held = sorted(name for name in outcome.skipped if name.startswith("certified."))
+    if held:
+        lines.append(f"held back until then: {', '.join(held)}")
+    return lines
+
+
+def _reconcile(warehouse: Warehouse, settings: Settings, as_of: datetime, run: Run, result: CycleResult) -> None:
+    with step("Reconciliation") as progress:
+        reconciled = reconcile.reconcile(warehouse, settings, as_of, run.run_id)
+        result.reconciliation_differences = reconciled.differences
+        progress.failed = reconciled.differences > 0
+        progress.outcome = reconciled.summary
+        if reconciled.differences:
+            result.errors.append(f"reconciliation: {reconciled.summary}. `insightmart reconcile` lists them")
+
+
+def _close(run: Run, result: CycleResult) -> None:
+    run.status = "failed" if result.errors else "succeeded"
+    run.error = "; ".join(result.errors)[:1000] or None
+    run.summary = {key: value for key, value in asdict(result).items() if key not in ("errors", "mail", "page")}
+
+
+def _report(warehouse: Warehouse, settings: Settings, as_of: datetime, run: Run, result: CycleResult) -> None:
+    with step("Reports") as progress:
+        result.page = str(status.write_page(warehouse, settings, as_of))
+        try:
+            result.mail = report.send_if_due(warehouse, settings, run, as_of)
+        except InsightMartError as error:
+            result.errors.append(str(error))
+            progress.failed = True
+        progress.outcome = f"mailed: {result.mail}" if result.mail else "page written, no mail due"
+
+
+@click.command()
+@as_of_option
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def cycle_command(as_of: datetime | None, as_json: bool) -> int:
+    """Load what is new, restate late corrections, run the models through the gate, reconcile, report.
+
+    Made for a cron at a few minutes past every hour. Safe to repeat and to kill: whatever was not finished is done by
+    the next cycle. On an empty warehouse it sets everything up first.
+
+    Exit codes: 0 everything due is published; 1 a source, a gate or a step failed (the rest is done); 75 another cycle
+    is at work.
+    """
+    with open_cycles(load_settings()) as cycle:
+        result = cycle(as_of_or_now(as_of))
+    if as_json:
+        click.echo(json.dumps(asdict(result), default=str))
+    for line in result.errors:
+        console.print(line, markup=False, style="red")
+    return FAILED if result.errors else 0

@@ -1,0 +1,170 @@
+"""`make docs`: pages and column comments written from the definitions, so that each thing is explained in one place.
+
+``python -m insightmart.definitions.documentation`` writes what is out of date and names it; a test fails while
+anything is.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+
+import ingestion  # noqa: F401  keeps SQLMesh from calling home; before it is imported
+from insightmart.definitions.definitions import Meanings, Metric, Rule, read_meanings, read_rules
+from insightmart.settings import PROJECT
+from insightmart.transform.lineage import origins
+
+# table.column of certified -> the columns of raw that its values are made of
+Origins = Mapping[str, Sequence[str]]
+
+_RULES_INTRODUCTION = """\
+# Row rules
+
+Written by `make docs` from [macros/rules.yml](../macros/rules.yml), which is where a rule is changed. The table
+`ops.rules` holds the same.
+
+A row that fulfils a condition below is in quarantine, with the ids of all the rules it breaks in `rule_ids` and
+`reasons`, and in no figure. `insightmart quarantine list` counts such rows, `insightmart quarantine show ENTITY` shows
+them. A row leaves by itself: when its source is mended, the next cycle loads the new version; when a rule is changed,
+`sqlmesh plan` rebuilds the entities whose conditions changed and everything below them.
+
+Conditions are SQL over the columns of `staging._ENTITY`; one that is NULL fails nothing. Rules without a condition are
+checked while loading: what cannot be typed stays in `raw.rejects`, with the text that the source sent.
+"""
+
+
+_METRICS_INTRODUCTION = """\
+# Metrics
+
+Written by `make docs` from [metrics.yml](../models/certified/metrics.yml) and
+[columns.yml](../models/certified/columns.yml), which is where a definition is changed. The same words are the comments
+of the columns in the warehouse and the definitions on the status page. What a figure comes from is read off the models:
+columns of `raw`, as the sources sent them.
+
+All money is in the company's currency and exact: up to four decimals, never rounded before a page shows it. Orders that
+are cancelled or tests count nowhere. Rows in quarantine ([rules.md](rules.md)) are in no figure until their source is
+mended. How a figure comes about, and where an order is that is missing from it: [models.md](models.md).
+"""
+
+# A projection of a certified model, as `sqlmesh format` writes it: ``expression AS column, /* comment */``.
+_PROJECTION = re.compile(r"^(  \S.* AS (\w+)(,?))(?: /\* .* \*/)?$", re.MULTILINE)
+
+
+def generated(sources: Origins, project: Path = PROJECT) -> dict[Path, str]:
+    """What the generated files have to say, by path; ``sources`` is where the columns of certified come from."""
+    certified = project / "models" / "certified"
+    meanings = read_meanings(certified)
+    models = {path: path.read_text(encoding="utf-8") for path in sorted(certified.glob("*.sql"))}
+    return {
+        project / "docs" / "rules.md": rules_page(read_rules(project / "macros" / "rules.yml")),
+        project / "docs" / "metrics.md": metrics_page(
+            meanings, {path.stem: sql for path, sql in models.items()}, sources
+        ),
+        **{path: commented(sql, path.stem, meanings) for path, sql in models.items()},
+    }
+
+
+def outdated(sources: Origins, project: Path = PROJECT) -> dict[Path, str]:
+    """The generated files that do not say what they have to, with what they should say."""
+    return {path: text for path, text in generated(sources, project).items() if _content(path) != text}
+
+
+def rules_page(rules: Sequence[Rule]) -> str:
+    """docs/rules.md"""
+    parts = [_RULES_INTRODUCTION]
+    for entity, group in groupby(rules, key=lambda rule: rule.entity):
+        described = list(group)
+        rows = [[f"`{r.rule_id}`", _code(r.condition), r.meaning, r.severity, r.owner] for r in described]
+        title = f"All of {entity.removesuffix('_*')}" if entity.endswith("*") else f"`{entity}`"
+        parts.append(f"## {title}\n\n{_table(['Rule', 'A bad row', 'Meaning', 'Severity', 'Owner'], rows)}")
+    return "\n".join(parts)
+
+
+def metrics_page(meanings: Meanings, models: Mapping[str, str], sources: Origins) -> str:
+    """docs/metrics.md: the metrics, and the columns of the certified tables; ``models`` is name -> SQL."""
+    tables = {name: columns_of(sql) for name, sql in models.items() if "__" not in name}
+    listed = [
+        f"### `certified.{name}`\n\n"
+        + _table(
+            ["Column", "Meaning", "Comes from"],
+            [[f"`{c}`", meanings.of(name, c) or "", _origins(sources, f"{name}.{c}")] for c in columns],
+        )
+        for name, columns in tables.items()
+    ]
+    columns = "## Columns of the certified tables\n\nA part `TABLE__SOURCE` has the columns of its table.\n"
+    return "\n".join([_METRICS_INTRODUCTION, *(_metric(m, sources) for m in meanings.metrics), columns, *listed])
+
+
+def _metric(metric: Metric, sources: Origins) -> str:
+    facts = [
+        ["Formula", metric.formula],
+        ["Unit", metric.unit],
+        ["Shopify", metric.shopify],
+        ["Owner", metric.owner],
+        ["Comes from", _origins(sources, metric.columns[0])],
+        ["Stands in", ", ".join(f"`certified.{column}`" for column in metric.columns)],
+    ]
+    caveats = "".join(f"- {caveat}\n" for caveat in metric.caveats)
+    return f"## {metric.title}\n\n{metric.meaning}.\n\n{_table(['', ''], facts)}\n{caveats}"
+
+
+def _origins(sources: Origins, column: str) -> str:
+    """The columns of a column's values, by table: ``raw.oltp_order_lines``: quantity, unit_price; ..."""
+    split = [name.rpartition(".") for name in sources.get(column, ())]
+    tables = [(table, [part[2] for part in parts]) for table, parts in groupby(split, key=lambda part: part[0])]
+    return (
+        "; ".join(f"`{table}`: {', '.join(columns)}" for table, columns in tables) or "rows counted, or set by a model"
+    )
+
+
+def columns_of(sql: str) -> list[str]:
+    """The columns of a certified model, in order."""
+    return [column for _, column, _ in _PROJECTION.findall(_projections(sql)[1])]
+
+
+def commented(sql: str, model: str, meanings: Meanings) -> str:
+    """A certified model with the meaning of each column as its comment; none where nobody has written it."""
+
+    def comment(found: re.Match[str]) -> str:
+        meaning = meanings.of(model, found[2])
+        return f"{found[1]} /* {meaning} */" if meaning else found[1]
+
+    before, projections, after = _projections(sql)
+    return f"{before}{_PROJECTION.sub(comment, projections)}{after}"
+
+
+def _projections(sql: str) -> tuple[str, str, str]:
+    """What stands before, in and after the first SELECT of a model without indentation."""
+    before, select, rest = sql.partition("\nSELECT\n")
+    projections, source, after = rest.partition("\nFROM ")
+    return before + select, projections, source + after
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [list(header), ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+def _code(text: str | None) -> str:
+    return f"`{text}`" if text else ""
+
+
+def _content(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+def main() -> None:
+    """Write what is out of date, and name it."""
+    from sqlmesh import Context
+
+    context = Context(paths=str(PROJECT))
+    for path, text in outdated(origins(context)).items():
+        path.write_text(text, encoding="utf-8")
+        sys.stdout.write(f"{path.relative_to(PROJECT)}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,3 @@
+"""The quality gate: what stands between the candidates of a window and their publication."""
+
+from insightmart.gate.scan import scan_window as scan_window

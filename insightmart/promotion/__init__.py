@@ -1,0 +1,1 @@
+"""A reviewed change made prod."""

@@ -1,0 +1,366 @@
+"""`insightmart quarantine`: rejected rows and files, with their reasons, and reading them again after a repair."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ingestion.contracts import ENTITIES
+from ingestion.loading.rejects import CURRENT_REJECTS
+from ingestion.warehouse import Warehouse, create_tables
+from insightmart.certification.trust import existing_tables
+from insightmart.cli import Instant, as_of_option
+from insightmart.console_tables import print_table
+from insightmart.definitions.definitions import Rule, read_rules
+from insightmart.errors import FAILED, InsightMartError
+from insightmart.gateway import open_warehouse
+from insightmart.progress import step
+from insightmart.settings import PROJECT, load_settings
+
+if TYPE_CHECKING:
+    from ingestion.replay import Replayed
+
+TABLES = tuple(item.table for item in ENTITIES)
+SEPARATOR = ", "  # of the rule ids of a row
+_HELD = {"raw.rejects", "ops.files", "ops.replays"}  # what CURRENT_REJECTS reads
+
+
+@dataclass(frozen=True)
+class RuleCount:
+    """How many rows of an entity break a rule now; the instants are of the oldest and newest of their events, UTC."""
+
+    entity: str
+    rule: str
+    meaning: str
+    severity: str
+    owner: str
+    rows: int
+    oldest: datetime | None
+    newest: datetime | None
+
+
+@dataclass(frozen=True)
+class QuarantinedFile:
+    """A file that was not trusted as a whole; its original is kept at ``original_path``."""
+
+    entity: str
+    file_name: str
+    rule: str
+    reason: str
+    rejected_at: datetime | None
+    original_path: str | None
+
+
+@cache
+def rules() -> Mapping[tuple[str, str], Rule]:
+    """The rules by (entity, rule id); an entity that ends in ``*`` stands for all of its source."""
+    return {(rule.entity, rule.rule_id): rule for rule in read_rules(PROJECT / "macros" / "rules.yml")}
+
+
+def rule_of(entity: str, rule_id: str) -> Rule:
+    """The rule, or one without a meaning when nobody described it."""
+    source = entity.split("_", 1)[0]
+    known = rules()
+    return known.get((entity, rule_id)) or known.get((f"{source}_*", rule_id)) or Rule(rule_id, entity, "", "", "")
+
+
+# --- counts ------------------------------------------------------------------------------------------------------
+
+
+def rule_counts(
+    warehouse: Warehouse,
+    existing: set[str],
+    *,
+    entity: str | None = None,
+    rule: str | None = None,
+    since: datetime | None = None,
+) -> list[RuleCount]:
+    """Rows in quarantine by entity and rule, most rows first. A row that breaks two rules counts for both.
+
+    Args:
+        warehouse: open connection.
+        existing: tables of the warehouse (``existing_tables``).
+        entity: only this quarantine table, for example ``oltp_orders``.
+        rule: only this rule id.
+        since: only rows whose event is at or after this UTC instant.
+    """
+    found: dict[tuple[str, str], list[tuple[int, Any, Any]]] = defaultdict(list)
+    for name, reasons, rows, oldest, newest in _reason_counts(warehouse, existing, since):
+        for rule_id in reasons.split(SEPARATOR):
+            found[name, rule_id].append((rows, oldest, newest))
+    counts = [_added_up(name, rule_id, parts) for (name, rule_id), parts in found.items()]
+    wanted = [c for c in counts if (entity in (None, c.entity)) and (rule in (None, c.rule))]
+    return sorted(wanted, key=lambda count: (-count.rows, count.entity, count.rule))
+
+
+def _reason_counts(
+    warehouse: Warehouse, existing: set[str], since: datetime | None
+) -> Iterable[tuple[str, str, int, Any, Any]]:
+    after, params = ("event_at >= ?", [since]) if since else ("1 = 1", [])
+    views = [table for table in TABLES if f"quarantine.{table}" in existing]
+    parts = [
+        f"SELECT '{table}' AS entity, reasons, COUNT(*) AS row_count, MIN(event_at) AS oldest, MAX(event_at) AS newest"
+        f" FROM quarantine.{table} WHERE {after} GROUP BY reasons"
+        for table in views
+    ]
+    if existing >= _HELD:
+        parts.append(
+            f"SELECT entity, rule_id, COUNT(*), MIN(rejected_at), MAX(rejected_at) FROM ({CURRENT_REJECTS}) AS rejects"
+            f" WHERE NOT is_whole_file AND {after.replace('event_at', 'rejected_at')} GROUP BY entity, rule_id"
+        )
+    if not parts:
+        return []
+    return warehouse.rows(" UNION ALL ".join(parts), params * len(parts))
+
+
+def _added_up(entity: str, rule_id: str, parts: Sequence[tuple[int, Any, Any]]) -> RuleCount:
+    described = rule_of(entity, rule_id)
+    oldest = [part[1] for part in parts if part[1] is not None]
+    newest = [part[2] for part in parts if part[2] is not None]
+    return RuleCount(
+        entity,
+        rule_id,
+        described.meaning,
+        described.severity,
+        described.owner,
+        sum(part[0] for part in parts),
+        min(oldest, default=None),
+        max(newest, default=None),
+    )
+
+
+def quarantined_files(
+    warehouse: Warehouse,
+    existing: set[str],
+    *,
+    entity: str | None = None,
+    rule: str | None = None,
+    since: datetime | None = None,
+) -> list[QuarantinedFile]:
+    """Files that are in quarantine as a whole, newest first; same filters as ``rule_counts``."""
+    if not existing >= _HELD:
+        return []
+    filters = {"entity = ?": entity, "rule_id = ?": rule, "rejected_at >= ?": since}
+    chosen = {condition: value for condition, value in filters.items() if value is not None}
+    rows = warehouse.rows(
+        "SELECT entity, file_name, rule_id, reason, rejected_at, original_path"
+        f" FROM ({CURRENT_REJECTS}) AS rejects WHERE {' AND '.join(['is_whole_file', *chosen])}"
+        " ORDER BY rejected_at DESC, file_name",
+        list(chosen.values()),
+    )
+    return [QuarantinedFile(*row) for row in rows]
+
+
+# --- rows --------------------------------------------------------------------------------------------------------
+
+
+def quarantined_rows(
+    warehouse: Warehouse, existing: set[str], entity: str, rule: str | None, limit: int
+) -> list[dict[str, Any]]:
+    """Rows of one quarantine table with all their columns, newest event first.
+
+    Raises:
+        InsightMartError: the table does not exist yet.
+    """
+    if f"quarantine.{entity}" not in existing:
+        raise InsightMartError(f"quarantine.{entity} does not exist yet", "Run `insightmart cycle` first")
+    wanted, params = ("', ' || reasons || ', ' LIKE '%, ' || ? || ', %'", [rule]) if rule else ("1 = 1", [])
+    return warehouse.records(
+        f"SELECT * FROM quarantine.{entity} WHERE {wanted} ORDER BY event_at DESC, raw_load_id LIMIT ?",
+        [*params, limit],
+    )
+
+
+def rejected_texts(
+    warehouse: Warehouse, existing: set[str], entity: str, rule: str | None, limit: int
+) -> list[dict[str, Any]]:
+    """Records of an entity that could not be typed, as the source sent them, newest first."""
+    if not existing >= _HELD:
+        return []
+    wanted, params = ("AND rule_id = ?", [entity, rule]) if rule else ("", [entity])
+    return warehouse.records(
+        "SELECT rejected_at, rule_id, column_name, reason, raw_text, file_name, file_line, raw_load_id"
+        f" FROM ({CURRENT_REJECTS}) AS rejects WHERE NOT is_whole_file AND entity = ? {wanted}"
+        " ORDER BY rejected_at DESC, file_name, file_line LIMIT ?",
+        [*params, limit],
+    )
+
+
+# --- commands ----------------------------------------------------------------------------------------------------
+
+
+@click.group()
+def quarantine() -> None:
+    """Rejected rows and files, with their reasons.
+
+    A row leaves the quarantine by itself when its source is mended: the next cycle loads the new version. When it was
+    the pipeline that read it wrongly, mend that and `replay`.
+    """
+
+
+@quarantine.command("list")
+@click.option("--entity", type=click.Choice(TABLES), help="Only this entity.")
+@click.option("--rule", help="Only this rule id.")
+@click.option("--since", type=Instant(), help="Only events at or after this UTC instant.")
+@click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many lines a table.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_command(entity: str | None, rule: str | None, since: datetime | None, limit: int, as_json: bool) -> None:
+    """Count the rejected rows by entity and rule, and list the files that were not trusted at all.
+
+    \b
+    Examples:
+      insightmart quarantine list
+      insightmart quarantine list --entity oltp_order_lines --since 2026-03-06T16:00
+    """
+    with open_warehouse(load_settings()) as warehouse:
+        existing = existing_tables(warehouse)
+        counts = rule_counts(warehouse, existing, entity=entity, rule=rule, since=since)
+        files = quarantined_files(warehouse, existing, entity=entity, rule=rule, since=since)
+    if as_json:
+        result = {"rows": [asdict(count) for count in counts], "files": [asdict(file) for file in files]}
+        click.echo(json.dumps(result, default=str, indent=2))
+        return
+    if not counts and not files:
+        click.echo("Nothing is in quarantine." if existing else "Nothing has been loaded yet.")
+        return
+    print_table(
+        "Rows in quarantine",
+        ["entity", "rule", "rows>", "meaning", "owner", "oldest event (UTC)", "newest event (UTC)"],
+        [[c.entity, c.rule, c.rows, c.meaning, c.owner, c.oldest, c.newest] for c in counts[:limit]],
+        _left_out(counts, limit),
+    )
+    if files:
+        print_table(
+            "\nFiles in quarantine",
+            ["entity", "file", "rule", "reason", "since (UTC)", "original kept at"],
+            [[f.entity, f.file_name, f.rule, f.reason, f.rejected_at, f.original_path] for f in files[:limit]],
+            _left_out(files, limit),
+        )
+
+
+@quarantine.command("show")
+@click.argument("entity", type=click.Choice(TABLES))
+@click.option("--rule", help="Only rows that break this rule.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many rows.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show_command(entity: str, rule: str | None, limit: int, as_json: bool) -> None:
+    """Show the rejected rows of ENTITY with the load, and for files the line, they came from.
+
+    \b
+    Examples:
+      insightmart quarantine show oltp_order_lines --rule unit_price_negative
+      insightmart quarantine show stores_inventory --json
+    """
+    with open_warehouse(load_settings()) as warehouse:
+        existing = existing_tables(warehouse)
+        rows = quarantined_rows(warehouse, existing, entity, rule, limit)
+        texts = rejected_texts(warehouse, existing, entity, rule, limit)
+    if as_json:
+        click.echo(json.dumps({"rows": rows, "rejected_texts": texts}, default=str, indent=2))
+        return
+    if not rows and not texts:
+        click.echo(f"Nothing of {entity} is in quarantine{f' for {rule}' if rule else ''}.")
+    if rows:
+        _print_records(f"Rows of {entity} in quarantine, newest first", rows, limit)
+    if texts:
+        _print_records(f"\nRecords of {entity} that could not be typed, newest first", texts, limit)
+
+
+@quarantine.command("replay")
+@click.argument("entity", required=False, type=click.Choice(TABLES))
+@click.option("--rule", help="Only what was rejected by this rule.")
+@click.option("--file", "file_name", help="Only this file (its key, as `quarantine list` shows it).")
+@click.option("--dry-run", is_flag=True, help="Say what would come in, and load nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_of_option
+def replay_command(
+    entity: str | None, rule: str | None, file_name: str | None, dry_run: bool, as_json: bool, as_of: datetime | None
+) -> int:
+    """Read what could not be read once more, after the parser or a synonym was mended, and load what can be read now.
+
+    Exactly the missing rows come in: lines of files that were loaded but for them, whole files that were not trusted,
+    records of other sources, each as it was when it was rejected. What they change in hours already released is queued
+    for the next cycle. A second replay brings nothing.
+
+    Rows that were typed and break a rule of a model need no replay: they leave when the model is planned anew.
+
+    \b
+    Examples:
+      insightmart quarantine replay --dry-run
+      insightmart quarantine replay stores_inventory --rule columns_missing
+    """
+    from ingestion.clock import as_of_or_now
+    from ingestion.loading.package import SourceError
+    from ingestion.replay import replay
+    from ingestion.stores.bucket import StoreDrops
+    from insightmart.commands.ingest import ingest_context
+    from insightmart.lock import writer_lock
+    from insightmart.runs import recorded_run
+
+    settings, now = load_settings(), as_of_or_now(as_of)
+    chosen = [item for item in ENTITIES if entity in (None, item.table)]
+    drops = StoreDrops(settings.stores_url, settings.aws_endpoint_url) if settings.stores_url else None
+    with writer_lock(settings, "quarantine replay"), open_warehouse(settings) as warehouse:
+        create_tables(warehouse)
+        with recorded_run(warehouse, settings, "replay", now) as run, step("Replay") as progress:
+            try:
+                results = replay(
+                    ingest_context(warehouse, settings, now, progress.say),
+                    drops,
+                    chosen,
+                    rule=rule,
+                    file_name=file_name,
+                    is_dry=dry_run,
+                )
+            except SourceError as error:
+                run.status, run.error = "failed", str(error)
+                progress.failed, progress.outcome = True, str(error)
+                return FAILED
+            resolved, rows = sum(one.resolved for one in results), sum(one.rows for one in results)
+            run.summary = {"dry_run": dry_run, "resolved": resolved, "rows": rows}
+            progress.outcome = f"{rows:,} rows {'would come' if dry_run else 'came'} in"
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in results], indent=2))
+    elif not results:
+        click.echo("Nothing that could be replayed is in quarantine.")
+    else:
+        _print_replayed(results, dry_run)
+    return 0
+
+
+def _print_replayed(results: Sequence[Replayed], is_dry: bool) -> None:
+    print_table(
+        "What would come in" if is_dry else "What came in",
+        ["entity", "in quarantine>", "can be read now>", "rows>"],
+        [[one.entity, one.rejects, one.resolved, one.rows] for one in results],
+    )
+    unread = [(one.entity, name, why) for one in results for name, why in one.unread.items()]
+    if unread:
+        print_table("\nStill in quarantine", ["entity", "file or table", "why"], unread[:50], _left_out(unread, 50))
+
+
+def _print_records(title: str, records: Sequence[Mapping[str, Any]], limit: int) -> None:
+    """Reasons and source position first; columns without any value are left out."""
+    leading = ("reasons", "raw_load_id", "file_name", "file_line")
+    filled = [name for name in records[0] if any(record[name] is not None for record in records)]
+    dropped = {"rule_ids", "event_at", "_loaded_at", "source_system"}
+    names = [name for name in leading if name in filled]
+    names += [name for name in filled if name not in (*leading, *dropped)]
+    note = f"The first {limit}; --limit shows more, --json every column." if len(records) == limit else ""
+    print_table(title, names, [[_plain(record[name]) for name in names] for record in records], note)
+
+
+def _plain(value: Any) -> Any:
+    # Ids are names: 1000000001 is not 1,000,000,001.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else value
+
+
+def _left_out(found: Sequence[Any], limit: int) -> str:
+    return f"{len(found) - limit} more; --limit shows them." if len(found) > limit else ""

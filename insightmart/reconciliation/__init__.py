@@ -1,0 +1,1 @@
+"""Control totals tied from the sources to the certified tables."""

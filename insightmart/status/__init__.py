@@ -1,0 +1,1 @@
+"""What people see: the status page, the report, the mails."""

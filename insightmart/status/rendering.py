@@ -1,0 +1,103 @@
+"""Templates of the page and the mails. Whatever a source or a file name put into a value stays text, escaped."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from insightmart.certification.trust import Verdict
+from insightmart.console_tables import without_control
+
+TEMPLATES = Path(__file__).parent / "templates"
+NOTHING = "\N{EN DASH}"
+
+# A verdict is never told by its colour alone: every badge has a mark and its words.
+LEVELS = {
+    Verdict.TRUSTED: "good",
+    Verdict.CORRECTIONS: "note",
+    Verdict.LATE: "warning",
+    Verdict.MISSING: "warning",
+    Verdict.HELD_BACK: "bad",
+}
+MARKS = {
+    "good": "\N{CHECK MARK}",
+    "note": "\N{CLOCKWISE OPEN CIRCLE ARROW}",
+    "warning": "!",
+    "bad": "\N{MULTIPLICATION X}",
+}
+
+
+def render(template: str, **values: Any) -> str:
+    """A template of ``insightmart/templates`` with its values; HTML templates escape every value."""
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=lambda name: bool(name and name.endswith(".html.j2")),
+        undefined=StrictUndefined,
+        finalize=_harmless,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(instant=instant, money=money, count=count, level=level, mark=mark, prose=prose)
+    return environment
+
+
+def _harmless(value: Any) -> Any:
+    """Control and invisible formatting characters spelled out, except in what the templates themselves wrote."""
+    return without_control(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def instant(value: datetime | date | None) -> str:
+    """An instant to the minute, or a date."""
+    if value is None:
+        return NOTHING
+    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else value.isoformat()
+
+
+def money(value: Decimal | None) -> str:
+    """An amount rounded to cents, for reading only."""
+    if value is None:
+        return NOTHING
+    return f"{Decimal(value).quantize(Decimal('0.01'), ROUND_HALF_UP):,f}"
+
+
+def count(value: int | Decimal | None) -> str:
+    """A number with thousands separators, exact."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, Decimal):
+        value = int(value) if value == value.to_integral_value() else value.normalize()
+        return f"{value:,f}" if isinstance(value, Decimal) else f"{value:,}"
+    return f"{value:,}"
+
+
+def prose(text: str, style: str = "") -> Markup:
+    """Escaped text with what stands between backticks as code."""
+    opening = Markup('<code style="{}">').format(style) if style else Markup("<code>")
+    pieces = [escape(without_control(piece)) for piece in text.split("`")]
+    if len(pieces) % 2 == 0:  # an odd backtick is none of ours
+        return escape(without_control(text))
+    return Markup("").join(
+        opening + piece + Markup("</code>") if place % 2 else piece for place, piece in enumerate(pieces)
+    )
+
+
+def level(verdict: Verdict) -> str:
+    """How good a verdict is: good, note, warning or bad."""
+    return LEVELS[verdict]
+
+
+def mark(level_name: str) -> str:
+    """The sign of a level."""
+    return MARKS[level_name]

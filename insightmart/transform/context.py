@@ -1,0 +1,247 @@
+"""SQLMesh from Python: one context a process, plans and runs whose failures come back as one line a model."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ingestion.clock import utc_now
+from ingestion.warehouse import Warehouse
+from insightmart.errors import InsightMartError
+from insightmart.runs import current_run_id
+from insightmart.settings import PROJECT, Settings
+
+if t.TYPE_CHECKING:
+    from sqlmesh import Context
+    from sqlmesh.core.plan import Plan
+
+PROD = "prod"
+
+
+@dataclass
+class Outcome:
+    """What a run or a plan did.
+
+    Attributes:
+        failures: model name -> why it failed, one line each.
+        skipped: models that were not evaluated because something above them failed.
+        evaluated: number of evaluated model intervals.
+        plan_id: SQLMesh's id of the plan, None for a run.
+    """
+
+    failures: dict[str, str] = field(default_factory=dict)
+    skipped: set[str] = field(default_factory=set)
+    evaluated: int = 0
+    plan_id: str | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether everything that was due has been done."""
+        return not self.failures
+
+
+class Transformer:
+    """The SQLMesh project on one gateway, with simulated time.
+
+    Attributes:
+        context: SQLMesh's context.
+        history_start: first instant that the models hold anything of, UTC.
+    """
+
+    def __init__(self, context: Context, recorder: t.Any, warehouse: Warehouse, history_start: datetime) -> None:
+        self.context = context
+        self.history_start = history_start
+        self._recorder = recorder
+        self._warehouse = warehouse
+
+    def is_set_up(self) -> bool:
+        """Whether the prod environment exists."""
+        return self.context.state_reader.get_environment(PROD) is not None
+
+    def set_up(self, as_of: datetime) -> None:
+        """Create the prod environment on an empty warehouse, without data: the run that follows fills it, so that a bad
+        hour in one area does not keep the others from their first publication.
+
+        Raises:
+            InsightMartError: SQLMesh refused the plan.
+        """
+        from sqlmesh.utils.errors import SQLMeshError
+
+        try:
+            self.context.plan(
+                PROD, auto_apply=True, no_prompts=True, skip_tests=True, skip_backfill=True, execution_time=as_of
+            )
+        except SQLMeshError as error:
+            raise InsightMartError(
+                f"SQLMesh could not set up the warehouse: {_reason(error)}", "Try `sqlmesh plan`"
+            ) from error
+
+    def run(self, as_of: datetime, *, only: Sequence[str] | None = None, clean_up: bool = False) -> Outcome:
+        """Evaluate everything that is due and whose sources are in; ``only`` these models and what they read."""
+        with self._recorded() as outcome:
+            self.context.run(PROD, execution_time=as_of, skip_janitor=not clean_up, select_models=only)
+        return outcome
+
+    def restate(self, models: Sequence[str], start: datetime, end: datetime, as_of: datetime) -> Outcome:
+        """Rebuild a window of these models and of everything below them, in prod. Local changes are not deployed.
+
+        Raises:
+            InsightMartError: SQLMesh refused the plan itself, for example for an unknown model.
+        """
+        from sqlmesh.utils.errors import SQLMeshError
+
+        try:
+            plan = self.context.plan_builder(
+                PROD, restate_models=list(models), start=start, end=end, execution_time=as_of, skip_tests=True
+            ).build()
+        except SQLMeshError as error:
+            raise InsightMartError(f"SQLMesh refused to restate: {str(error).splitlines()[0]}") from error
+        return self.apply(plan)
+
+    def apply(self, plan: Plan) -> Outcome:
+        """Apply a plan. What a gate or a model refuses is in the outcome.
+
+        Raises:
+            InsightMartError: SQLMesh refused the plan itself, for example because its environment has changed since.
+        """
+        from sqlmesh.utils.errors import SQLMeshError
+
+        with self._recorded() as outcome:
+            outcome.plan_id = plan.plan_id
+            try:
+                self.context.apply(plan)
+            except SQLMeshError as error:
+                if not self._recorder.failures:
+                    raise InsightMartError(f"SQLMesh could not apply the plan: {_reason(error)}") from error
+        return outcome
+
+    def models(self) -> dict[str, str]:
+        """The project's own models: name as it is written, for example ``core.fct_orders__oltp``, -> SQLMesh's name."""
+        return {short_name(name): name for name, model in self.context.models.items() if not model.kind.is_external}
+
+    def downstream(self, models: Sequence[str]) -> list[str]:
+        """Names of these models and of everything below them, in order of evaluation."""
+        known = self.models()
+        found = {known[model] for model in models}
+        for model in models:
+            found.update(self.context.dag.downstream(known[model]))
+        return [short_name(name) for name in self.context.dag.sorted if name in found]
+
+    @contextmanager
+    def _recorded(self) -> Iterator[Outcome]:
+        """Collect what the console hears, and keep it as evidence in ops.run_intervals also when it fails."""
+        outcome = Outcome()
+        self._recorder.clear()
+        try:
+            yield outcome
+        finally:
+            outcome.failures = dict(self._recorder.failures)
+            outcome.skipped = set(self._recorder.skipped)
+            outcome.evaluated = len(self._recorder.intervals)
+            self._warehouse.insert("ops.run_intervals", self._recorder.intervals)
+
+
+@contextmanager
+def open_transformer(settings: Settings, warehouse: Warehouse) -> Iterator[Transformer]:
+    """Load the project.
+
+    Raises:
+        InsightMartError: a model, check or configuration file cannot be read.
+    """
+    from sqlmesh import Context
+    from sqlmesh.core.console import set_console
+    from sqlmesh.utils.errors import SQLMeshError
+
+    recorder = _recorder()
+    set_console(recorder)
+    os.environ["INSIGHTMART_HOME"] = str(settings.home)
+    try:
+        context = Context(paths=str(PROJECT), gateway=settings.gateway)
+    except SQLMeshError as error:
+        raise InsightMartError(
+            f"the SQLMesh project cannot be loaded: {' '.join(str(error).split())[:400]}", "Try `sqlmesh lint`"
+        ) from error
+    try:
+        yield Transformer(context, recorder, warehouse, settings.history_start)
+    finally:
+        context.close()
+
+
+def _recorder() -> t.Any:
+    """A console that shows nothing and remembers evaluations and failures."""
+    from sqlmesh.core.console import NoopConsole
+
+    class Recorder(NoopConsole):
+        def __init__(self) -> None:
+            super().__init__()
+            self.clear()
+
+        def clear(self) -> None:
+            self.intervals: list[dict[str, t.Any]] = []
+            self.failures: dict[str, str] = {}
+            self.skipped: set[str] = set()
+
+        def update_snapshot_evaluation_progress(
+            self,
+            snapshot: t.Any,
+            interval: t.Any,
+            batch_idx: int,
+            duration_ms: int | None,
+            num_audits_passed: int,
+            num_audits_failed: int,
+            *args: t.Any,
+            **kwargs: t.Any,
+        ) -> None:
+            self.intervals.append(
+                {
+                    "run_id": current_run_id(),
+                    "model": short_name(snapshot.name),
+                    "snapshot_version": snapshot.version,
+                    "fingerprint": snapshot.fingerprint.to_identifier(),
+                    "interval_start": _instant(interval[0]),
+                    "interval_end": _instant(interval[1]),
+                    "seconds": None if duration_ms is None else duration_ms / 1000,
+                    "audits_passed": num_audits_passed,
+                    "audits_failed": num_audits_failed,
+                    "status": "failed" if duration_ms is None or num_audits_failed else "evaluated",
+                    "recorded_at": utc_now(),
+                }
+            )
+
+        def log_failed_models(self, errors: t.Any) -> None:
+            for error in errors:
+                node = error.node if isinstance(error.node, str) else getattr(error.node, "snapshot_name", error.node)
+                name = node[0] if isinstance(node, tuple) else node
+                self.failures[short_name(str(name))] = _reason(error)
+
+        def log_skipped_models(self, snapshot_names: t.Any) -> None:
+            self.skipped |= {short_name(name) for name in snapshot_names}
+
+    return Recorder()
+
+
+def short_name(name: str) -> str:
+    """``gate.sales__oltp`` for ``"INSIGHTMART"."GATE"."SALES__OLTP"``."""
+    return ".".join(part.strip('"') for part in name.split(".")[-2:]).lower()
+
+
+def _instant(milliseconds: t.Any) -> datetime:
+    from sqlmesh.utils.date import to_datetime
+
+    instant: datetime = to_datetime(milliseconds)
+    return instant.replace(tzinfo=None)
+
+
+def _reason(error: BaseException) -> str:
+    """The one line that matters of a chain of exceptions: ours if there is one, else the innermost."""
+    current: BaseException | None = error
+    while current is not None:
+        if isinstance(current, InsightMartError):
+            return str(current)
+        last, current = current, current.__cause__ or current.__context__
+    lines = [line for line in str(last).splitlines() if line.strip()]
+    return " ".join(lines)[:500] if lines else type(last).__name__

@@ -1,0 +1,299 @@
+"""The queue of late corrections: windows that a load touched after they had been released, restated by plan.
+
+An entry closes only when its window is certified again. A plan that fails, or is killed, leaves it open, and the next
+cycle tries again; SQLMesh's own state would call the window complete.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+from ingestion.warehouse import Warehouse, create_tables
+from insightmart.cli import Instant, as_of_option
+from insightmart.errors import FAILED, USAGE, ConfigurationError, InsightMartError
+from insightmart.gateway import open_warehouse
+from insightmart.progress import step
+from insightmart.settings import Settings, load_settings
+from insightmart.transform.context import Transformer, open_transformer
+from insightmart.transform.preview import preview_restatement, print_preview
+
+# What a queue entry of a source restates; everything below follows by itself.
+MODELS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("oltp", "sales"): ("staging._oltp_orders", "staging._oltp_order_lines", "staging._oltp_refunds"),
+    ("shopify", "sales"): ("staging._shopify_orders", "staging._shopify_order_lines", "staging._shopify_refunds"),
+    ("shopify", "inventory"): ("staging._shopify_inventory",),
+    ("stores", "inventory"): ("staging._stores_inventory",),
+}
+BY_HAND = "manual"  # source of an entry that somebody queued; its entity is the model
+
+Kind = tuple[str, str]  # source and entity of a queue entry
+
+HOUR = timedelta(hours=1)
+
+# What a plan costs beside its rows, in hours of one kind that could be rebuilt instead: seconds of planning against
+# tens of milliseconds an hour locally, a round trip for each statement of thirty models on Snowflake.
+PLAN_COST_HOURS = 96
+
+
+@dataclass(frozen=True)
+class Restatement:
+    """One plan to apply: the kinds of rows to restate, and the window. It closes every open entry that lies in it."""
+
+    start: datetime
+    end: datetime
+    kinds: frozenset[Kind]
+
+    @property
+    def cost(self) -> float:
+        """What it costs to apply, in hours of one kind."""
+        return PLAN_COST_HOURS + len(self.kinds) * ((self.end - self.start) / HOUR)
+
+    def with_(self, other: Restatement) -> Restatement:
+        """Both in one plan."""
+        return Restatement(min(self.start, other.start), max(self.end, other.end), self.kinds | other.kinds)
+
+    def hours(self, history_start: datetime, as_of: datetime) -> tuple[datetime, datetime] | None:
+        """The whole hours of the window that history holds; None when there is none."""
+        start = max(_hour(self.start), history_start)
+        end = min(_hour(self.end - timedelta(microseconds=1)) + HOUR, _hour(as_of))
+        return (start, end) if start < end else None
+
+
+def _hour(instant: datetime) -> datetime:
+    return instant.replace(minute=0, second=0, microsecond=0)
+
+
+@dataclass(frozen=True)
+class Restated:
+    """What came of a restatement: how many queue entries it closed, per failed model why, and the plan's id."""
+
+    closed: int
+    failures: dict[str, str]
+    plan_id: str | None
+
+
+def models_of(kind: Kind) -> tuple[str, ...]:
+    """What a queue entry restates; an entry made by hand names its model itself. Empty for a kind nobody knows."""
+    source, entity = kind
+    return (entity,) if source == BY_HAND else MODELS.get(kind, ())
+
+
+def open_restatements(warehouse: Warehouse, as_of: datetime) -> list[Restatement]:
+    """The open entries of the queue as the plans that rebuild them most cheaply.
+
+    Entries that begin in the hour of ``as_of`` or later are left in the queue: their hours are not built yet.
+    """
+    # entries that touch or overlap are one window: however many there are, plans follow the hours they cover
+    windows = warehouse.rows(
+        """
+        SELECT source, entity, MIN(window_start), MAX(window_end)
+        FROM (
+            SELECT source, entity, window_start, window_end, SUM(begins) OVER (
+                PARTITION BY source, entity ORDER BY window_start, window_end ROWS UNBOUNDED PRECEDING
+            ) AS island
+            FROM (
+                SELECT source, entity, window_start, window_end, CASE WHEN window_start <= MAX(window_end) OVER (
+                    PARTITION BY source, entity ORDER BY window_start, window_end
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                ) THEN 0 ELSE 1 END AS begins
+                FROM ops.correction_windows
+                WHERE status = 'open' AND window_start < ? AND window_end > window_start
+            ) AS entries
+        ) AS islands
+        GROUP BY source, entity, island
+        ORDER BY 3, 4, 1, 2
+        """,
+        [_hour(as_of)],
+    )
+    return cheapest_cover([Restatement(start, end, frozenset({(s, e)})) for s, e, start, end in windows])
+
+
+def cheapest_cover(plans: Sequence[Restatement]) -> list[Restatement]:
+    """Put plans together as long as one costs no more than two: near windows, and sources with similar ones."""
+    covered: list[Restatement] = []
+    for plan in plans:
+        for place, other in enumerate(covered):
+            if (merged := other.with_(plan)).cost <= other.cost + plan.cost:
+                covered[place] = merged
+                break
+        else:
+            covered.append(plan)
+    return covered if len(covered) == len(plans) else cheapest_cover(covered)
+
+
+def apply_corrections(warehouse: Warehouse, transformer: Transformer, as_of: datetime) -> tuple[int, dict[str, str]]:
+    """Restate every open window. While a gate fails, only what stands above that gate stays in the queue.
+
+    Nothing that stands in the queue keeps the rest from being restated: a plan that SQLMesh refuses and an entry whose
+    model is gone are failures of their own.
+
+    Returns:
+        How many queue entries were closed, and per failed model why.
+    """
+    failures: dict[str, str] = {}
+    restatements = open_restatements(warehouse, as_of)
+    if restatements:  # facts take their business date from the stores' time zones: the load may have brought new ones
+        failures |= transformer.run(as_of, only=["core.dim_stores"]).failures
+    results = [restate(warehouse, transformer, restatement, as_of) for restatement in restatements]
+    for result in results:
+        failures |= result.failures
+    return sum(result.closed for result in results), failures
+
+
+def restate(warehouse: Warehouse, transformer: Transformer, restatement: Restatement, as_of: datetime) -> Restated:
+    """Apply one restatement and settle the queue entries it covers."""
+    known = transformer.models()
+    models = {kind: [name for name in models_of(kind) if name in known] for kind in restatement.kinds}
+    failures: dict[str, str] = {}
+    plan_id = None
+    for source, entity in sorted(kind for kind in models if not models[kind]):
+        asked = f"the model {entity}" if source == BY_HAND else f"{entity} of {source}"
+        failures[entity if source == BY_HAND else f"{source} {entity}"] = (
+            f"ops.correction_windows asks for {asked}, which is not in the project."
+            " Bring the model back, or set the entry's status to 'cancelled'"
+        )
+    window = restatement.hours(transformer.history_start, as_of)
+    wanted = sorted({name for names in models.values() for name in names})
+    if window and wanted:
+        try:
+            outcome = transformer.restate(wanted, *window, as_of)
+            failures, plan_id = failures | outcome.failures, outcome.plan_id
+        except InsightMartError as error:
+            failures |= {name: str(error) for name in wanted}
+    closed = 0
+    for kind, names in models.items():
+        below = transformer.downstream(names) or [kind[1], " ".join(kind)]
+        reason = "; ".join(f"{model}: {why}" for model, why in failures.items() if model in below)
+        closed += _settle(warehouse, restatement, kind, as_of, plan_id, reason or None)
+    return Restated(closed, failures, plan_id)
+
+
+def _settle(
+    warehouse: Warehouse, restatement: Restatement, kind: Kind, as_of: datetime, plan_id: str | None, error: str | None
+) -> int:
+    """Close the open entries of a kind that lie in the window, or note why they stay open. Returns how many closed."""
+    covered = (
+        "status = 'open' AND source = ? AND entity = ? AND window_start >= ? AND window_start < ? AND window_end <= ?"
+    )
+    bounds = [*kind, restatement.start, _hour(as_of), restatement.end]
+    found = int(warehouse.value(f"SELECT COUNT(*) FROM ops.correction_windows WHERE {covered}", bounds))
+    warehouse.execute(
+        "UPDATE ops.correction_windows SET status = ?, closed_at = ?, attempts = attempts + 1, last_error = ?,"
+        f" plan_id = ? WHERE {covered}",
+        ["open" if error else "closed", None if error else as_of, error[:1000] if error else None, plan_id, *bounds],
+    )
+    return 0 if error else found
+
+
+def queue_by_hand(warehouse: Warehouse, model: str, start: datetime, end: datetime, as_of: datetime) -> None:
+    """Queue a window of one model."""
+    warehouse.insert(
+        "ops.correction_windows",
+        [
+            {
+                "window_id": uuid.uuid4().hex,
+                "source": BY_HAND,
+                "entity": model,
+                "window_start": start,
+                "window_end": end,
+                "reason": "restated by hand",
+                "queued_at": as_of,
+                "status": "open",
+                "attempts": 0,
+            }
+        ],
+    )
+
+
+@click.command()
+@click.argument("model")
+@click.option("--from", "start", type=Instant(), required=True, help="First UTC instant of the window.")
+@click.option("--to", "end", type=Instant(), required=True, help="End of the window (exclusive).")
+@click.option("--yes", is_flag=True, help="Apply without asking.")
+@click.option("--dry-run", is_flag=True, help="Show what would be rebuilt and what it costs; change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@as_of_option
+def restate_command(
+    model: str, start: datetime, end: datetime, yes: bool, dry_run: bool, as_json: bool, as_of: datetime | None
+) -> int:
+    """Rebuild a window of MODEL and of everything below it, through the gate, in prod.
+
+    Shows the window, every model that would be rebuilt, the rows it holds there and an estimate of the cost, and asks.
+    The window is queued first: if the gate refuses it or the process dies, it stays in the queue and the next cycle
+    tries again.
+
+    \b
+    Example:
+      insightmart restate staging._oltp_orders --from 2026-03-05T14:00 --to 2026-03-05T16:00
+    """
+    from ingestion.clock import as_of_or_now
+    from insightmart.lock import writer_lock
+
+    if end <= start:
+        raise click.UsageError("--to must be later than --from")
+    settings, now = load_settings(), as_of_or_now(as_of)
+    with writer_lock(settings, "restate"), open_warehouse(settings) as warehouse:
+        create_tables(warehouse)
+        with open_transformer(settings, warehouse) as transformer:
+            name = _restatable(transformer, model)
+            wanted = Restatement(start, end, frozenset({(BY_HAND, name)}))
+            hours = wanted.hours(settings.history_start, now)
+            if hours is None:
+                raise ConfigurationError(
+                    f"no hour of history lies between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC",
+                    f"Choose a window between {settings.history_start:%Y-%m-%d} and {_hour(now):%Y-%m-%d %H:%M}",
+                )
+            preview = preview_restatement(warehouse, settings, transformer, name, *hours)
+            if not as_json:
+                print_preview(preview)
+            if not dry_run and not yes and not click.confirm("Apply?", err=as_json):
+                return USAGE
+            result = preview.as_json() | (
+                {} if dry_run else _restate_by_hand(warehouse, settings, transformer, wanted, now)
+            )
+    if as_json:
+        click.echo(json.dumps(result, default=str, indent=2))
+    return FAILED if result.get("failures") else 0
+
+
+def _restate_by_hand(
+    warehouse: Warehouse, settings: Settings, transformer: Transformer, wanted: Restatement, now: datetime
+) -> dict[str, Any]:
+    from insightmart.runs import recorded_run
+
+    ((_, name),) = wanted.kinds
+    with recorded_run(warehouse, settings, "restate", now) as run:
+        queue_by_hand(warehouse, name, wanted.start, wanted.end, now)
+        with step(f"Restating {name}") as progress:
+            restated = restate(warehouse, transformer, wanted, now)
+            run.plan_id, run.error = restated.plan_id, "; ".join(restated.failures.values()) or None
+            run.status = "failed" if restated.failures else "succeeded"
+            progress.failed = bool(restated.failures)
+            progress.outcome = run.error or f"{len(transformer.downstream([name]))} models"
+    return {"applied": not restated.failures, "failures": restated.failures, "plan_id": restated.plan_id}
+
+
+def _restatable(transformer: Transformer, model: str) -> str:
+    """The model's name as it is written in the project.
+
+    Raises:
+        ConfigurationError: there is no such model, or it is none that a window of can be rebuilt.
+    """
+    known, wanted = transformer.models(), model.lower()
+    if wanted not in known:
+        near = [name for name in sorted(known) if wanted.split(".")[-1] in name][:5]
+        hint = f"Did you mean {', '.join(near)}?" if near else "`sqlmesh dag` shows the models"
+        raise ConfigurationError(f"there is no model {model!r}", hint)
+    if transformer.context.models[known[wanted]].disable_restatement:
+        raise ConfigurationError(
+            f"{wanted} follows loads, not windows, and cannot be restated",
+            "Load the missing records: every run picks up what a load brought",
+        )
+    return wanted

@@ -1,0 +1,470 @@
+"""One UTC day of online orders with everything that ever happens to them, and the documents the shop shows of them.
+
+The shop keeps one document an order; an order is a life of instants, and the document at any instant follows from it.
+Line totals are whole cents, so that the shop's totals are exact whatever it rounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sandbox.events.catalogue import CENT, COMPANY_ZONE, DOLLAR, FIRST_ONLINE_CUSTOMER, Catalogue
+from sandbox.events.draws import Draws, Integers
+from sandbox.events.instants import DAY, HOUR, MINUTE, SECOND, iso, to_local
+from sandbox.events.schedule import Planted
+from sandbox.events.store_sales import SLOT, TRAFFIC, tax_on, volume
+from sandbox.events.versions import NULL
+
+FIRST_ORDER = 5_600_000_000_000
+FIRST_LINE = 14_000_000_000_000
+FIRST_REFUND = 900_000_000_000
+FIRST_REFUND_LINE = 600_000_000_000
+FIRST_PRODUCT = 8_100_000_000_000
+FIRST_VARIANT = 44_000_000_000_000
+FIRST_INVENTORY_ITEM = 46_000_000_000_000
+IDS_A_DAY = 10_000_000
+LEVEL_CYCLE_HOURS = 48  # each sku is counted once in so many hours: no poll in between misses a count
+LOCATION = 1
+TAX_RATE = 700  # hundredths of a percent
+NEVER = np.iinfo(np.int64).max
+UNTITLED = -1  # a line without a sku
+
+FINANCIAL = ("PENDING", "AUTHORIZED", "PAID", "PARTIALLY_REFUNDED", "REFUNDED", "VOIDED")
+FULFILLMENT = ("UNFULFILLED", "IN_PROGRESS", "PARTIALLY_FULFILLED", "FULFILLED")
+CURRENCIES = ("USD", "CAD")
+
+
+@dataclass
+class OnlineDay:
+    """A day's online orders. Frames of int64: `orders`, `lines`, and `refunds` (a row each refunded line, or shipping).
+
+    orders: order_id, customer_id (NULL: guest), created_at, processed_at, paid_at, first_status (index of FINANCIAL),
+    started_at, partly (1: PARTIALLY_FULFILLED first), fulfilled_at, cancelled_at (NEVER where it never happens),
+    is_test, currency, shipping. lines: position (of the order), line_id, product (UNTITLED: none), quantity,
+    unit_price, discount, tax, odd (1: no good line). refunds: position, refund_id, refund_line_id, line (row of
+    `lines`, NULL for shipping), created_at, quantity, subtotal, tax, shipping.
+    """
+
+    orders: pd.DataFrame
+    lines: pd.DataFrame
+    refunds: pd.DataFrame
+    planted: list[Planted]
+
+    def changed(self, after: int, before: int) -> Integers:
+        """Positions of the orders to which something happened in [after, before)."""
+        hit = np.zeros(len(self.orders), dtype=bool)
+        for column in ("created_at", "paid_at", "started_at", "fulfilled_at", "cancelled_at"):
+            moment = self.orders[column].to_numpy()
+            hit |= (moment >= after) & (moment < before)
+        refunded = self.refunds["created_at"].to_numpy()
+        hit[self.refunds["position"].to_numpy()[(refunded >= after) & (refunded < before)]] = True
+        return np.flatnonzero(hit).astype(np.int64)
+
+
+def online_day(catalogue: Catalogue, day: int) -> OnlineDay:
+    """Everything about the online orders placed on one UTC day, with what an online shop has beside good orders."""
+    orders = _orders(catalogue, day)
+    lines = _lines(catalogue, day, len(orders))
+    oddities = _Oddities(catalogue, day, orders, lines)
+    orders, lines = oddities.orders(), oddities.lines()
+    refunds = oddities.refunds(_refunds(catalogue, day, orders, lines), lines)
+    return OnlineDay(orders, lines, refunds, oddities.planted)
+
+
+class _Oddities:
+    """What is wrong in a day's online orders. Nothing of it changes what the good lines of an order add up to.
+
+    A small shop gets one oddity a day, in turn; a bigger one all of them every day.
+    """
+
+    def __init__(self, catalogue: Catalogue, day: int, orders: pd.DataFrame, lines: pd.DataFrame) -> None:
+        self.day, self._orders, self._lines = day, orders.copy(), lines
+        self.turn = day % 4 if catalogue.size.is_small else None
+        self.planted: list[Planted] = []
+        plain = (orders["is_test"] == 0) & (orders["currency"] == 0) & (orders["cancelled_at"] == NEVER)
+        short = np.bincount(lines["position"].to_numpy(), minlength=len(orders)) == 1
+        # Short orders first: the fewer lines an order in a foreign currency takes along, the better.
+        self.chosen = [*np.flatnonzero(plain & short).tolist(), *np.flatnonzero(plain & ~short).tolist()]
+
+    def _due(self, turn: int) -> bool:
+        return self.turn in (None, turn) and turn < len(self.chosen)
+
+    def _note(self, order: int, what: str, expected: str, delay: int = 0) -> None:
+        at = int(self._orders["created_at"].iloc[order]) + delay
+        self.planted.append(Planted(at, "shopify", what, expected))
+
+    def orders(self) -> pd.DataFrame:
+        """One order in a foreign currency; one entered hours after it was placed."""
+        orders = self._orders
+        if self._due(1):
+            orders.loc[self.chosen[1], ["currency", "customer_id"]] = [1, NULL]
+            self._note(
+                self.chosen[1], "order in CAD", "order and lines quarantined: currency_foreign, order_quarantined"
+            )
+        if self.day % 3 == 2 and len(self.chosen) > 4:
+            orders.loc[self.chosen[4], "processed_at"] -= 2 * HOUR
+            self._note(self.chosen[4], "order imported 2 hours after it was placed", "its own hour is corrected")
+        return orders
+
+    def lines(self) -> pd.DataFrame:
+        """A free line without sku, a line with quantity 0, a negative price in an order that is quarantined anyway."""
+        odd: list[dict[str, int]] = []
+
+        def add(order: int, **columns: int) -> None:
+            line_id = FIRST_LINE + self.day * IDS_A_DAY + IDS_A_DAY // 2 + len(odd)
+            free = {"product": 0, "quantity": 1, "unit_price": 0, "discount": 0, "tax": 0, "odd": 1}
+            odd.append({"position": order, "line_id": line_id} | free | columns)
+
+        if self._due(1) and self.turn is None:
+            add(self.chosen[1], unit_price=-5 * DOLLAR)
+            self._note(self.chosen[1], "negative price in the order in CAD", "line quarantined: unit_price_negative")
+        if self._due(2):
+            add(self.chosen[2], product=UNTITLED)
+            self._note(self.chosen[2], "gift note: a free line without sku", "line quarantined: sku_missing")
+        if self._due(3):
+            add(self.chosen[3], quantity=0, unit_price=5 * DOLLAR)
+            self._note(self.chosen[3], "line with quantity 0", "line quarantined: quantity_not_positive")
+        if not odd:
+            return self._lines
+        return pd.concat([self._lines, pd.DataFrame(odd)]).sort_values("position", kind="stable", ignore_index=True)
+
+    def refunds(self, refunds: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
+        """A refund with a negative amount, on an order that has no other."""
+        refunded = set(refunds["position"].tolist())
+        free = [order for order in self.chosen[5:] if order not in refunded]
+        if not (self._due(0) and free):
+            return refunds
+        order = free[0]
+        odd = {
+            "position": order,
+            "refund_id": FIRST_REFUND + self.day * IDS_A_DAY + order,
+            "refund_line_id": FIRST_REFUND_LINE + self.day * IDS_A_DAY + IDS_A_DAY // 2,
+            "line": int(np.searchsorted(lines["position"].to_numpy(), order)),
+            "created_at": int(self._orders["created_at"].iloc[order]) + 45 * MINUTE,
+            "quantity": 1,
+            "subtotal": -DOLLAR,
+            "tax": 0,
+            "shipping": 0,
+        }
+        self._note(order, "refund with a negative amount", "refund quarantined: amount_negative", 45 * MINUTE)
+        return pd.concat([refunds, pd.DataFrame([odd])], ignore_index=True)
+
+
+def _orders(catalogue: Catalogue, day: int) -> pd.DataFrame:
+    draws = Draws(catalogue.seed, "online orders", day)
+    starts = catalogue.epoch + day * DAY + np.arange(DAY // SLOT, dtype=np.int64) * SLOT
+    hours = to_local(starts, COMPANY_ZONE) % DAY // HOUR
+    count = volume(catalogue, catalogue.size.online_orders, day, "online volume")
+    slots = draws.weighted(count, TRAFFIC[hours] + 1)
+    created_at = np.sort(starts[slots] + draws.below(count, SLOT // SECOND) * SECOND)
+    seconds = np.int64(SECOND)
+    first_status = np.array([2, 0, 1], dtype=np.int64)[draws.weighted(count, [85, 8, 7])]
+    is_test, foreign = draws.chance(count, 10), draws.chance(count, 8)
+    cancelled = draws.chance(count, 25)
+    days_later = draws.chance(count, 200)
+    paid_at = np.where(first_status == 2, created_at, created_at + draws.between(count, 600, 5 * 3600) * seconds)
+    ready = np.maximum(paid_at, created_at) + draws.between(count, 2 * 3600, 30 * 3600) * seconds
+    in_steps = draws.chance(count, 150)
+    fulfilled_at = ready + np.where(in_steps, draws.between(count, 3600, 20 * 3600), 0) * seconds
+    soon = created_at + draws.between(count, 300, 6600) * seconds
+    late = fulfilled_at + draws.between(count, 12 * 3600, 40 * 3600) * seconds
+    cancelled_at = np.where(cancelled, np.where(days_later, late, soon), NEVER)
+    before_shipping = cancelled & ~days_later
+    customer_id = FIRST_ONLINE_CUSTOMER + draws.below(count, catalogue.size.online_customers) * 7
+    customer_id[draws.chance(count, 300) | is_test | foreign | cancelled] = NULL
+    return pd.DataFrame(
+        {
+            "order_id": FIRST_ORDER + day * IDS_A_DAY + np.arange(count),
+            "customer_id": customer_id,
+            "created_at": created_at,
+            "processed_at": created_at,
+            "first_status": first_status,
+            "paid_at": np.where(before_shipping & (first_status != 2), NEVER, paid_at),
+            "started_at": np.where(in_steps & ~before_shipping, ready, NEVER),
+            "partly": draws.below(count, 2),
+            "fulfilled_at": np.where(before_shipping, NEVER, fulfilled_at),
+            "cancelled_at": cancelled_at,
+            "is_test": is_test.astype(np.int64),
+            "currency": foreign.astype(np.int64),
+            "shipping": np.array([0, 495, 795])[draws.weighted(count, [4, 4, 2])] * CENT,
+        }
+    )
+
+
+def _lines(catalogue: Catalogue, day: int, orders: int) -> pd.DataFrame:
+    draws = Draws(catalogue.seed, "online lines", day)
+    per_order = 1 + draws.weighted(orders, [40, 28, 16, 10, 6])
+    position = np.repeat(np.arange(orders, dtype=np.int64), per_order)
+    count = len(position)
+    product = draws.weighted(count, catalogue.popularity)
+    quantity = 1 + draws.weighted(count, [72, 18, 6, 4])
+    unit_price = catalogue.list_prices(day)[product]
+    # A few prices have half cents; two of them are whole cents again.
+    fine = draws.chance(count, 20) & (quantity % 2 == 0)
+    unit_price = unit_price + np.where(fine, CENT // 2, 0)
+    percent = np.where(draws.chance(count, 200), np.array([10, 15, 30])[draws.below(count, 3)], 0)
+    discount = quantity * unit_price * percent // 100 // CENT * CENT
+    return pd.DataFrame(
+        {
+            "position": position,
+            "line_id": FIRST_LINE + day * IDS_A_DAY + np.arange(count),
+            "product": product,
+            "quantity": quantity,
+            "unit_price": unit_price,
+            "discount": discount,
+            "tax": tax_on(quantity * unit_price - discount, np.full(count, TAX_RATE)),
+            "odd": np.zeros(count, dtype=np.int64),
+        }
+    )
+
+
+def _refunds(catalogue: Catalogue, day: int, orders: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
+    """Refunds days after fulfilment, of some lines and sometimes of the shipping; in full for orders cancelled late."""
+    draws = Draws(catalogue.seed, "online refunds", day)
+    count = len(orders)
+    cancelled_at = orders["cancelled_at"].to_numpy()
+    sound = (orders["is_test"].to_numpy() == 0) & (orders["currency"].to_numpy() == 0) & (cancelled_at == NEVER)
+    keys = draws.uniform(count)
+    wanted = max(1, count * 5 // 100)
+    returned = np.zeros(count, dtype=bool)
+    returned[np.argsort(np.where(sound, keys, 2.0), kind="stable")[:wanted]] = True
+    returned &= sound
+    in_full = (cancelled_at != NEVER) & (orders["fulfilled_at"].to_numpy() != NEVER)
+
+    position = lines["position"].to_numpy()
+    taken = draws.chance(len(lines), 600) & (lines["odd"].to_numpy() == 0)
+    first_of_order = np.r_[True, position[1:] != position[:-1]]
+    chosen = np.flatnonzero((returned[position] & (taken | first_of_order)) | in_full[position]).astype(np.int64)
+    quantity = lines["quantity"].to_numpy()[chosen]
+    pieces = np.where(in_full[position[chosen]], quantity, 1 + draws.below(len(chosen), quantity))
+    value = quantity * lines["unit_price"].to_numpy()[chosen] - lines["discount"].to_numpy()[chosen]
+    subtotal = value * pieces // quantity // CENT * CENT
+    tax = lines["tax"].to_numpy()[chosen] * pieces // quantity // CENT * CENT
+
+    shipping = orders["shipping"].to_numpy()
+    with_shipping = np.flatnonzero((in_full | (returned & draws.chance(count, 400))) & (shipping > 0)).astype(np.int64)
+    delay = draws.between(count, 8 * 3600, 110 * 3600) * SECOND
+    refunded_at = np.where(in_full, cancelled_at, orders["fulfilled_at"].to_numpy() + np.where(in_full, 0, delay))
+    nothing = np.zeros(len(with_shipping), dtype=np.int64)
+    order_position = np.concatenate([position[chosen], with_shipping])
+    return pd.DataFrame(
+        {
+            "position": order_position,
+            "refund_id": FIRST_REFUND + day * IDS_A_DAY + order_position,
+            "refund_line_id": np.concatenate(
+                [FIRST_REFUND_LINE + day * IDS_A_DAY + np.arange(len(chosen)), np.full(len(with_shipping), NULL)]
+            ),
+            "line": np.concatenate([chosen, np.full(len(with_shipping), NULL)]),
+            "created_at": refunded_at[order_position],
+            "quantity": np.concatenate([pieces, np.full(len(with_shipping), NULL)]),
+            "subtotal": np.concatenate([subtotal, nothing]),
+            "tax": np.concatenate([tax, nothing]),
+            "shipping": np.concatenate([np.zeros(len(chosen), dtype=np.int64), shipping[with_shipping]]),
+        }
+    )
+
+
+def financial_status(orders: pd.DataFrame, refunds: pd.DataFrame, lines: pd.DataFrame, clock: int) -> Integers:
+    """Index into FINANCIAL of every order as it stands before an instant."""
+    status = np.where(orders["paid_at"].to_numpy() < clock, 2, orders["first_status"].to_numpy())
+    sold, returned = np.zeros(len(orders), dtype=np.int64), np.zeros(len(orders), dtype=np.int64)
+    np.add.at(sold, lines["position"].to_numpy(), lines["quantity"].to_numpy())
+    done = refunds[(refunds["created_at"].to_numpy() < clock)]
+    pieces = np.where(done["quantity"].to_numpy() == NULL, 0, done["quantity"].to_numpy())
+    np.add.at(returned, done["position"].to_numpy(), pieces)
+    status = np.where(returned > 0, np.where(returned >= sold, 4, 3), status)
+    voided = (orders["cancelled_at"].to_numpy() < clock) & (returned == 0)
+    return np.where(voided, 5, status)
+
+
+def fulfillment_status(orders: pd.DataFrame, clock: int) -> Integers:
+    """Index into FULFILLMENT of every order as it stands before an instant."""
+    started = orders["started_at"].to_numpy() < clock
+    status = np.where(started, 1 + orders["partly"].to_numpy(), 0)
+    return np.where(orders["fulfilled_at"].to_numpy() < clock, 3, status)
+
+
+def order_documents(catalogue: Catalogue, day: OnlineDay, positions: Integers, clock: int) -> list[dict[str, Any]]:
+    """The shop's documents of some orders of a day as they stand before an instant."""
+    financial = financial_status(day.orders, day.refunds, day.lines, clock)
+    fulfillment = fulfillment_status(day.orders, clock)
+    refunds_by_order: dict[int, list[dict[str, int]]] = {}
+    wanted = np.isin(day.refunds["position"].to_numpy(), positions) & (day.refunds["created_at"].to_numpy() < clock)
+    for row in day.refunds[wanted].to_dict("records"):
+        refunds_by_order.setdefault(row["position"], []).append(row)
+    line_position = day.lines["position"].to_numpy()
+    first = np.searchsorted(line_position, positions, side="left").tolist()
+    end = np.searchsorted(line_position, positions, side="right").tolist()
+    orders = day.orders.iloc[positions].to_dict("records")
+    lines = day.lines.to_dict("list")
+    return [
+        _order_document(order, FINANCIAL[financial[position]], FULFILLMENT[fulfillment[position]], clock)
+        | {
+            "updatedAt": iso(_last_change(order, refunds_by_order.get(position, []), clock)),
+            "lineItems": _line_documents(catalogue, lines, range(start, stop), refunds_by_order.get(position, [])),
+            "refunds": _refund_documents(lines, refunds_by_order.get(position, [])),
+        }
+        for position, order, start, stop in zip(positions.tolist(), orders, first, end, strict=True)
+    ]
+
+
+def _last_change(order: dict[str, int], refunds: list[dict[str, int]], clock: int) -> int:
+    moments = [order[column] for column in ("created_at", "paid_at", "started_at", "fulfilled_at", "cancelled_at")]
+    return max(moment for moment in [*moments, *(refund["created_at"] for refund in refunds)] if moment < clock)
+
+
+def _order_document(order: dict[str, int], financial: str, fulfillment: str, clock: int) -> dict[str, Any]:
+    cancelled = order["cancelled_at"] < clock
+    return {
+        "id": order["order_id"],
+        "name": f"#{order['order_id'] - FIRST_ORDER + 1001}",
+        "createdAt": iso(order["created_at"]),
+        "processedAt": iso(order["processed_at"]),
+        "cancelledAt": iso(order["cancelled_at"]) if cancelled else None,
+        "cancelReason": "CUSTOMER" if cancelled else None,
+        "test": bool(order["is_test"]),
+        "currencyCode": CURRENCIES[order["currency"]],
+        "customerId": None if order["customer_id"] == NULL else order["customer_id"],
+        "displayFinancialStatus": financial,
+        "displayFulfillmentStatus": fulfillment,
+        "shipping": money(order["shipping"]),
+    }
+
+
+def _line_documents(
+    catalogue: Catalogue, lines: dict[str, list[int]], rows: range, refunds: list[dict[str, int]]
+) -> list[dict[str, Any]]:
+    documents = []
+    for row in rows:
+        product, quantity = lines["product"][row], lines["quantity"][row]
+        back = sum(refund["quantity"] for refund in refunds if refund["line"] == row)
+        documents.append(
+            {
+                "id": lines["line_id"][row],
+                "productId": None if product == UNTITLED else FIRST_PRODUCT + product,
+                "variantId": None if product == UNTITLED else FIRST_VARIANT + product,
+                "sku": None if product == UNTITLED else catalogue.skus[product],
+                "title": "Gift note" if product == UNTITLED else catalogue.product_name(product),
+                "quantity": quantity,
+                "currentQuantity": max(0, quantity - back),
+                "unitPrice": money(lines["unit_price"][row]),
+                "discount": money(lines["discount"][row]),
+                "tax": money(lines["tax"][row]),
+            }
+        )
+    return documents
+
+
+def _refund_documents(lines: dict[str, list[int]], rows: list[dict[str, int]]) -> list[dict[str, Any]]:
+    documents: dict[int, dict[str, Any]] = {}
+    for row in rows:
+        refund = documents.setdefault(
+            row["refund_id"],
+            {
+                "id": row["refund_id"],
+                "createdAt": iso(row["created_at"]),
+                "note": None,
+                "lines": [],
+                "shipping": "0.00",
+            },
+        )
+        if row["line"] == NULL:
+            refund["shipping"] = money(row["shipping"])
+        else:
+            refund["lines"].append(
+                {
+                    "id": row["refund_line_id"],
+                    "lineItemId": lines["line_id"][row["line"]],
+                    "quantity": row["quantity"],
+                    "subtotal": money(row["subtotal"]),
+                    "tax": money(row["tax"]),
+                }
+            )
+    return list(documents.values())
+
+
+def money(amount: int) -> str:
+    """Ten-thousandths as a decimal string: two digits after the point, four where they are needed."""
+    sign, (whole, rest) = "-" if amount < 0 else "", divmod(abs(int(amount)), 10_000)
+    return f"{sign}{whole}.{rest // 100:02d}" if rest % 100 == 0 else f"{sign}{whole}.{rest:04d}"
+
+
+# -- products and stock of the online location -------------------------------------------------------------------------
+
+
+def product_documents(catalogue: Catalogue, products: Integers, day: int, updated_at: Integers) -> list[dict[str, Any]]:
+    """The shop's documents of some products (one variant each) with their prices of a day."""
+    prices, costs = catalogue.list_prices(day), catalogue.unit_costs()
+    return [
+        {
+            "id": FIRST_PRODUCT + product,
+            "title": catalogue.product_name(product),
+            "vendor": catalogue.product_brand(product),
+            "productType": catalogue.product_category(product),
+            "status": "ACTIVE",
+            "createdAt": iso(catalogue.first_listed_at(product)),
+            "updatedAt": iso(moment),
+            "variants": [
+                {
+                    "id": FIRST_VARIANT + product,
+                    "sku": catalogue.skus[product],
+                    "title": "Default Title",
+                    "price": money(int(prices[product])),
+                    "cost": money(int(costs[product])),
+                    "inventoryItemId": FIRST_INVENTORY_ITEM + product,
+                    "updatedAt": iso(moment),
+                }
+            ],
+        }
+        for product, moment in zip(products.tolist(), updated_at.tolist(), strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Counts of the online location: arrays of the same length."""
+
+    product: Integers
+    counted_at: Integers
+    on_hand: Integers
+    incoming: Integers
+
+    def __getitem__(self, chosen: NDArray[np.bool_]) -> Levels:
+        return Levels(self.product[chosen], self.counted_at[chosen], self.on_hand[chosen], self.incoming[chosen])
+
+
+def levels_of_day(catalogue: Catalogue, day: int) -> Levels:
+    """The counts made on one UTC day: each sku once in two days, always at the same minute."""
+    count = len(catalogue.skus)
+    turn, second = Draws(catalogue.seed, "level turns").below(count, LEVEL_CYCLE_HOURS), Draws(
+        catalogue.seed, "level seconds"
+    ).below(count, 3600)  # fmt: skip
+    draws = Draws(catalogue.seed, "levels", day)
+    on_hand, incoming = draws.below(count, 400), draws.below(count, 5) * 24
+    on_hand[draws.chance(count, 60)] = 0
+    counted_at = catalogue.epoch + day * DAY + turn % 24 * HOUR + second * SECOND
+    today = turn // 24 == day % 2
+    return Levels(np.arange(count, dtype=np.int64), counted_at, on_hand, incoming)[today]
+
+
+def level_documents(catalogue: Catalogue, levels: Levels) -> list[dict[str, Any]]:
+    """The shop's documents of counts."""
+    return [
+        {
+            "inventoryItemId": FIRST_INVENTORY_ITEM + product,
+            "locationId": LOCATION,
+            "sku": catalogue.skus[product],
+            "available": max(0, on_hand - 2),
+            "onHand": on_hand,
+            "incoming": incoming,
+            "updatedAt": iso(counted_at),
+        }
+        for product, counted_at, on_hand, incoming in zip(
+            *(a.tolist() for a in (levels.product, levels.counted_at, levels.on_hand, levels.incoming)), strict=True
+        )
+    ]

@@ -1,0 +1,540 @@
+"""One UTC day of store and phone orders with everything that ever happens to them, as row versions.
+
+Orders are placed in the stores' opening hours; then their status moves on for hours or days, and up to a week later
+some are corrected, moved to another hour, cancelled or refunded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sandbox.events.catalogue import CENT, FIRST_CUSTOMER, UNKNOWN_CUSTOMER, Catalogue
+from sandbox.events.draws import Draws, Integers
+from sandbox.events.instants import DAY, HOUR, MINUTE, to_local
+from sandbox.events.schedule import PRICE_BUG_REPAIR_HOURS, Planted, price_bug_hours
+from sandbox.events.versions import (
+    CANCELLED,
+    COMPLETED,
+    NULL,
+    PAID,
+    PENDING,
+    PHONE,
+    REASONS,
+    SHIPPED,
+    STORE,
+    SalesVersions,
+    frame,
+    stacked,
+)
+
+Flags = NDArray[np.bool_]
+
+FIRST_ORDER = 1_000_000_000
+FIRST_REFUND = 2_000_000_000
+IDS_A_DAY = 10_000_000
+LONGEST_LIFE_DAYS = 10  # nothing happens to an order later than that after it was placed
+
+TRAFFIC = np.array([1, 1, 1, 1, 1, 1, 2, 4, 6, 8, 10, 12, 14, 13, 11, 11, 13, 16, 17, 14, 10, 7, 4, 2], dtype=np.int64)
+WEEKDAY_PERCENT = (92, 90, 94, 98, 110, 124, 92)
+PROMOTION_ORDERS = 34  # at least so many orders in a price bug hour, so that the gate has enough lines to judge
+SLOT = 30 * MINUTE  # half-hour zones open on the half hour of UTC
+
+
+def slot_weights(catalogue: Catalogue, day: int) -> Integers:
+    """How many customers each store (row) has in each half hour (column) of a UTC day, relative to the others."""
+    starts = catalogue.epoch + day * DAY + np.arange(DAY // SLOT, dtype=np.int64) * SLOT
+    weights = np.zeros((len(catalogue.stores), len(starts)), dtype=np.int64)
+    hours_by_zone = {name: to_local(starts, name) % DAY // HOUR for name in {s.timezone for s in catalogue.stores}}
+    for row, store in enumerate(catalogue.stores):
+        if store.is_open_on(catalogue.date(day)):
+            hours = hours_by_zone[store.timezone]
+            weights[row] = np.where((hours >= store.opens) & (hours < store.closes), TRAFFIC[hours], 0)
+    return weights
+
+
+def volume(catalogue: Catalogue, average: int, day: int, topic: str) -> int:
+    """How many orders a day has."""
+    weekday = (catalogue.epoch // DAY + day + 3) % 7  # 1970-01-01 was a Thursday
+    wobble = int(Draws(catalogue.seed, topic, day).between(1, 96, 104)[0])
+    return max(1, average * WEEKDAY_PERCENT[weekday] * wobble // 10_000)
+
+
+def tax_on(net: Integers, rate: Integers) -> Integers:
+    """Sales tax on an amount, rounded half up to the cent."""
+    return (net * rate + 500_000) // 1_000_000 * CENT
+
+
+def rounded_to_cents(amount: Integers) -> Integers:
+    """Half up, for amounts that are not negative."""
+    return (amount + CENT // 2) // CENT * CENT
+
+
+@dataclass
+class Baskets:
+    """A day's orders and lines as they were meant when they were placed; arrays by order, then by line."""
+
+    order_id: Integers
+    store_id: Integers
+    channel: Integers
+    ordered_at: Integers
+    customer_id: Integers
+    is_test: Flags
+    cancelled: Flags  # within hours
+    in_bug_hour: Flags
+    may_vanish: Flags  # cancelling it leaves no customer who is only known from it
+    shipping: Integers
+    line_order: Integers  # position of the line's order
+    line_number: Integers
+    sku: Integers
+    quantity: Integers
+    unit_price: Integers
+    discount: Integers
+    tax: Integers
+    new_customers: list[tuple[int, int]] = field(default_factory=list)  # customer index, created_at
+
+    def __len__(self) -> int:
+        return len(self.order_id)
+
+    def per_order(self, by_line: Integers) -> Integers:
+        """Sum of a line measure for each order, exact."""
+        sums = np.zeros(len(self), dtype=np.int64)
+        np.add.at(sums, self.line_order, by_line)
+        return sums
+
+    def lines_of(self, order: int) -> range:
+        """Positions of an order's lines."""
+        return range(*np.searchsorted(self.line_order, [order, order + 1]).tolist())
+
+
+def fill_baskets(catalogue: Catalogue, day: int) -> Baskets:
+    """The orders of one UTC day, in the order they were placed."""
+    slots, store_id = _placements(catalogue, day)
+    count = len(slots)
+    draws = Draws(catalogue.seed, "orders", day)
+    ordered_at = catalogue.epoch + day * DAY + slots * SLOT + draws.below(count, SLOT // 1000) * 1000
+    order = np.argsort(ordered_at, kind="stable")
+    ordered_at, store_id = ordered_at[order], store_id[order]
+    channel = np.where(draws.chance(count, 80), PHONE, STORE)
+    customer_id, new_customers = _shoppers(catalogue, day, ordered_at)
+    known_only_here = np.zeros(count, dtype=bool)
+    known_only_here[np.isin(customer_id, [FIRST_CUSTOMER + index for index, _ in new_customers])] = True
+    known_only_here |= customer_id >= UNKNOWN_CUSTOMER
+    is_test = draws.chance(count, 6) & ~known_only_here
+    cancelled = draws.chance(count, 40) & ((channel == PHONE) | draws.chance(count, 200)) & ~known_only_here & ~is_test
+    bug_hours = [catalogue.epoch // HOUR + hour for hour in price_bug_hours(catalogue.seed, day)]
+    shipping = np.where(channel == PHONE, np.array([0, 495, 995])[draws.weighted(count, [2, 5, 3])] * CENT, 0)
+
+    lines = 1 + draws.weighted(count, [30, 30, 20, 12, 8])
+    line_order = np.repeat(np.arange(count), lines)
+    line_number = np.arange(len(line_order)) - np.repeat(np.cumsum(lines) - lines, lines) + 1
+    sku, quantity, unit_price, discount = _picks(catalogue, day, len(line_order))
+    tax = tax_on(quantity * unit_price - discount, catalogue.tax_rates[store_id[line_order]])
+    return Baskets(
+        order_id=FIRST_ORDER + day * IDS_A_DAY + np.arange(count),
+        store_id=store_id,
+        channel=channel,
+        ordered_at=ordered_at,
+        customer_id=customer_id,
+        is_test=is_test,
+        cancelled=cancelled,
+        in_bug_hour=np.isin(ordered_at // HOUR, bug_hours),
+        may_vanish=~known_only_here,
+        shipping=shipping,
+        line_order=line_order,
+        line_number=line_number,
+        sku=sku,
+        quantity=quantity,
+        unit_price=unit_price,
+        discount=discount,
+        tax=tax,
+        new_customers=new_customers,
+    )
+
+
+def _placements(catalogue: Catalogue, day: int) -> tuple[Integers, Integers]:
+    """Half-hour slot and store of every order of a day."""
+    weights = slot_weights(catalogue, day)
+    width = weights.shape[1]
+    draws = Draws(catalogue.seed, "placements", day)
+    cells = draws.weighted(volume(catalogue, catalogue.size.store_orders, day, "store volume"), weights.ravel())
+    for hour in price_bug_hours(catalogue.seed, day):
+        first = hour % 24 * 2
+        missing = PROMOTION_ORDERS - int(np.count_nonzero(cells % width // 2 == hour % 24))
+        busy = np.zeros_like(weights)
+        busy[:, first : first + 2] = weights[:, first : first + 2]
+        if missing > 0:
+            cells = np.concatenate([cells, draws.weighted(missing, busy.ravel())])
+    return cells % width, cells // width + 1
+
+
+def _shoppers(catalogue: Catalogue, day: int, ordered_at: Integers) -> tuple[Integers, list[tuple[int, int]]]:
+    """Customer id of every order (NULL for guests), and the customers created around this day's orders."""
+    count, draws = len(ordered_at), Draws(catalogue.seed, "shoppers", day)
+    customer_id = FIRST_CUSTOMER + draws.below(count, catalogue.customers_known(day))
+    customer_id[draws.chance(count, 250)] = NULL
+    strangers = draws.chance(count, 2)
+    customer_id[strangers] = (UNKNOWN_CUSTOMER + day * 1_000_000 + np.arange(count))[strangers]
+
+    # Each new customer places one of the day's orders; most get into the customer table only hours after it.
+    new = min(catalogue.size.new_customers, count)
+    first_orders = (np.arange(new) + draws.uniform(new)) * count // new
+    first_orders = first_orders.astype(np.int64)
+    index = catalogue.size.customers + day * catalogue.size.new_customers + np.arange(new)
+    customer_id[first_orders] = FIRST_CUSTOMER + index
+    late = draws.chance(new, 600)
+    delay = np.where(late, draws.between(new, 2 * 3600, 40 * 3600), -draws.between(new, 60, 1200)) * 1_000_000
+    created_at = np.maximum(ordered_at[first_orders] + delay, catalogue.epoch + 1_000_000)
+    return customer_id, [(int(i), int(at)) for i, at in zip(index, created_at, strict=True)]
+
+
+def _picks(catalogue: Catalogue, day: int, count: int) -> tuple[Integers, Integers, Integers, Integers]:
+    """Product, quantity, unit price and discount of every line."""
+    draws = Draws(catalogue.seed, "lines", day)
+    sku = draws.weighted(count, catalogue.popularity[: catalogue.size.products])
+    quantity = 1 + draws.weighted(count, [70, 20, 6, 3, 1])
+    unit_price = catalogue.list_prices(day)[sku]
+    unit_price = unit_price + np.where(draws.chance(count, 30), draws.between(count, 1, CENT - 1), 0)
+    percent = np.where(draws.chance(count, 150), np.array([5, 10, 20, 25])[draws.below(count, 4)], 0)
+    discount = quantity * unit_price * percent // 100 // CENT * CENT
+    return sku, quantity, unit_price, discount
+
+
+@dataclass
+class StoreDay:
+    """A day's orders with all their versions, the customers created around them, and the faults among them."""
+
+    baskets: Baskets
+    versions: SalesVersions
+    planted: list[Planted]
+    inserted_at: Integers  # of each order
+    inserted_visible_at: Integers
+
+
+class _Life:
+    """What happens to a day's baskets. Collects row versions table by table."""
+
+    def __init__(self, catalogue: Catalogue, day: int) -> None:
+        self.catalogue, self.day = catalogue, day
+        self.baskets = baskets = fill_baskets(catalogue, day)
+        self.draws = Draws(catalogue.seed, "order life", day)
+        self.planted: list[Planted] = []
+        self.parts: dict[str, list[pd.DataFrame]] = {"orders": [], "order_lines": [], "refunds": []}
+        count = len(baskets)
+        self.gross = baskets.per_order(baskets.quantity * baskets.unit_price)
+        self.discount = baskets.per_order(baskets.discount)
+        self.tax = baskets.per_order(baskets.tax)
+        self.total = rounded_to_cents(self.gross - self.discount + self.tax + baskets.shipping)
+        # Some tills leave discount or tax out of the header: then the lines say what they were.
+        blank, zero = self.draws.chance(count, 10), self.draws.chance(count, 5)
+        self.complete_header = ~(blank | zero)
+        self.header_discount = np.where(blank, NULL, np.where(zero, 0, self.discount))
+        self.header_tax = np.where(blank, NULL, np.where(zero, 0, self.tax))
+        self.inserted_at = baskets.ordered_at + self.draws.below(count, 2000) * 1000
+        self.two_step = self.draws.chance(count, 120) & (baskets.channel == STORE)
+
+    def run(self) -> StoreDay:
+        self._plant_the_unusual()
+        header_visible, lines_visible = self._late_commits()
+        settled_at, status = self._statuses(header_visible)
+        self._lines(lines_visible)
+        self._late_events(settled_at, status)
+        versions = SalesVersions(**{name: stacked(name, parts) for name, parts in self.parts.items()})
+        return StoreDay(
+            self.baskets, versions, self.planted, self.inserted_at, np.maximum(header_visible, lines_visible)
+        )
+
+    # -- placing -------------------------------------------------------------------------------------------------------
+
+    def _late_commits(self) -> tuple[Integers, Integers]:
+        """When headers and lines become visible: for a few orders in the hour after their `updated_at`."""
+        baskets, count = self.baskets, len(self.baskets)
+        header, lines = self.inserted_at.copy(), self.inserted_at.copy()
+        late_in_hour = self.inserted_at % HOUR >= 45 * MINUTE
+        simple = (baskets.channel == STORE) & ~self.two_step & ~baskets.cancelled & ~baskets.in_bug_hour
+        wanted = max(1, 2 * count // 1000)
+        candidates = self.draws.shuffled(np.flatnonzero(late_in_hour & simple)).tolist()
+        for number in range(min(wanted, len(candidates))):
+            part = ("whole order", "header", "lines")[(number + self.day) % 3]
+            if part == "header":  # its lines are rejected until it comes: let it be one line
+                candidates.sort(key=lambda order: len(baskets.lines_of(order)) > 1)
+            order = candidates.pop(0)
+            seen = (self.inserted_at[order] // HOUR + 1) * HOUR + int(self.draws.between(1, 30, 290)[0]) * 1_000_000
+            if part != "lines":
+                header[order] = seen
+            if part != "header":
+                lines[order] = seen
+            lag = (seen - self.inserted_at[order]) // MINUTE
+            self._plant(
+                seen,
+                f"late commit: {part} of order {baskets.order_id[order]} visible {lag} minutes after its updated_at, "
+                "in the next hour",
+                "found by the overlap of the extraction; its hour is corrected",
+            )
+        return header, lines
+
+    def _statuses(self, header_visible: Integers) -> tuple[Integers, Integers]:
+        """Header versions up to the last regular status; returns when each order got there, and that status."""
+        baskets, draws, count, at = self.baskets, self.draws, len(self.baskets), self.inserted_at
+        everyone, phone, gone = np.arange(count), baskets.channel == PHONE, baskets.cancelled
+        first = np.where(phone, PENDING, np.where(self.two_step, PAID, COMPLETED))
+        self._headers(everyone, first, at, header_visible)
+
+        quick = at + draws.between(count, 5 * 60, 90 * 60) * 1_000_000
+        paid = at + draws.between(count, 5 * 60, 120 * 60) * 1_000_000
+        shipped = paid + draws.between(count, 3 * 3600, 12 * 3600) * 1_000_000
+        delivered = shipped + draws.between(count, 20 * 3600, 60 * 3600) * 1_000_000
+        dropped = at + draws.between(count, 3600, 6 * 3600) * 1_000_000
+        steps = [
+            (self.two_step & ~gone, COMPLETED, quick),
+            (phone & ~gone, PAID, paid),
+            (phone & ~gone, SHIPPED, shipped),
+            (phone & ~gone, COMPLETED, delivered),
+            (gone, CANCELLED, dropped),
+        ]
+        settled_at, status = at.copy(), first
+        for chosen, new_status, moment in steps:
+            self._headers(everyone[chosen], new_status, moment[chosen])
+            settled_at = np.where(chosen, moment, settled_at)
+            status = np.where(chosen, new_status, status)
+        return settled_at, status
+
+    def _headers(
+        self,
+        orders: Integers,
+        status: Integers | int,
+        at: Integers | int,
+        visible_at: Integers | None = None,
+        **changed: Integers,
+    ) -> None:
+        """Add a version of some orders' headers; `changed` columns replace what the order was placed with."""
+        baskets = self.baskets
+        columns: dict[str, Integers | int] = {
+            "order_id": baskets.order_id[orders],
+            "customer_id": baskets.customer_id[orders],
+            "store_id": baskets.store_id[orders],
+            "channel": baskets.channel[orders],
+            "status": status,
+            "is_test": baskets.is_test[orders].astype(np.int64),
+            "currency": 0,
+            "ordered_at": baskets.ordered_at[orders],
+            "discount_amount": self.header_discount[orders],
+            "tax_amount": self.header_tax[orders],
+            "shipping_amount": baskets.shipping[orders],
+            "total_amount": self.total[orders],
+            "updated_at": at,
+            **changed,
+        }
+        if visible_at is not None:
+            columns["visible_at"] = visible_at
+        self.parts["orders"].append(frame("orders", **columns))
+
+    # -- lines and the price bug ---------------------------------------------------------------------------------------
+
+    def _lines(self, lines_visible: Integers) -> None:
+        """Line versions as inserted; in a price bug hour some have their price negated, and are repaired later."""
+        baskets, draws = self.baskets, self.draws
+        everything = np.arange(len(baskets.line_order))
+        candidates = np.flatnonzero((baskets.in_bug_hour & ~baskets.is_test & ~baskets.cancelled)[baskets.line_order])
+        struck = np.sort(draws.shuffled(candidates)[: -(-len(candidates) * 2 // 5)])
+        as_inserted = baskets.unit_price.copy()
+        as_inserted[struck] *= -1
+        self._line_versions(
+            everything,
+            self.inserted_at[baskets.line_order],
+            unit_price=as_inserted,
+            visible_at=lines_visible[baskets.line_order],
+        )
+        for hour in price_bug_hours(self.catalogue.seed, self.day):
+            start = self.catalogue.epoch + hour * HOUR
+            repair = start + PRICE_BUG_REPAIR_HOURS * HOUR
+            delays = draws.below(len(baskets), 10 * 60 * 1000) * 1000
+            self._line_versions(struck, repair + delays[baskets.line_order[struck]])
+            self._plant(
+                start,
+                f"price bug: {len(struck)} of {len(candidates)} order lines of this hour have their unit price negated",
+                "the lines are quarantined and the reject rate blocks the hour until it is repaired",
+            )
+            self._plant(repair, f"price bug repaired: {len(struck)} lines updated", "the hour passes the gate")
+
+    def _line_versions(self, lines: Integers, at: Integers | int, **changed: Integers) -> None:
+        baskets = self.baskets
+        columns: dict[str, Integers | int] = {
+            "order_id": baskets.order_id[baskets.line_order[lines]],
+            "line_number": baskets.line_number[lines],
+            "sku": baskets.sku[lines],
+            "quantity": baskets.quantity[lines],
+            "unit_price": baskets.unit_price[lines],
+            "discount_amount": baskets.discount[lines],
+            "tax_amount": baskets.tax[lines],
+            "updated_at": at,
+            **changed,
+        }
+        columns["intended_price"] = np.abs(columns["unit_price"])
+        self.parts["order_lines"].append(frame("order_lines", **columns))
+
+    # -- what comes days later -----------------------------------------------------------------------------------------
+
+    def _late_events(self, settled_at: Integers, status: Integers) -> None:
+        """Give a few orders one late event each: a correction, a move to another hour, a cancellation or refunds."""
+        baskets, count = self.baskets, len(self.baskets)
+        sound = ~baskets.cancelled & ~baskets.is_test & ~baskets.in_bug_hour & self.complete_header
+        quick = sound & (settled_at - baskets.ordered_at < 8 * HOUR)
+        by_turn = self.draws.shuffled(np.flatnonzero(quick)).tolist()
+        for number in range(max(1, 3 * count // 1000)):
+            if by_turn:
+                self._correct(by_turn.pop(), number, settled_at, status)
+        for number in range(max(int(self.day % 3 == 0), count // 2000)):
+            if by_turn:
+                self._move(by_turn.pop(), number, settled_at, status)
+        for order in [o for o in by_turn if baskets.may_vanish[o]][: max(int(self.day % 3 == 1), count // 1000)]:
+            by_turn.remove(order)
+            self._cancel(order, settled_at)
+        untouched = np.zeros(count, dtype=bool)
+        untouched[by_turn] = True
+        untouched |= sound & ~quick
+        returned = self.draws.shuffled(np.flatnonzero(untouched))[: max(3, count * 4 // 100)]
+        self._refund(np.sort(returned), settled_at)
+
+    def _correct(self, order: int, number: int, settled_at: Integers, status: Integers) -> None:
+        """Change quantity, price or discount of an order's first line; the header follows."""
+        baskets, draws = self.baskets, self.draws
+        hours = int(draws.between(1, 26, 44)[0]) if number == 0 else int(draws.between(1, 20, 160)[0])
+        at = max(int(settled_at[order]) + HOUR, int(baskets.ordered_at[order]) + hours * HOUR)
+        line = baskets.lines_of(order)[0]
+        quantity, price, discount = (int(a[line]) for a in (baskets.quantity, baskets.unit_price, baskets.discount))
+        what = ("quantity", "unit price", "discount")[(number + self.day) % 3]
+        if what == "quantity":
+            quantity += 1
+        elif what == "unit price":
+            price = price * 4 // 5 // CENT * CENT
+        else:
+            discount = quantity * price * 15 // 100 // CENT * CENT
+        discount = min(discount, quantity * price // CENT * CENT)
+        rate = self.catalogue.tax_rates[baskets.store_id[order]]
+        tax = tax_on(np.array([quantity * price - discount]), rate)
+        one, header = np.array([line]), np.array([order])
+        gross_after = self.gross[order] + quantity * price - baskets.quantity[line] * baskets.unit_price[line]
+        discount_after = self.discount[order] + discount - baskets.discount[line]
+        tax_after = self.tax[order] + int(tax[0]) - baskets.tax[line]
+        total = rounded_to_cents(np.array([gross_after - discount_after + tax_after + baskets.shipping[order]]))
+        self._line_versions(
+            one,
+            at,
+            quantity=np.array([quantity]),
+            unit_price=np.array([price]),
+            discount_amount=np.array([discount]),
+            tax_amount=tax,
+        )
+        self._headers(
+            header,
+            status[header],
+            at,
+            discount_amount=np.array([discount_after]),
+            tax_amount=np.array([tax_after]),
+            total_amount=total,
+        )
+        self._plant_late(
+            order, at, f"correction of the {what}", "its hour and day are restated, the till is sent again"
+        )
+
+    def _move(self, order: int, number: int, settled_at: Integers, status: Integers) -> None:
+        """The order was placed some hours earlier or later than first entered."""
+        baskets, draws = self.baskets, self.draws
+        at = max(
+            int(settled_at[order]) + HOUR, int(baskets.ordered_at[order]) + int(draws.between(1, 25, 50)[0]) * HOUR
+        )
+        sign = -1 if self.day > 0 and number % 2 else 1
+        moved = int(baskets.ordered_at[order]) + sign * int(draws.between(1, 1, 5)[0]) * HOUR
+        day_of_move = (moved - self.catalogue.epoch) // DAY
+        if (moved - self.catalogue.epoch) // HOUR in price_bug_hours(self.catalogue.seed, day_of_move):
+            moved += HOUR
+        header = np.array([order])
+        self._headers(header, status[header], at, ordered_at=np.array([moved]))
+        self._plant_late(order, at, f"ordered_at moved by {(moved - baskets.ordered_at[order]) // HOUR:+d} h",
+                         "both hours are restated")  # fmt: skip
+
+    def _cancel(self, order: int, settled_at: Integers) -> None:
+        """Cancelled days later."""
+        at = int(settled_at[order]) + int(self.draws.between(1, 24, 44)[0]) * HOUR
+        self._headers(np.array([order]), CANCELLED, at)
+        self._plant_late(order, at, "cancelled days later", "it leaves every certified table and its day's figures")
+
+    def _refund(self, orders: Integers, settled_at: Integers) -> None:
+        """Refund part of each order: some of a line, or an amount without a line."""
+        baskets, draws, count = self.baskets, self.draws, len(orders)
+        starts = np.searchsorted(baskets.line_order, orders, side="left")
+        ends = np.searchsorted(baskets.line_order, orders, side="right")
+        line = starts + draws.below(count, ends - starts)
+        pieces = 1 + draws.below(count, baskets.quantity[line])
+        line_net = baskets.quantity[line] * baskets.unit_price[line] - baskets.discount[line]
+        by_line = draws.chance(count, 600)
+        share = draws.between(count, 10, 60)
+        order_net = self.gross[orders] - self.discount[orders]
+        amount = np.where(by_line, line_net * pieces // baskets.quantity[line], order_net * share // 100 // CENT * CENT)
+        soon = np.arange(count) % 4 == 0
+        delay = np.where(soon, draws.between(count, 20 * 3600, 40 * 3600), draws.between(count, 20 * 3600, 130 * 3600))
+        at = settled_at[orders] + delay * 1_000_000
+        first_reason = np.where(draws.chance(count, 300), NULL, draws.below(count, len(REASONS)))
+        columns: dict[str, Integers | int] = {
+            "refund_id": FIRST_REFUND + self.day * IDS_A_DAY + np.arange(count),
+            "order_id": baskets.order_id[orders],
+            "line_number": np.where(by_line, baskets.line_number[line], NULL),
+            "quantity": np.where(by_line, pieces, NULL),
+            "amount": amount,
+            "reason": first_reason,
+            "refunded_at": at,
+            "updated_at": at + draws.below(count, 3000) * 1000,
+        }
+        refunds = frame("refunds", **columns)
+        for row in np.flatnonzero(refunds["updated_at"] % HOUR >= 45 * MINUTE)[:1].tolist():
+            seen = (int(refunds["updated_at"].iloc[row]) // HOUR + 1) * HOUR + 2 * MINUTE
+            refunds.loc[row, "visible_at"] = seen
+            self._plant(
+                seen,
+                f"late commit: refund {refunds['refund_id'].iloc[row]} visible in the hour after its updated_at",
+                "found by the overlap of the extraction; its hour is corrected",
+            )
+        explained = refunds[(first_reason == NULL) & draws.chance(count, 500)].copy()
+        explained["reason"] = 0
+        explained["updated_at"] += 3 * HOUR
+        explained["visible_at"] = explained["updated_at"]
+        self.parts["refunds"] += [refunds, explained]
+
+    def _plant_the_unusual(self) -> None:
+        """What is no fault, but easily taken for one."""
+        baskets = self.baskets
+        starts = self.catalogue.epoch + self.day * DAY
+        ordered_at = dict(zip(baskets.customer_id.tolist(), baskets.ordered_at.tolist(), strict=True))
+        late = sum(at > ordered_at[FIRST_CUSTOMER + index] for index, at in baskets.new_customers)
+        if late:
+            self._plant(
+                starts,
+                f"customers who get into the customer table only hours after their first order: {late}",
+                "the order is kept with an inferred member, which a later load of the customers completes",
+            )
+        if bare := np.count_nonzero(~self.complete_header):
+            self._plant(
+                starts, f"orders of this day without discount or tax in their header: {bare}", "taken from lines"
+            )
+        for store in self.catalogue.stores:
+            if self.catalogue.date(self.day) in (store.opened_on, store.closed_on):
+                what = "opens" if store.opened_on == self.catalogue.date(self.day) else "is closed from now on"
+                self._plant(
+                    starts, f"store {store.store_id} {what}", "its files are expected from then on, or no longer"
+                )
+
+    def _plant_late(self, order: int, at: int, what: str, expected: str) -> None:
+        days = (at - int(self.baskets.ordered_at[order])) / DAY
+        self._plant(at, f"order {self.baskets.order_id[order]}, {days:.1f} days old: {what}", expected)
+
+    def _plant(self, at: int, what: str, expected: str) -> None:
+        self.planted.append(Planted(int(at), "oltp", what, expected))
+
+
+def store_day(catalogue: Catalogue, day: int) -> StoreDay:
+    """Everything about the store and phone orders placed on one UTC day, but for the junk beside them."""
+    return _Life(catalogue, day).run()

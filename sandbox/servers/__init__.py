@@ -1,0 +1,1 @@
+"""The real-protocol services on loopback."""

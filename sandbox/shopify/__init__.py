@@ -1,0 +1,1 @@
+"""The simulated shop and its Admin GraphQL API."""

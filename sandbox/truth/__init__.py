@@ -1,0 +1,1 @@
+"""What certified must hold, computed from the events alone."""

@@ -1,0 +1,584 @@
+"""Backfills and first loads of the Shopify source: bulk operations of the simulator, over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ingestion.loading.package import IngestContext, SourceError, Window
+from ingestion.shopify import bulk as shopify_bulk
+from ingestion.shopify import queries as shopify_queries
+from ingestion.shopify import source as shopify
+from ingestion.shopify.bulk import Broken, Operation, read_orders
+from ingestion.shopify.client import ShopifyClient
+from ingestion.shopify.source import ShopifySource, backfill, ingest
+from sandbox.shopify import server as simulator
+
+if TYPE_CHECKING:
+    from conftest import OnlineShop
+
+At = Callable[[str], IngestContext]
+
+DAY = Window(datetime(2026, 3, 5), datetime(2026, 3, 6))
+TABLES = ("orders", "order_lines", "refunds")
+OPEN = ("CREATED", "RUNNING", "CANCELING")
+
+
+def order(number: int, updated: str | None = None, **changes: Any) -> dict[str, Any]:
+    lines = [
+        {"id": number * 1000 + place, "productId": 1, "variantId": 1, "sku": f"SKU-{place}", "title": "Mug"}
+        | {"quantity": 2, "currentQuantity": 2, "unitPrice": "12.34", "discount": "1.00", "tax": "0.55"}
+        for place in range(1 + number % 3)
+    ]
+    return {
+        "id": number,
+        "name": f"#{number}",
+        "createdAt": "2026-03-05T08:00:00Z",
+        "processedAt": "2026-03-05T08:00:01Z",
+        "updatedAt": updated or f"2026-03-05T09:{number:02d}:00Z",
+        "cancelledAt": None,
+        "cancelReason": None,
+        "test": False,
+        "currencyCode": "USD",
+        "customerId": 77,
+        "displayFinancialStatus": "PAID",
+        "displayFulfillmentStatus": "UNFULFILLED",
+        "shipping": "5.00",
+        "lineItems": lines,
+        "refunds": [],
+    } | changes
+
+
+def refund(number: int, of_line: int, shipping: str = "0.00") -> dict[str, Any]:
+    line = {"id": number * 10, "lineItemId": of_line, "quantity": 1, "subtotal": "11.34", "tax": "0.27"}
+    return {"id": number, "createdAt": "2026-03-05T08:30:00Z", "note": None, "lines": [line], "shipping": shipping}
+
+
+@pytest.fixture
+def shop(online: OnlineShop, monkeypatch: pytest.MonkeyPatch) -> OnlineShop:
+    """Twelve orders, of which a piece may have six; blocks of a few lines; waits that are over at once."""
+    monkeypatch.setattr(shopify, "BULK_FROM", 5)
+    monkeypatch.setattr(shopify, "PIECE_ORDERS", 6)
+    monkeypatch.setattr(shopify_bulk, "BLOCK", 3000)
+    online.source = replace(online.source, pause=lambda _: threading.Event().wait(0.005) and None)
+    online.shop.upsert_orders(order(number) for number in range(1, 13))
+    return online
+
+
+def ids(context: IngestContext) -> list[int]:
+    return [row[0] for row in context.warehouse.rows("SELECT order_id FROM raw.shopify_orders ORDER BY ALL")]
+
+
+def operations(source: ShopifySource) -> list[dict[str, Any]]:
+    """All bulk operations of the shop, the latest first."""
+    with ShopifyClient(source) as client:
+        found: list[dict[str, Any]] = client.query(shopify_queries.BULK_OPERATIONS)["bulkOperations"]["nodes"]
+    return found
+
+
+def told(context: IngestContext) -> tuple[IngestContext, list[str]]:
+    """The context, and what it is told."""
+    lines: list[str] = []
+    return replace(context, progress=lines.append), lines
+
+
+# --- what lands --------------------------------------------------------------------------------------------------
+
+
+def test_a_first_load_in_bulk_lands_what_pages_land(at: At, shop: OnlineShop) -> None:
+    many = [order(3)["lineItems"][0] | {"id": 3000 + place} for place in range(120)]
+    shop.shop.upsert_orders(
+        [
+            order(3, lineItems=many),
+            order(4, refunds=[refund(41, 4000), refund(42, 4001, shipping="2.50")]),
+            order(5, lineItems=[order(5)["lineItems"][0] | {"unitPrice": "0.123456", "discount": "0.00"}]),
+            order(6, customerId=None, test=True, lineItems=[]),
+        ]
+    )
+    context = at("2026-03-05T10:00")
+    results = ingest(context, shop.source, entities=["orders"])
+    by_bulk = {result.load_id for result in results}
+    assert len(by_bulk) >= 3 and sum(result.rejected_rows for result in results) == 1
+    assert max(result.source_count or 0 for result in results) <= 6
+    loads = context.warehouse.rows(
+        "SELECT SUM(source_count), SUM(rows), SUM(rejected_rows), SUM(source_sum) = SUM(landed_sum),"
+        " COUNT(*) = COUNT(content_hash), MIN(bytes) > 0 FROM ops.loads WHERE entity = 'orders'"
+    )
+    assert loads == [(12, 11, 1, True, True, True)]
+    watermark = "SELECT covered_through FROM ops.source_watermarks"
+    assert context.warehouse.value(watermark) == datetime(2026, 3, 5, 10)
+    assert context.warehouse.rows("SELECT status, window_start FROM ops.backfills") == [
+        ("complete", datetime(1970, 1, 1))
+    ]
+
+    ingest(context, shop.source, DAY, ["orders"])  # by pages
+    marks = ", ".join("?" * len(by_bulk))
+    for table in TABLES:
+        one, other = (
+            f"SELECT * EXCLUDE (_dlt_load_id) FROM raw.shopify_{table} WHERE _dlt_load_id {which} ({marks})"
+            for which in ("IN", "NOT IN")
+        )
+        differing = f"({one} EXCEPT ALL {other}) UNION ALL ({other} EXCEPT ALL {one})"
+        assert context.warehouse.rows(differing, [*by_bulk] * 4) == [], table
+    assert ids(context) == sorted([number for number in range(1, 13) if number != 5] * 2)
+    texts = context.warehouse.rows("SELECT raw_text FROM raw.rejects")
+    assert [json.loads(text)["name"] for (text,) in texts] == ["#5"]
+
+
+def test_a_few_orders_are_read_by_pages(at: At, shop: OnlineShop) -> None:
+    backfill(at("2026-03-05T10:00"), shop.source, Window(datetime(2026, 3, 5, 9), datetime(2026, 3, 5, 9, 4)))
+    assert operations(shop.source) == []
+    assert ids(at("2026-03-05T10:00")) == [1, 2, 3]
+
+
+def test_a_backfill_queues_its_hours_and_leaves_the_watermark(at: At, shop: OnlineShop) -> None:
+    ingest(at("2026-03-05T09:00"), shop.source)  # nothing is that old
+    context = at("2026-03-05T12:00")
+    part = Window(datetime(2026, 3, 5, 9, 5), datetime(2026, 3, 5, 10))
+    for times in (1, 2):  # asked for again it is read again
+        results = backfill(context, shop.source, part, ["orders"])
+        assert {result.status for result in results if result.entity == "orders"} == {"loaded"}
+        assert ids(context) == sorted([*range(5, 13)] * times)
+    watermarks = context.warehouse.rows("SELECT DISTINCT covered_through FROM ops.source_watermarks")
+    assert watermarks == [(datetime(2026, 3, 5, 9),)]
+    queued = context.warehouse.rows("SELECT source, entity, window_start, window_end FROM ops.correction_windows")
+    assert queued == [("shopify", "sales", datetime(2026, 3, 5, 8), datetime(2026, 3, 5, 9))]
+
+
+def test_orders_of_one_second_stay_one_piece(at: At, shop: OnlineShop) -> None:
+    shop.shop.upsert_orders(order(number, "2026-03-05T09:30:30Z") for number in range(100, 130))
+    context = at("2026-03-05T10:00")
+    results = backfill(context, shop.source, DAY, ["orders"])
+    assert max(result.source_count or 0 for result in results) == 30
+    assert ids(context) == [*range(1, 13), *range(100, 130)]
+
+
+def test_an_order_edited_while_it_is_read_is_left_to_the_next_load(
+    at: At, shop: OnlineShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.shop.upsert_orders([order(4, refunds=[refund(41, 4000)]), order(5, refunds=[refund(51, 5000)])])
+    download = ShopifyClient.download
+
+    def download_and_edit(client: ShopifyClient, url: str, path: Path) -> None:
+        download(client, url, path)
+        edited = order(4, "2026-03-05T10:05:00Z", refunds=[refund(41, 4000), refund(42, 4001)])
+        shop.shop.upsert_orders([edited])
+        shop.shop.delete_orders([5])
+
+    monkeypatch.setattr(ShopifyClient, "download", download_and_edit)
+    context = at("2026-03-05T10:00")
+    ingest(context, shop.source, entities=["orders"])
+    assert ids(context) == [number for number in range(1, 13) if number not in (4, 5)]
+    ingest(at("2026-03-05T10:30"), shop.source, entities=["orders"])
+    assert context.warehouse.rows("SELECT order_id, refund_id FROM raw.shopify_refunds ORDER BY 2") == [
+        (4, 41),
+        (4, 42),
+    ]
+
+
+def test_what_days_without_a_load_left_is_read_in_pieces(
+    at: At, shop: OnlineShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shopify, "CATCH_UP_FROM", 10)
+    ingest(at("2026-03-05T09:00"), shop.source, entities=["orders"])
+    context, lines = told(at("2026-03-05T10:00"))
+    ingest(context, shop.source, entities=["orders"])
+    assert ids(context) == list(range(1, 13))
+    assert context.warehouse.value("SELECT covered_through FROM ops.source_watermarks") == datetime(2026, 3, 5, 10)
+    assert re.search(r"(\d+) of \1 pieces in, about 0 minutes left$", lines[-1])
+    done = len(operations(shop.source))
+    ingest(at("2026-03-05T10:30"), shop.source, entities=["orders"])  # the hour is read by pages
+    assert len(operations(shop.source)) == done
+
+
+# --- operations that fail ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fault", "value", "said"),
+    [
+        ("bulk_fails", {"after": 1}, "FAILED INTERNAL_SERVER_ERROR"),
+        ("bulk_fails", {"after": 1, "code": "TIMEOUT"}, "FAILED TIMEOUT"),
+        ("bulk_gone", {}, "no longer there"),
+        ("bulk_truncate", {"silently": True}, "its file has"),
+    ],
+)
+def test_a_piece_whose_operations_fail_is_read_by_pages(
+    at: At, shop: OnlineShop, fault: str, value: dict[str, Any], said: str
+) -> None:
+    shop.shop.set_fault(fault, value)
+    context, lines = told(at("2026-03-05T10:00"))
+    backfill(context, shop.source, DAY, ["orders"])
+    assert ids(context) == list(range(1, 13))
+    failed = [line for line in lines if said in line]
+    assert len(failed) == len(operations(shop.source)) >= 2 * 3
+
+
+def test_a_cancelled_operation_is_started_again(at: At, shop: OnlineShop) -> None:
+    shop.shop.set_fault("bulk_hold", {})
+    cancelled: list[str] = []
+
+    def cancel_once(_: float) -> None:
+        running = [one["id"] for one in operations(shop.source) if one["status"] in OPEN]
+        with ShopifyClient(replace(shop.source, pause=lambda _: None)) as client:
+            for identity in running if not cancelled else ():
+                client.query(shopify_queries.BULK_CANCEL, {"id": identity})
+        cancelled.extend(running)
+        shop.shop.set_fault("bulk_hold", None)
+
+    context, lines = told(at("2026-03-05T10:00"))
+    backfill(context, replace(shop.source, pause=cancel_once), DAY, ["orders"])
+    assert ids(context) == list(range(1, 13))
+    assert any("ended CANCELED" in line for line in lines)
+
+
+def test_a_file_that_breaks_off_is_not_taken(at: At, shop: OnlineShop) -> None:
+    shop.shop.set_fault("bulk_truncate", {})
+    with pytest.raises(SourceError, match="could not be downloaded: RemoteProtocolError"):
+        backfill(at("2026-03-05T10:00"), shop.source, DAY, ["orders"])
+    context = at("2026-03-05T10:00")
+    assert ids(context) == []
+    shop.shop.set_fault("bulk_truncate", None)
+    backfill(context, shop.source, DAY, ["orders"])
+    assert ids(context) == list(range(1, 13))
+
+
+def test_a_missing_scope_is_named(at: At, shop: OnlineShop) -> None:
+    shop.shop.set_fault("bulk_fails", {"after": 0, "code": "ACCESS_DENIED"})
+    with pytest.raises(SourceError, match="lacks an access scope") as raised:
+        backfill(at("2026-03-05T10:00"), shop.source, DAY, ["orders"])
+    assert "read_orders" in raised.value.cure
+
+
+def test_orders_that_shopify_counts_and_does_not_serve_fail_their_piece(at: At, shop: OnlineShop) -> None:
+    shop.shop.set_fault("count_more", {"by": 1})
+    context, lines = told(at("2026-03-05T10:00"))
+    with pytest.raises(SourceError, match="Shopify counts"):
+        backfill(context, shop.source, DAY, ["orders"])
+    assert ids(context) == []
+    assert sum("orders where Shopify counts" in line for line in lines) >= 2
+
+
+def test_orders_that_cost_too_much_together_are_read_in_smaller_parts(
+    at: At, shop: OnlineShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.shop.upsert_orders(order(number, refunds=[refund(number, number * 1000)]) for number in range(1, 13))
+    monkeypatch.setattr(simulator, "MAX_QUERY_COST", 200)  # two orders
+    monkeypatch.setattr(shopify, "PIECE_ORDERS", 100)
+    context = at("2026-03-05T10:00")
+    backfill(context, shop.source, DAY, ["orders"])
+    assert ids(context) == list(range(1, 13))
+    assert context.warehouse.value("SELECT COUNT(DISTINCT refund_id) FROM raw.shopify_refunds") == 12
+    monkeypatch.setattr(simulator, "MAX_QUERY_COST", 60)
+    with pytest.raises(SourceError, match="a single record costs too many points"):
+        backfill(context, shop.source, DAY, ["orders"])
+
+
+# --- several at once ---------------------------------------------------------------------------------------------
+
+
+def start_foreign(source: ShopifySource, count: int) -> set[str]:
+    """Operations that somebody else runs with the same token."""
+    query = "{ products { edges { node { id } } } }"
+    with ShopifyClient(source) as client:
+        started = [client.query(shopify_queries.BULK_RUN, {"query": query}) for _ in range(count)]
+    return {answer["bulkOperationRunQuery"]["bulkOperation"]["id"] for answer in started}
+
+
+def test_as_many_run_as_shopify_allows(at: At, shop: OnlineShop) -> None:
+    shop.shop.set_fault("bulk_hold", {"query": "products"})
+    foreign = start_foreign(shop.source, 4)
+    backfill(at("2026-03-05T10:00"), shop.source, DAY, ["orders"])
+    assert ids(at("2026-03-05T10:00")) == list(range(1, 13))
+    assert {one["id"] for one in operations(shop.source) if one["status"] == "RUNNING"} == foreign
+
+
+def test_a_full_shop_is_waited_for(at: At, shop: OnlineShop) -> None:
+    shop.shop.set_fault("bulk_hold", {"query": "products"})
+    start_foreign(shop.source, 5)
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            shop.shop.set_fault("bulk_hold", None)
+        threading.Event().wait(0.005)
+
+    backfill(at("2026-03-05T10:00"), replace(shop.source, pause=wait), DAY, ["orders"])
+    assert ids(at("2026-03-05T10:00")) == list(range(1, 13))
+    assert waits[:3] == [1, 2, 4]
+
+
+def test_a_shop_that_stays_full_is_given_up(at: At, shop: OnlineShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shopify_bulk, "STALLED", 60.0)
+    shop.shop.set_fault("bulk_hold", {"query": "products"})
+    start_foreign(shop.source, 5)
+    hurried = replace(shop.source, pause=lambda _: None)
+    with pytest.raises(SourceError, match="no bulk operation made any progress in 1 minutes"):
+        backfill(at("2026-03-05T10:00"), hurried, DAY, ["orders"])
+
+
+# --- killed and gone on with -------------------------------------------------------------------------------------
+
+
+def test_what_an_interrupted_backfill_runs_is_cancelled_and_nothing_else(at: At, shop: OnlineShop) -> None:
+    shop.shop.set_fault("bulk_hold", {})
+    foreign = start_foreign(shop.source, 2)
+
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        backfill(at("2026-03-05T10:00"), replace(shop.source, pause=interrupt), DAY, ["orders"])
+    left = {one["id"]: one["status"] for one in operations(shop.source)}
+    assert {left.pop(identity) for identity in foreign} == {"RUNNING"}
+    assert len(left) == 3 and set(left.values()) <= {"CANCELING", "CANCELED"}
+
+
+KILLED = """
+import os, signal, sys, threading
+from datetime import datetime
+from pathlib import Path
+import dlt
+from ingestion.loading import chunks
+from ingestion.loading import package as loads
+from ingestion.shopify import source as shopify
+from ingestion.shopify import bulk as shopify_bulk
+from ingestion.loading.package import IngestContext, Window
+from ingestion.warehouse import create_tables, open_duckdb
+
+home, moment, url, token = Path(sys.argv[1]), *sys.argv[2:]
+shopify.BULK_FROM, shopify.PIECE_ORDERS = 1000 if "pages" in moment else 5, 6
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+if moment == "running":
+    pause = die
+else:
+    pause = lambda _: threading.Event().wait(0.005)
+pieces = []
+batches = shopify._BulkOrders.batches
+def counted(extract):
+    pieces.append(extract)
+    for number, batch in enumerate(batches(extract)):
+        yield batch
+        if moment == "reading" and len(pieces) == 2:
+            die()
+shopify._BulkOrders.batches = counted
+add = chunks.LongReading.add
+def add_and_die(reading, *given):
+    if moment == "recording" and len(pieces) == 2:
+        die()
+    add(reading, *given)
+chunks.LongReading.add = add_and_die
+results = shopify._Pieces._load_bulk
+def load_and_die(self, *given):
+    loaded = results(self, *given)
+    if moment == "between" and len(pieces) == 2:
+        die()
+    return loaded
+shopify._Pieces._load_bulk = load_and_die
+
+served = shopify.Orders.completed
+def served_and_die(self, page):
+    pieces.append(page)
+    if moment == "reading pages" and len(pieces) == 2:
+        die()
+    return served(self, page)
+shopify.Orders.completed = served_and_die
+record = shopify.record
+def record_and_die(context, results):
+    record(context, results)
+    if moment == "recording pages":
+        die()
+shopify.record = record_and_die
+
+warehouse = open_duckdb(home / "INSIGHTMART.duckdb")
+create_tables(warehouse)
+destination = dlt.destinations.duckdb(str(home / "INSIGHTMART.duckdb"))
+context = IngestContext(
+    warehouse, home, datetime(2026, 3, 5, 10), datetime(2026, 3, 1), lambda line: None, destination
+)
+shopify.ingest(context, shopify.ShopifySource(url, token, pause=pause, page_size=5), entities=["orders"])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("moment", "in_raw"),
+    [("running", 0), ("reading", 1), ("recording", 1), ("between", 2), ("reading pages", 0), ("recording pages", 0)],
+)
+def test_a_killed_first_load_goes_on_where_it_stopped(
+    at: At, shop: OnlineShop, home: Path, moment: str, in_raw: int
+) -> None:
+    shop.shop.upsert_orders([order(7, refunds=[refund(71, 7000)])])
+    if moment == "running":
+        shop.shop.set_fault("bulk_hold", {})
+    context = at("2026-03-05T11:00")
+    context.warehouse.close()  # the other process needs the file
+    script = [sys.executable, "-c", KILLED, str(home), moment, shop.source.url, shop.source.token]
+    killed = subprocess.run(script, cwd=Path(__file__).parents[3], env={**os.environ}, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    context.warehouse.connection = shopify_reopen(home)
+    assert context.warehouse.value("SELECT COUNT(*) FROM ops.backfill_pieces") == in_raw
+    assert context.warehouse.rows("SELECT * FROM ops.source_watermarks") == []
+    before = {one["id"] for one in operations(shop.source)}
+    shop.shop.upsert_orders([order(30, "2026-03-05T10:30:00Z"), order(12, "2026-03-05T10:40:00Z")])
+
+    def wait(_: float) -> None:
+        shop.shop.set_fault("bulk_hold", None)
+        threading.Event().wait(0.005)
+
+    ingest(context, replace(shop.source, pause=wait), entities=["orders"])
+    assert ids(context) == [*range(1, 13), 30]
+    lines = "SELECT COUNT(*), COUNT(DISTINCT line_item_id) FROM raw.shopify_order_lines"
+    expected = sum(1 + number % 3 for number in [*range(1, 13), 30])
+    assert context.warehouse.rows(lines) == [(expected, expected)]
+    assert context.warehouse.value("SELECT COUNT(*) FROM raw.shopify_refunds") == 1
+    assert context.warehouse.value("SELECT covered_through FROM ops.source_watermarks") == datetime(2026, 3, 5, 11)
+    if moment == "running":  # they were taken over
+        assert len(before) >= 3 and before == {one["id"] for one in operations(shop.source)}
+
+
+def shopify_reopen(home: Path) -> Any:
+    import duckdb
+
+    return duckdb.connect(str(home / "INSIGHTMART.duckdb"))
+
+
+# --- result files ------------------------------------------------------------------------------------------------
+
+
+def money(amount: str) -> dict[str, Any]:
+    return {"shopMoney": {"amount": amount}}
+
+
+def header(number: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": f"gid://shopify/Order/{number}",
+        "name": f"#{number}",
+        "createdAt": "2026-03-05T08:00:00Z",
+        "processedAt": "2026-03-05T08:00:01Z",
+        "updatedAt": f"2026-03-05T09:00:{number:02d}Z",
+        "cancelledAt": None,
+        "test": False,
+        "currencyCode": "USD",
+        "displayFinancialStatus": "PAID",
+        "displayFulfillmentStatus": "UNFULFILLED",
+        "customer": None,
+        "subtotalPriceSet": money("1.0"),
+        "totalDiscountsSet": money("0.0"),
+        "totalTaxSet": money("0.0"),
+        "totalShippingPriceSet": money("0.0"),
+        "totalPriceSet": money("1.0"),
+        "refunds": [],
+    } | changes
+
+
+def child(number: int, of_order: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": f"gid://shopify/LineItem/{number}",
+        "sku": "A",
+        "title": "Mug",
+        "quantity": 1,
+        "currentQuantity": 1,
+        "originalUnitPriceSet": money("1.0"),
+        "discountAllocations": [],
+        "taxLines": [{"priceSet": money("0.1")}, {"priceSet": money("0.25")}],
+        "__parentId": f"gid://shopify/Order/{of_order}",
+    } | changes
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Iterator[Callable[..., tuple[Path, Operation]]]:
+    """Records as the file of a finished operation."""
+
+    def write(*records: dict[str, Any], text: str | None = None, **shown: Any) -> tuple[Path, Operation]:
+        path = tmp_path / "result.jsonl"
+        path.write_text(text or "".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+        roots = sum("__parentId" not in record for record in records)
+        given = {"objects": len(records), "roots": roots} | shown
+        return path, Operation("1", "{}", "COMPLETED", None, given["objects"], given["roots"], None, "http://x")
+
+    yield write
+
+
+@pytest.mark.parametrize("block", [60, 1 << 20])
+def test_lines_find_their_orders_wherever_they_stand(
+    written: Callable[..., tuple[Path, Operation]], monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(shopify_bulk, "BLOCK", block)
+    path, operation = written(
+        header(1), child(13, 2), header(2), child(11, 1), child(12, 2), header(3), child(14, 1), child(10, 2)
+    )
+    found = read_orders(path, operation)
+    assert (found.again, found.found) == ([], 3)
+    columns = ["order_id", "line_position", "line_item_id", "order_updated_at", "tax_amount"]
+    lines = sorted(tuple(row.values()) for row in found.lines.select(columns).to_pylist())
+    second = [datetime(2026, 3, 5, 9, 0, number) for number in range(4)]
+    tax = Decimal("0.3500")
+    assert lines == [
+        (1, 1, 11, second[1], tax),
+        (1, 2, 14, second[1], tax),
+        (2, 1, 13, second[2], tax),
+        (2, 2, 12, second[2], tax),
+        (2, 3, 10, second[2], tax),
+    ]
+
+
+def test_what_a_file_cannot_say_is_read_again(written: Callable[..., tuple[Path, Operation]]) -> None:
+    path, operation = written(
+        header(1),
+        header(2, refunds=[{"id": "gid://shopify/Refund/1"}]),
+        header(3, totalPriceSet=money("0.12345")),
+        header(4),
+        header(5),
+        header(5, updatedAt="2026-03-05T09:30:00Z"),
+        *(child(10 + number, number) for number in range(1, 6)),
+        child(20, 4, quantity=1.5),
+    )
+    found = read_orders(path, operation)
+    assert sorted(found.again) == [f"gid://shopify/Order/{number}" for number in (2, 3, 4, 5)]
+    assert found.orders["order_id"].to_pylist() == [1]
+    assert found.lines["line_item_id"].to_pylist() == [11]
+
+
+@pytest.mark.parametrize(
+    ("records", "shown", "why"),
+    [
+        ([header(1), child(11, 1)], {"objects": 3}, "has 2 objects .1 orders., not 3"),
+        ([header(1), child(11, 1)], {"roots": 2}, "not 2 objects .2 orders."),
+        ([header(1), child(11, 2)], {}, "1 lines of orders that are not in it"),
+        ([], {"text": json.dumps(header(1)) + '\n{"id": "gid://shop'}, "cannot be read"),
+        ([], {"text": json.dumps({"id": "gid://shopify/Order/1"}) + "\n"}, "cannot be read"),
+        ([], {"text": "[]\n"}, "cannot be read"),
+    ],
+)
+def test_a_file_that_is_not_whole_is_told(
+    written: Callable[..., tuple[Path, Operation]], records: list[dict[str, Any]], shown: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(Broken, match=why):
+        read_orders(*written(*records, **shown))
+
+
+def test_an_endless_line_does_not_fill_the_memory(
+    written: Callable[..., tuple[Path, Operation]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shopify_bulk, "BLOCK", 10)
+    monkeypatch.setattr(shopify_bulk, "LONGEST_LINE", 100)
+    with pytest.raises(Broken, match="never ends"):
+        read_orders(*written(text="x" * 200))

@@ -1,0 +1,293 @@
+"""Whole cycles through the public doors, on the sandbox's real services, against the truth of the generated events."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from insightmart.commands.cycle import CycleResult, open_cycles
+from insightmart.gateway import open_warehouse
+from insightmart.settings import load_settings
+from sandbox.state import SandboxState
+
+pytestmark = pytest.mark.slow
+PROJECT = Path(__file__).resolve().parents[3]
+BIN = Path(sys.executable).parent
+
+# Differ between two runs of the same history by nature: load ids and the instants of gate scans.
+BY_RUN = {"raw_load_id"}
+
+
+class Place:
+    """A home of the pipeline with the settings of a running sandbox."""
+
+    def __init__(self, home: Path, settings: dict[str, str]) -> None:
+        self.home = home
+        self.environment = {**os.environ, **settings, "INSIGHTMART_HOME": str(home), "PYTHON_DOTENV_DISABLED": "1"}
+        self.environment.pop("INSIGHTMART_AS_OF", None)
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        program, *arguments = command
+        return subprocess.run(
+            [str(BIN / program), *arguments],
+            cwd=PROJECT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.home / "INSIGHTMART.duckdb"), read_only=True) as connection:
+            return connection.execute(sql).fetchall()
+
+    def certified(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Every certified table of the contract, its rows in order, without what differs by run."""
+        return certified_tables(self.query)
+
+
+def certified_tables(query: Callable[[str], list[tuple[Any, ...]]]) -> dict[str, list[tuple[Any, ...]]]:
+    """Every certified table that a query finds, its rows in order, without what differs by run."""
+    columns = query(
+        "SELECT table_name, column_name FROM information_schema.columns"
+        " WHERE UPPER(table_schema) = 'CERTIFIED' ORDER BY table_name, ordinal_position"
+    )
+    tables = {}
+    for table in dict.fromkeys(name for name, _ in columns if "__" not in name):
+        kept = [column for name, column in columns if name == table and column.lower() not in BY_RUN]
+        tables[table.lower()] = sorted(query(f"SELECT {', '.join(kept)} FROM certified.{table}"), key=repr)
+    return tables
+
+
+class Sandbox:
+    """A tiny sandbox with a home of its own; the pipeline's homes are beside it."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.call("up", "--size", "tiny", "--preload-hours", "24", "--parent", str(os.getpid()))
+        self.settings: dict[str, str] = json.loads(self.call("env", "--json"))
+
+    def call(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "sandbox", *arguments],
+            cwd=PROJECT,
+            env={**os.environ, "INSIGHTMART_HOME": str(self.home)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def place(self, name: str) -> Place:
+        return Place(self.home.parent / name, self.settings)
+
+    def add_database(self, name: str) -> dict[str, str]:
+        """Another database on the sandbox's PostgreSQL server: how to reach it."""
+        dsn = SandboxState.load(self.home).admin_dsn
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return {key: str(value) for key, value in conninfo_to_dict(dsn).items()} | {"dbname": name}
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
+    running = Sandbox(tmp_path / "sources")
+    yield running
+    running.call("down")
+
+
+def total(truth: dict[str, Any], table: str, measure: str) -> str:
+    return str(truth["certified"][table]["sums"][measure])
+
+
+def test_the_demo_ties_every_certified_total_to_the_truth(tmp_path: Path) -> None:
+    done = Place(tmp_path, {}).run("insightmart", "demo", "--size", "tiny", "--home", str(tmp_path / "demo"))
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "every total exact" in done.stdout
+    assert "DIFFERS" not in done.stdout
+    # the gate held an hour back, and named the check
+    assert "few order lines are rejected" in done.stderr
+    # the mails were really sent
+    assert list((tmp_path / "demo" / "sandbox" / "inbox").glob("*.eml"))
+    assert "certified" in (tmp_path / "demo" / "status" / "index.html").read_text(encoding="utf-8").lower()
+
+
+def test_plain_sqlmesh_publishes_what_the_cycle_does_and_waits_and_refuses_as_it_does(sandbox: Sandbox) -> None:
+    by_cycle, by_hand = sandbox.place("cycle"), sandbox.place("sqlmesh")
+    cycle = by_cycle.run("insightmart", "cycle", "--as-of", "2026-03-06T00:05")
+    assert cycle.returncode == 0, cycle.stderr
+    ingest = by_hand.run("insightmart", "ingest", "--as-of", "2026-03-06T00:05")
+    assert ingest.returncode == 0, ingest.stderr
+    plan = by_hand.run("sqlmesh", "plan", "--auto-apply", "--no-prompts", "--skip-tests", "--skip-backfill")
+    assert plan.returncode == 0, plan.stdout[-2000:]
+    run = by_hand.run("sqlmesh", "run")  # today, long after the data: watermarks keep it to the hours that are in
+    assert run.returncode == 0, run.stdout[-2000:]
+
+    expected = by_cycle.certified()
+    assert {
+        "fct_orders",
+        "fct_order_lines",
+        "fct_refunds",
+        "fct_inventory",
+        "agg_sales_hourly",
+        "agg_sales_daily",
+    } <= set(expected)
+    assert by_hand.certified() == expected
+    truth = json.loads(sandbox.call("truth", "--json"))
+    found = by_hand.query("SELECT SUM(net_sales) FROM certified.agg_sales_daily")[0][0]
+    assert str(found) == total(truth, "agg_sales_daily", "net_sales")
+
+    # with the sources behind, nothing happens, however often it runs
+    assert by_hand.run("sqlmesh", "run").returncode == 0
+    assert by_hand.certified() == expected
+
+    # a bad hour: nothing of that area is published, and the exit code says so
+    sandbox.call("advance", "--hours", "17")
+    assert by_hand.run("insightmart", "ingest", "--as-of", "2026-03-06T17:05").returncode == 0
+    refused = by_hand.run("sqlmesh", "run")
+    assert refused.returncode != 0
+    held = by_hand.certified()
+    assert [row for row in held["fct_orders"] if row[0] == "oltp"] == [
+        row for row in expected["fct_orders"] if row[0] == "oltp"
+    ]
+    assert len(held["fct_inventory"]) > len(expected["fct_inventory"])  # other areas go on
+    outcomes = by_hand.query("SELECT DISTINCT outcome FROM ops.check_results WHERE area = 'sales__oltp'")
+    assert ("fail",) in outcomes
+
+
+def test_a_source_that_is_down_holds_back_only_its_own_tables(sandbox: Sandbox) -> None:
+    place = sandbox.place("without-shop")
+    place.environment["SHOPIFY_URL"] = "http://127.0.0.1:9"  # nothing listens there
+    done = place.run("insightmart", "cycle", "--as-of", "2026-03-06T00:05")
+    assert done.returncode == 1
+    assert done.stderr.count("shopify:") >= 1
+    assert sandbox.settings["SHOPIFY_TOKEN"] not in done.stderr
+    rows = place.query("SELECT source_system, COUNT(*) FROM certified.fct_orders GROUP BY source_system")
+    assert [source for source, _ in rows] == ["oltp"]
+
+    place.environment["SHOPIFY_URL"] = sandbox.settings["SHOPIFY_URL"]
+    healed = place.run("insightmart", "cycle", "--as-of", "2026-03-06T00:10")
+    assert healed.returncode == 0, healed.stderr
+    truth = json.loads(sandbox.call("truth", "--json"))
+    assert place.query("SELECT COUNT(*) FROM certified.fct_orders")[0][0] == truth["certified"]["fct_orders"]["rows"]
+    gross = place.query("SELECT SUM(gross_sales) FROM certified.fct_orders")[0][0]
+    assert str(gross) == total(truth, "fct_orders", "gross_sales")
+
+    earlier = place.run("insightmart", "cycle", "--as-of", "2026-03-05T12:05")
+    assert earlier.returncode == 2
+    assert "lies before the last run" in earlier.stderr
+
+
+def test_empty_sources_make_an_empty_warehouse_without_failures(tmp_path: Path) -> None:
+    home = tmp_path / "sources"
+    call = [sys.executable, "-m", "sandbox"]
+    environment = {**os.environ, "INSIGHTMART_HOME": str(home)}
+    up = [*call, "up", "--empty", "--start", "2026-03-05", "--parent", str(os.getpid())]
+    subprocess.run(up, cwd=PROJECT, env=environment, check=True, capture_output=True, timeout=120)
+    try:
+        told = subprocess.run(
+            [*call, "env", "--json"], cwd=PROJECT, env=environment, check=True, capture_output=True, timeout=60
+        )
+        place = Place(tmp_path / "pipeline", json.loads(told.stdout))
+        done = place.run("insightmart", "cycle", "--as-of", "2026-03-06T00:05")
+        assert done.returncode == 0, done.stderr
+        assert place.query("SELECT COUNT(*) FROM certified.fct_orders") == [(0,)]
+        assert place.query("SELECT MIN(store_id), MAX(store_id) FROM certified.dim_stores") == [(-1, 0)]
+    finally:
+        subprocess.run([*call, "down"], cwd=PROJECT, env=environment, check=True, capture_output=True, timeout=60)
+
+
+@pytest.mark.parametrize("moment", ["PostgreSQL", "Late corrections"])
+def test_a_killed_cycle_is_finished_by_the_next_one(sandbox: Sandbox, moment: str) -> None:
+    place = sandbox.place("killed")
+    cycle = [str(BIN / "insightmart"), "cycle", "--as-of", "2026-03-06T00:05"]
+    with subprocess.Popen(cycle, cwd=PROJECT, env=place.environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any(moment in line for line in process.stderr), "the cycle ended before it could be killed"
+        process.kill()  # right after that step, in the middle of the next one
+    healed = place.run("insightmart", "cycle", "--as-of", "2026-03-06T00:05")
+    assert healed.returncode == 0, healed.stderr
+    assert place.query("SELECT status FROM ops.runs ORDER BY started_at") == [("killed",), ("succeeded",)]
+    truth = json.loads(sandbox.call("truth", "--json"))
+    for table, measure in (
+        ("fct_orders", "gross_sales"),
+        ("agg_sales_daily", "net_sales"),
+        ("fct_inventory", "on_hand"),
+    ):
+        found = place.query(f"SELECT SUM({measure}) FROM certified.{table}")[0][0]
+        assert str(found) == total(truth, table, measure), f"{table}.{measure}"
+
+
+EVIDENCE = {
+    "checks": "SELECT area, dataset, check_name, severity, window_start, window_end, outcome, CAST(value AS VARCHAR)"
+    " FROM ops.check_results",
+    "corrections": "SELECT source, entity, window_start, window_end, reason, rows, status, closed_at"
+    " FROM ops.correction_windows",
+    "loads": "SELECT source, entity, rows, rejected_rows, source_count, status FROM ops.loads",
+}
+
+
+def test_both_engines_certify_the_same_and_refuse_the_same(
+    sandbox: Sandbox, fake_account: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two cycles, the second with late corrections and a bad hour, on DuckDB and through the Snowflake connector.
+
+    fakesnow stands in for the account; SQLMesh's state is in a real PostgreSQL database, as in production.
+    """
+    state = sandbox.add_database("sqlmesh")
+    account = {
+        "INSIGHTMART_GATEWAY": "snowflake",
+        "SNOWFLAKE_ACCOUNT": "acme-one",
+        "SNOWFLAKE_USER": "transformer",
+        "SNOWFLAKE_AUTHENTICATOR": "snowflake",
+        "SNOWFLAKE_PASSWORD": "open-sesame",
+        "STATE_HOST": state["host"],
+        "STATE_PORT": state["port"],
+        "STATE_USER": state["user"],
+        "STATE_PASSWORD": state["password"],
+        "STATE_DATABASE": state["dbname"],
+    }
+
+    def cycle(engine: dict[str, str], as_of: str) -> tuple[CycleResult, dict[str, Any]]:
+        home = sandbox.home.parent / engine["INSIGHTMART_GATEWAY"]
+        for name, value in {**sandbox.settings, **engine, "INSIGHTMART_HOME": str(home)}.items():
+            monkeypatch.setenv(name, value)
+        settings = load_settings()
+        with open_cycles(settings) as run:
+            result = run(datetime.fromisoformat(as_of))
+        with open_warehouse(settings) as warehouse:
+            found = certified_tables(warehouse.rows)
+            found |= {name: sorted(warehouse.rows(query), key=repr) for name, query in EVIDENCE.items()}
+        result.page = None  # its path is the home's
+        return result, found
+
+    with fake_account(sandbox.home.parent / "stages") as session:
+        for as_of, is_refused in (("2026-03-06T00:05", False), ("2026-03-06T17:05", True)):
+            if is_refused:
+                sandbox.call("advance", "--hours", "17")
+            on_duckdb, expected = cycle({"INSIGHTMART_GATEWAY": "local"}, as_of)
+            on_snowflake, found = cycle(account, as_of)
+            for name, rows in expected.items():
+                assert found[name] == rows, name
+            assert on_snowflake == on_duckdb
+            assert bool(on_duckdb.errors) == is_refused
+            if not is_refused:
+                truth = json.loads(sandbox.call("truth", "--json"))
+                net_sales = str(sum(row[8] for row in found["agg_sales_daily"]))
+                assert net_sales == total(truth, "agg_sales_daily", "net_sales")
+    assert on_duckdb.corrections_closed > 0
+    assert [one for one in session.statements if "open-sesame" in one] == []

@@ -1,0 +1,246 @@
+"""Which plans restate the queue of corrections, and what stays in it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from subprocess import PIPE, Popen
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from insightmart.settings import load_settings
+from insightmart.transform.context import Transformer, open_transformer
+from insightmart.transform.corrections import (
+    PLAN_COST_HOURS,
+    Restatement,
+    apply_corrections,
+    cheapest_cover,
+    open_restatements,
+)
+
+if TYPE_CHECKING:
+    from conftest import Business, CommandLine, Workshop
+
+    from ingestion.warehouse import Warehouse
+
+START = datetime(2026, 3, 1)
+SALES, INVENTORY = ("oltp", "sales"), ("stores", "inventory")
+HOUR = timedelta(hours=1)
+
+
+def window(kind: tuple[str, str], first: int, hours: int) -> Restatement:
+    begin = START + first * HOUR
+    return Restatement(begin, begin + hours * HOUR, frozenset({kind}))
+
+
+def test_near_windows_share_a_plan() -> None:
+    (plan,) = cheapest_cover([window(SALES, 0, 1), window(SALES, 5, 1)])
+    assert plan == window(SALES, 0, 6)
+
+
+def test_windows_further_apart_than_a_plan_costs_stay_apart() -> None:
+    assert len(cheapest_cover([window(SALES, 0, 1), window(SALES, PLAN_COST_HOURS + 10, 1)])) == 2
+
+
+def test_sources_with_similar_windows_share_a_plan() -> None:
+    (plan,) = cheapest_cover([window(SALES, 0, 3), window(INVENTORY, 2, 3)])
+    assert plan.kinds == {SALES, INVENTORY}
+    assert (plan.start, plan.end) == (START, START + 5 * HOUR)
+
+
+def test_a_long_window_of_one_source_is_not_forced_on_another() -> None:
+    plans = cheapest_cover([window(SALES, 0, PLAN_COST_HOURS * 3), window(INVENTORY, 0, 1)])
+    assert [plan.kinds for plan in plans] == [{SALES}, {INVENTORY}]
+
+
+def test_a_window_is_cut_to_the_whole_hours_that_history_holds() -> None:
+    history, now = START + 24 * HOUR, START + 30 * HOUR + timedelta(minutes=5)
+    assert window(SALES, 0, 100).hours(history, now) == (history, START + 30 * HOUR)
+    assert window(SALES, 0, 24).hours(history, now) is None
+    assert window(SALES, 30, 2).hours(history, now) is None
+    within = Restatement(START + 25.5 * HOUR, START + 25.6 * HOUR, frozenset({SALES}))
+    assert within.hours(history, now) == (START + 25 * HOUR, START + 26 * HOUR)
+
+
+def test_the_plans_of_a_long_outage_follow_its_hours_and_not_its_entries(business: Business) -> None:
+    outage = datetime(2026, 3, 6)
+    entries = [
+        {"window_id": f"{source}-{hour}-{again}", "source": source, "entity": entity}
+        | {"window_start": outage + hour * HOUR, "window_end": outage + (hour + 1 + again) * HOUR}
+        for source, entity in (SALES, INVENTORY, ("shopify", "sales"))
+        for hour in range(720)
+        for again in (0, 1)
+    ]
+    shared = {"reason": "late", "rows": 1, "queued_at": outage, "status": "open", "attempts": 0}
+    business.warehouse.insert("ops.correction_windows", [entry | shared for entry in entries])
+    (plan,) = open_restatements(business.warehouse, outage + 1000 * HOUR)
+    assert (plan.start, plan.end) == (outage, outage + 721 * HOUR)
+    assert len(plan.kinds) == 3
+
+
+def test_entries_of_hours_that_are_not_built_yet_wait(business: Business) -> None:
+    business.correction(window_id="past", window_start=datetime(2026, 3, 5, 9), window_end=datetime(2026, 3, 5, 10))
+    business.correction(window_id="now", window_start=datetime(2026, 3, 6, 17), window_end=datetime(2026, 3, 6, 18))
+    business.correction(window_id="future", window_start=datetime(2026, 4, 1), window_end=datetime(2026, 4, 2))
+    (plan,) = open_restatements(business.warehouse, datetime(2026, 3, 6, 17, 5))
+    assert (plan.start, plan.end) == (datetime(2026, 3, 5, 9), datetime(2026, 3, 5, 10))
+
+
+# --- on a warehouse that the real project has built -----------------------------------------------------------------
+
+NOW = datetime(2026, 3, 6, 11, 5)
+WINDOW = ("--from", "2026-03-05T03:00", "--to", "2026-03-05T05:00", "--as-of", "2026-03-06T11:05")
+
+
+@pytest.fixture
+def shop(built_home: Path, workshop: Callable[..., Workshop]) -> Workshop:
+    return workshop(built_home)
+
+
+@contextmanager
+def opened(shop: Workshop) -> Iterator[tuple[Warehouse, Transformer]]:
+    with shop.warehouse() as warehouse, open_transformer(load_settings(), warehouse) as transformer:
+        yield warehouse, transformer
+
+
+def entry(name: str, source: str, entity: str, start: datetime, end: datetime) -> dict[str, Any]:
+    row = {"window_id": name, "source": source, "entity": entity, "window_start": start, "window_end": end}
+    return row | {"reason": "late", "rows": 1, "queued_at": NOW, "status": "open", "attempts": 0}
+
+
+@pytest.mark.slow
+def test_whatever_stands_in_the_queue_the_rest_is_restated(shop: Workshop) -> None:
+    with opened(shop) as (warehouse, transformer):
+        warehouse.insert(
+            "ops.correction_windows",
+            [
+                entry("overlap-1", *SALES, datetime(2026, 3, 5, 3), datetime(2026, 3, 5, 6)),
+                entry("overlap-2", *SALES, datetime(2026, 3, 5, 4), datetime(2026, 3, 5, 8)),
+                entry("before history", *INVENTORY, datetime(2026, 2, 1), datetime(2026, 2, 2)),
+                entry("not released", "shopify", "sales", datetime(2026, 3, 6, 10), datetime(2026, 3, 6, 11)),
+                entry("past now", "shopify", "inventory", datetime(2026, 3, 6, 9), datetime(2026, 3, 9)),
+                entry("future", *SALES, datetime(2026, 3, 8), datetime(2026, 3, 9)),
+                entry("removed", "manual", "core.gone", datetime(2026, 3, 5, 3), datetime(2026, 3, 5, 4)),
+                entry("unknown", "fax", "sales", datetime(2026, 3, 5, 3), datetime(2026, 3, 5, 4)),
+            ],
+        )
+        closed, failures = apply_corrections(warehouse, transformer, NOW)
+        found = {
+            name: (status, attempts, bool(plan), why)
+            for name, status, attempts, plan, why in warehouse.rows(
+                "SELECT window_id, status, attempts, plan_id, last_error FROM ops.correction_windows"
+            )
+        }
+        restated = warehouse.rows(
+            "SELECT DISTINCT interval_start, interval_end FROM ops.run_intervals"
+            " WHERE model = 'staging._shopify_inventory' AND run_id LIKE 'sqlmesh%' ORDER BY 1 DESC LIMIT 1"
+        )
+    assert closed == 5
+    assert set(failures) == {"core.gone", "fax sales"}
+    for name in ("overlap-1", "overlap-2", "before history", "not released", "past now"):
+        assert found[name][:2] == ("closed", 1), name
+        assert found[name][3] is None
+    assert found["overlap-1"][2]  # by which plan
+    assert found["future"] == ("open", 0, False, None)
+    assert found["removed"][:2] == ("open", 1)
+    assert "the model core.gone, which is not in the project" in found["removed"][3]
+    assert "sales of fax" in found["unknown"][3]
+    assert restated[0][1] <= NOW
+
+
+@pytest.mark.slow
+def test_while_a_gate_fails_only_its_area_waits(shop: Workshop) -> None:
+    with opened(shop) as (warehouse, transformer):
+        hour = (datetime(2026, 3, 5, 3), datetime(2026, 3, 5, 4))
+        warehouse.insert("ops.correction_windows", [entry("s", *SALES, *hour), entry("i", *INVENTORY, *hour)])
+        # thirty lines without a product: more than the gate lets pass
+        lines = "order_id IN (SELECT order_id FROM raw.oltp_orders WHERE ordered_at >= ? AND ordered_at < ?)"
+        warehouse.execute(
+            "INSERT INTO raw.oltp_order_lines SELECT lines.* REPLACE (100 + i AS line_number, NULL AS sku)"
+            f" FROM raw.oltp_order_lines AS lines, RANGE(10) AS numbers (i) WHERE line_number = 1 AND {lines}",
+            hour,
+        )
+        before = warehouse.rows("SELECT * FROM certified.fct_order_lines ORDER BY ALL")
+        closed, failures = apply_corrections(warehouse, transformer, NOW)
+        assert (closed, list(failures)) == (1, ["gate.sales__oltp"])
+        queue = "SELECT window_id, status, attempts, plan_id IS NOT NULL FROM ops.correction_windows ORDER BY 1"
+        assert warehouse.rows(queue) == [("i", "closed", 1, True), ("s", "open", 1, True)]
+        assert warehouse.rows("SELECT * FROM certified.fct_order_lines ORDER BY ALL") == before
+
+        warehouse.execute("DELETE FROM raw.oltp_order_lines WHERE line_number >= 100")
+        warehouse.execute(f"UPDATE raw.oltp_order_lines SET sku = 'SKU9' WHERE {lines}", hour)
+        assert apply_corrections(warehouse, transformer, NOW + HOUR) == (1, {})
+        assert warehouse.rows(queue)[1] == ("s", "closed", 2, True)
+        late = "SELECT COUNT(*) FROM certified.fct_order_lines WHERE source_system = 'oltp' AND sku = 'SKU9'"
+        assert warehouse.value(late) == 2  # of the three orders of the hour one is cancelled
+
+
+@pytest.mark.slow
+def test_a_restatement_is_shown_with_its_rows_and_cost_and_then_applied(
+    shop: Workshop, insightmart: CommandLine
+) -> None:
+    dry = insightmart.json("restate", "staging._oltp_orders", *WINDOW, "--dry-run")
+    assert (dry["from"], dry["to"], dry["hours"]) == ("2026-03-05T03:00:00", "2026-03-05T05:00:00", 2)
+    models = {model["model"]: model for model in dry["models"]}
+    # three orders an hour, one of them cancelled
+    for name, rows in (("staging._oltp_orders", 6), ("core.fct_orders__oltp", 5), ("certified.fct_orders__oltp", 5)):
+        assert (models[name]["intervals"], models[name]["rows"]) == (2, rows), name
+    assert models["certified.fct_orders"]["rows"] is None
+    assert models["gate.sales__oltp"]["why"] == "scans it before it is published"
+    assert float(dry["estimate"]["seconds"]) > 0
+    assert dry["estimate"]["credits"] is None
+    assert "evaluations in ops.run_intervals" in dry["estimate"]["basis"]
+    assert dry["applied"] is False
+    assert shop.rows("SELECT COUNT(*) FROM ops.correction_windows") == [(0,)]
+    assert shop.rows("SELECT COUNT(*) FROM ops.runs") == [(0,)]
+
+    before = shop.certified()
+    code, out, err = insightmart("restate", "STAGING._OLTP_ORDERS", *WINDOW, "--yes")
+    assert code == 0, err
+    assert "certified.fct_orders__oltp" in out
+    assert "estimate: " in out
+    assert shop.certified() == before
+    (queued,) = shop.rows("SELECT status, plan_id FROM ops.correction_windows")
+    assert queued[0] == "closed"
+    assert shop.rows("SELECT command, status, plan_id FROM ops.runs") == [("restate", "succeeded", queued[1])]
+
+
+@pytest.mark.slow
+def test_bad_input_of_restate_is_one_line_and_changes_nothing(shop: Workshop, insightmart: CommandLine) -> None:
+    before = shop.certified()
+
+    def said(*arguments: str) -> tuple[int, str]:
+        code, _, err = insightmart("restate", *arguments, "--yes")
+        assert len(err.splitlines()) == 1 or err.startswith("Usage:"), err
+        return code, err
+
+    code, err = said("core.fct_orders", *WINDOW)
+    assert (code, "there is no model 'core.fct_orders'. Did you mean" in err) == (2, True)
+    assert "core.fct_orders__oltp" in err
+    code, err = said("core.fct_orders__oltp", "--from", "2026-03-06", "--to", "2026-03-05")
+    assert (code, "--to must be later than --from" in err) == (2, True)
+    code, err = said("core.fct_orders__oltp", "--from", "2026-02-01", "--to", "2026-02-02")
+    assert (code, "no hour of history lies between" in err) == (2, True)
+    code, err = said("core.fct_orders__oltp", "--from", "2026-03-07", "--to", "2026-03-08", *WINDOW[-2:])
+    assert (code, "Choose a window between 2026-03-05 and 2026-03-06 11:00" in err) == (2, True)
+    code, err = said("core.dim_customers", *WINDOW)
+    assert (code, "follows loads, not windows" in err) == (2, True)
+    code, err = said("core.fct_orders__oltp", "--from", "soon", "--to", "2026-03-05")
+    assert (code, "is not a timestamp" in err) == (2, True)
+
+    # the database of the gate is in somebody else's hands
+    holder = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    database = str(shop.home / "INSIGHTMART.duckdb")
+    with Popen([sys.executable, "-c", holder, database], stdin=PIPE, stdout=PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        code, err = said("core.fct_orders__oltp", *WINDOW)
+        assert other.stdin is not None
+        other.stdin.close()
+    assert (code, "is open in another process" in err) == (1, True)
+    assert shop.certified() == before
+    assert shop.rows("SELECT COUNT(*) FROM ops.correction_windows") == [(0,)]
