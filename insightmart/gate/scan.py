@@ -14,8 +14,8 @@ import yaml
 
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
-from insightmart.certification.trust import check_contract
 from insightmart.errors import GateError
+from insightmart.gate.check_contract import check_contract
 from insightmart.gateway import open_warehouse
 from insightmart.runs import current_run_id
 from insightmart.settings import load_settings

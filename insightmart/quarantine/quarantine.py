@@ -15,7 +15,7 @@ import click
 from ingestion.contracts import ENTITIES
 from ingestion.loading.rejects import CURRENT_REJECTS
 from ingestion.warehouse import Warehouse, create_tables
-from insightmart.certification.trust import existing_tables
+from insightmart.certification.evidence import existing_tables
 from insightmart.cli import Instant, as_of_option
 from insightmart.console_tables import print_table
 from insightmart.definitions.definitions import Rule, read_rules

@@ -14,7 +14,8 @@ import click
 
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse, create_tables
-from insightmart.certification.trust import certified_through, existing_tables
+from insightmart.certification.evidence import existing_tables
+from insightmart.certification.state import certified_through
 from insightmart.cli import as_of_option
 from insightmart.console_tables import print_table
 from insightmart.errors import FAILED

@@ -12,19 +12,9 @@ from zoneinfo import ZoneInfo
 from ingestion.clock import utc_now
 from ingestion.contracts import ENTITIES
 from ingestion.warehouse import Warehouse
-from insightmart.certification.trust import (
-    DatasetState,
-    OpenCorrection,
-    PartState,
-    Verdict,
-    dataset_states,
-    existing_tables,
-    open_corrections,
-    part_states,
-    spoken,
-    watermarks,
-    whole_hour,
-)
+from insightmart.certification.evidence import OpenCorrection, existing_tables, open_corrections, watermarks
+from insightmart.certification.state import dataset_states, part_states
+from insightmart.certification.verdict import DatasetState, PartState, Verdict, spoken, whole_hour
 from insightmart.quarantine.quarantine import QuarantinedFile, RuleCount, quarantined_files, rule_counts
 from insightmart.reconciliation.sql_text import exact_sum
 from insightmart.settings import Settings

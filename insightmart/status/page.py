@@ -11,7 +11,7 @@ import click
 
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
-from insightmart.certification.trust import DatasetState, Verdict, spoken
+from insightmart.certification.verdict import DatasetState, Verdict, spoken
 from insightmart.cli import as_of_option
 from insightmart.definitions.definitions import read_metrics
 from insightmart.errors import InsightMartError

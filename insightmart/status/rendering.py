@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from insightmart.certification.trust import Verdict
+from insightmart.certification.verdict import Verdict
 from insightmart.console_tables import without_control
 
 TEMPLATES = Path(__file__).parent / "templates"

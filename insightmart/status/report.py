@@ -14,7 +14,8 @@ import structlog
 
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
-from insightmart.certification.trust import Verdict, existing_tables, spoken
+from insightmart.certification.evidence import existing_tables
+from insightmart.certification.verdict import Verdict, spoken
 from insightmart.cli import as_of_option
 from insightmart.console_tables import without_control
 from insightmart.errors import ConfigurationError

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from ingestion.warehouse import open_duckdb
-from insightmart.certification.trust import Verdict, check_contract
+from insightmart.certification.verdict import Verdict
 from insightmart.cli import cli
 from insightmart.definitions.definitions import read_metrics
 from insightmart.errors import InsightMartError
@@ -249,20 +249,6 @@ def test_the_command_writes_where_it_is_told(business: Business, settings: Setti
     assert result.exit_code == 0, result.output
     assert result.output.strip() == str(tmp_path / "public" / "index.html")
     assert "2026-03-06 17:05 UTC" in (tmp_path / "public" / "index.html").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize(
-    ("definition", "expected"),
-    [
-        ("checks for T:\n  - missing_count(A) = 0:\n      attributes: {owner: finance}", ("= 0", "finance")),
-        ("checks for T:\n  - share:\n      share query: SELECT 1\n      fail: when > 25", ("not > 25", "")),
-        ("checks for T:\n  - values in (A) must exist in B (A):\n      name: x", ("", "")),
-        ("no: [yaml", ("", "")),
-        ("", ("", "")),
-    ],
-)
-def test_what_a_check_allows_is_read_from_its_definition(definition: str, expected: tuple[str, str]) -> None:
-    assert check_contract(definition) == expected
 
 
 def test_headings_of_sales_lead_to_the_definitions_of_the_metrics(business: Business, settings: Settings) -> None:

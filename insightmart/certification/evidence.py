@@ -1,0 +1,138 @@
+"""What the warehouse holds on its certified data: watermarks, scans of the gates, corrections that wait.
+
+Whatever does not exist yet (nothing has been loaded, the first run failed) is a fact too: nothing here fails because a
+table is missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ingestion.warehouse import Warehouse
+from insightmart.gate.check_contract import check_contract
+
+SCANS_LOOKED_AT = 200  # per gate, newest first: an hour with many corrections has as many scans
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """A check that did not pass: what was found against what is allowed, and whom to ask."""
+
+    check: str
+    dataset: str
+    severity: str
+    outcome: str
+    found: str
+    allowed: str
+    owner: str
+
+    @property
+    def is_blocking(self) -> bool:
+        """Whether it holds the window back."""
+        return self.outcome == "error" or (self.outcome == "fail" and self.severity == "critical")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One scan of a gate; instants are UTC, ``as_of`` is the "now" of its run."""
+
+    scan_id: str
+    gate: str
+    window_start: datetime
+    window_end: datetime
+    scanned_at: datetime
+    as_of: datetime | None
+    checks: int
+    blocked: bool
+    remarks: tuple[CheckResult, ...] = ()
+
+    @property
+    def blocking(self) -> tuple[CheckResult, ...]:
+        """The checks that hold the window back."""
+        return tuple(remark for remark in self.remarks if remark.is_blocking)
+
+    @property
+    def warnings(self) -> tuple[CheckResult, ...]:
+        """The checks that only warn."""
+        return tuple(remark for remark in self.remarks if not remark.is_blocking)
+
+
+@dataclass(frozen=True)
+class OpenCorrection:
+    """A window that was certified and has changed at its source since: queued, and not certified again yet."""
+
+    source: str
+    entity: str
+    window_start: datetime
+    window_end: datetime
+    rows: int | None
+    reason: str
+    queued_at: datetime | None
+    attempts: int
+    last_error: str | None
+
+
+def existing_tables(warehouse: Warehouse) -> set[str]:
+    """Tables and views of the warehouse as ``schema.table``, in lower case."""
+    rows = warehouse.rows("SELECT LOWER(table_schema), LOWER(table_name) FROM information_schema.tables")
+    return {f"{schema}.{table}" for schema, table in rows}
+
+
+def watermarks(warehouse: Warehouse, existing: set[str]) -> dict[str, datetime]:
+    """How far each ``source.entity`` is known completely, UTC."""
+    if "ops.source_watermarks" not in existing:
+        return {}
+    rows = warehouse.rows(
+        "SELECT source, entity, MAX(covered_through) FROM ops.source_watermarks GROUP BY source, entity"
+    )
+    return {f"{source}.{name}": mark for source, name, mark in rows if mark is not None}
+
+
+def recent_scans(warehouse: Warehouse, existing: set[str]) -> dict[str, list[Scan]]:
+    """The last scans of every gate in prod, newest first, without their remarks."""
+    if "ops.check_results" not in existing:
+        return {}
+    rows = warehouse.rows(
+        """
+        SELECT area, scan_id, MIN(window_start), MAX(window_end), MAX(scanned_at), MAX(as_of), COUNT(*),
+            MAX(CASE WHEN outcome = 'error' OR (outcome = 'fail' AND severity = 'critical') THEN 1 ELSE 0 END)
+        FROM ops.check_results
+        WHERE COALESCE(environment, 'prod') = 'prod'
+        GROUP BY area, scan_id
+        QUALIFY ROW_NUMBER() OVER (PARTITION BY area ORDER BY MAX(scanned_at) DESC, scan_id) <= ?
+        ORDER BY area, MAX(scanned_at) DESC, scan_id
+        """,
+        [SCANS_LOOKED_AT],
+    )
+    scans: dict[str, list[Scan]] = {}
+    for gate, scan_id, start, end, scanned_at, as_of, checks, blocked in rows:
+        scans.setdefault(gate, []).append(Scan(scan_id, gate, start, end, scanned_at, as_of, checks, bool(blocked)))
+    return scans
+
+
+def with_remarks(warehouse: Warehouse, scan: Scan) -> Scan:
+    """A scan with the checks that did not pass."""
+    rows = warehouse.rows(
+        "SELECT check_name, dataset, severity, outcome, value, definition FROM ops.check_results"
+        " WHERE scan_id = ? AND outcome <> 'pass' ORDER BY severity, check_name",
+        [scan.scan_id],
+    )
+    remarks = []
+    for check, dataset, severity, outcome, found, definition in rows:
+        allowed, owner = check_contract(definition or "")
+        remarks.append(CheckResult(check, dataset.lower(), severity, outcome, found or "", allowed, owner))
+    return Scan(**{**scan.__dict__, "remarks": tuple(remarks)})
+
+
+def open_corrections(warehouse: Warehouse, existing: set[str]) -> list[OpenCorrection]:
+    """The windows that wait to be certified again, oldest window first."""
+    if "ops.correction_windows" not in existing:
+        return []
+    rows = warehouse.rows(
+        """
+        SELECT source, entity, window_start, window_end, "ROWS", reason, queued_at, COALESCE(attempts, 0), last_error
+        FROM ops.correction_windows WHERE status = 'open' ORDER BY window_start, source, entity
+        """
+    )
+    return [OpenCorrection(*row) for row in rows]
