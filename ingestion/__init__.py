@@ -1,8 +1,8 @@
 """Ingestion: what the sources say, appended to the ``raw`` schema with dlt, typed and counted.
 
-One module a source (``postgres``, ``shopify``, ``stores``) with an ``ingest`` function each, ``loads`` for what they
-share (the dlt package, recovery after a kill, watermarks) and ``corrections`` for the event windows that a load touched
-after they had been released to the models. ``contracts`` says what lands, ``warehouse`` where.
+One package a source (``postgres``, ``shopify``, ``stores``) with an ``ingest`` function each, and ``loading`` for what
+they share: the dlt package, recovery after a kill, watermarks, the queue of corrections. ``contracts`` says what lands,
+``warehouse`` where.
 """
 
 import os

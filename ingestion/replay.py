@@ -22,10 +22,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.contracts import ENTITIES, TEXT, Entity, entity
-from ingestion.loading import corrections
-from ingestion.loading.corrections import Correction, released_through
-from ingestion.loading.package import IngestContext, LoadResult, covered_through, landed_sum, load, record
+from ingestion.loading import correction_queue
+from ingestion.loading.context import IngestContext, LoadResult
+from ingestion.loading.correction_queue import Correction
+from ingestion.loading.package import load
+from ingestion.loading.planning import covered_through, released_through
+from ingestion.loading.records import landed_sum, record
 from ingestion.loading.rejects import CURRENT_REJECTS
+from ingestion.postgres import touched_windows as oltp_touched
+from ingestion.shopify import touched_windows as shopify_touched
 from ingestion.stores.bucket import SOURCE as STORES
 from ingestion.stores.bucket import Bucket, Object, StoreDrops
 from ingestion.stores.csv.files import CsvFile, Distrusted, Drop, parse, parts, read_file
@@ -375,7 +380,7 @@ def _load_records(context: IngestContext, item: Entity, tables: Sequence[tuple[s
     ]
     with context.warehouse.transaction():
         record(context, results)
-        corrections.queue(context, found)
+        correction_queue.queue(context, found)
         context.warehouse.insert("ops.replays", resolved)
 
 
@@ -402,8 +407,8 @@ def _record_result(context: IngestContext, item: Entity, rows: Iterable[pa.Table
 def _corrections(context: IngestContext, item: Entity, load_id: str) -> list[Correction]:
     if item.name in _SALES[item.source]:
         released = released_through(context, item.source, _SALES[item.source])
-        find = corrections.oltp_sales if item.source == "oltp" else corrections.shopify_sales
+        find = oltp_touched.sales if item.source == "oltp" else shopify_touched.sales
         return find(context, load_id, released)
     if (item.source, item.name) == ("shopify", "inventory"):
-        return corrections.shopify_inventory(context, load_id, released_through(context, "shopify", ["inventory"]))
+        return shopify_touched.inventory(context, load_id, released_through(context, "shopify", ["inventory"]))
     return []

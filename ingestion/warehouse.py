@@ -5,9 +5,11 @@ Statements are written in the part of SQL that both engines share, with ``?`` fo
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -146,6 +148,21 @@ class Warehouse:
         return self.connection.cursor().execute(sql, list(params) or None)
 
 
+def bind(sql: str, **values: Any) -> tuple[str, list[Any]]:
+    """A statement with ``:name`` marks as one with ``?`` marks, which both engines take, and its values in order.
+
+    Instants are cast, so that both engines know their type. Raises KeyError for a mark without a value.
+    """
+    order: list[Any] = []
+
+    def mark(match: re.Match[str]) -> str:
+        value = values[match[1]]
+        order.append(value)
+        return "CAST(? AS TIMESTAMP_NTZ)" if isinstance(value, datetime) else "?"
+
+    return re.sub(r"(?<!:):([a-z_]+)", mark, sql), order
+
+
 def open_duckdb(path: Path) -> Warehouse:
     """Open (or create) the local warehouse file.
 
@@ -187,7 +204,7 @@ OPS_TABLES: dict[str, str] = {
     # how far each entity is known completely: every event before covered_through is in raw
     "source_watermarks": "source VARCHAR, entity VARCHAR, covered_through TIMESTAMP_NTZ, load_id VARCHAR,"
     " updated_at TIMESTAMP_NTZ",
-    # long readings, and the pieces of each that are in raw (ingestion/loading/chunks.py)
+    # long readings, and the pieces of each that are in raw (ingestion/loading/backfill.py)
     "backfills": """backfill_id VARCHAR, source VARCHAR, entity VARCHAR, window_start TIMESTAMP_NTZ,
         window_end TIMESTAMP_NTZ, as_of TIMESTAMP_NTZ, status VARCHAR, started_at TIMESTAMP_NTZ,
         ended_at TIMESTAMP_NTZ""",

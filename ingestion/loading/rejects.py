@@ -1,6 +1,14 @@
-"""What ``raw.rejects`` still holds back: raw is append-only, so that a reject is resolved by what came after it."""
+"""Records and files that cannot be typed: ``raw.rejects`` holds them, and what came later resolves them."""
 
 from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingestion.contracts import REJECTS, REJECTS_TABLE, TEXT
+from ingestion.loading.context import IngestContext
+
+FAULTS = pa.schema([("column_name", TEXT), ("rule_id", TEXT), ("reason", TEXT), ("raw_text", TEXT)])
 
 # A record of a file is named by its line, one of another source by its text, a whole file by its name alone.
 _KEY = "COALESCE(CAST(r.file_line AS VARCHAR), MD5(COALESCE(r.raw_text, '')))"
@@ -38,3 +46,30 @@ CURRENT_REJECTS = f"""
             AND COALESCE(again.file_hour, again.file_date) = COALESCE(place.file_hour, place.file_date)
     )
 """
+
+
+def new_rejects(context: IngestContext, source: str, entity: str, faults: pa.Table) -> pa.Table:
+    """A batch for ``raw.rejects`` of records that cannot be typed, without those it holds already.
+
+    Args:
+        context: the run.
+        source: ``oltp`` or ``shopify``.
+        entity: the entity's name within its source.
+        faults: columns of ``FAULTS``; ``raw_text`` is the record as the source gave it. The overlap of the windows
+            reads many of them twice, so a text that a recorded load brought is not appended again.
+    """
+    known = context.warehouse.arrow(
+        f"SELECT raw_text FROM raw.{REJECTS_TABLE} WHERE source = ? AND entity = ? AND _dlt_load_id IN"
+        " (SELECT load_id FROM ops.loads WHERE source = ? AND status = 'loaded')",
+        [source, entity, source],
+        pa.schema([("raw_text", TEXT)]),
+    )
+    fresh = faults.filter(pc.invert(pc.is_in(faults["raw_text"], value_set=known["raw_text"].combine_chunks())))
+    given = {"source": source, "entity": entity, "is_whole_file": False, "rejected_at": context.as_of}
+    columns = [
+        fresh[column.name]
+        if column.name in FAULTS.names
+        else pa.repeat(pa.scalar(given.get(column.name), column.type), fresh.num_rows)
+        for column in REJECTS.schema
+    ]
+    return pa.table(columns, schema=REJECTS.schema)

@@ -24,12 +24,14 @@ from psycopg import sql
 
 from ingestion.clock import utc_now
 from ingestion.contracts import DELETED_AT, INSTANT, INT, Entity
-from ingestion.loading.corrections import bind, not_deleted
-from ingestion.loading.package import IngestContext, LoadResult, Window, load
+from ingestion.loading.context import IngestContext, LoadResult, Window
+from ingestion.loading.package import load
+from ingestion.loading.versions import not_deleted
 from ingestion.postgres.extract import Extract, Pairs, attempted, control_sum, load_extracts, record_with_corrections
 from ingestion.postgres.rows import SOURCE
 from ingestion.postgres.schema import added_columns
 from ingestion.postgres.session import OltpSource, Session, changed_in, instant, table
+from ingestion.warehouse import bind
 
 DAY = timedelta(days=1)
 DAYS_BACK = 8  # corrections come up to 7 days late

@@ -17,18 +17,14 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 
 from ingestion.clock import utc_now
 from ingestion.contracts import REJECTS_TABLE, Entity
-from ingestion.loading import corrections
-from ingestion.loading.package import (
-    IngestContext,
-    LoadResult,
-    SourceError,
-    Window,
-    give_up,
-    landed_sum,
-    load,
-    record,
-    rejects,
-)
+from ingestion.loading import correction_queue
+from ingestion.loading.context import IngestContext, LoadResult, SourceError, Window
+from ingestion.loading.package import load
+from ingestion.loading.planning import released_through
+from ingestion.loading.records import landed_sum, record
+from ingestion.loading.recovery import give_up
+from ingestion.loading.rejects import new_rejects
+from ingestion.postgres import touched_windows
 from ingestion.postgres.rows import SOURCE, typed_rows
 from ingestion.postgres.schema import Added, copy_query
 from ingestion.postgres.session import OltpSource, Session, explained, is_transient, table
@@ -113,7 +109,7 @@ class Extract:
             self.keep(batch)
         yield self.item.table, batch
         if faults.num_rows:
-            yield REJECTS_TABLE, rejects(self.context, SOURCE, self.item.name, faults)
+            yield REJECTS_TABLE, new_rejects(self.context, SOURCE, self.item.name, faults)
 
     def _ended(self, size: int, content_hash: str) -> None:
         self.bytes += size
@@ -180,12 +176,12 @@ def record_with_corrections(
     context: IngestContext, results: Sequence[LoadResult], also: Callable[[], None] = lambda: None
 ) -> None:
     """Record a package, with the corrections it causes and whatever else has to be true together with it."""
-    released = corrections.released_through(context, SOURCE, SALES)
+    released = released_through(context, SOURCE, SALES)
     sales = next((result.load_id for result in results if result.entity in SALES and result.rows), None)
-    found = corrections.oltp_sales(context, sales, released) if sales else []
+    found = touched_windows.sales(context, sales, released) if sales else []
     with context.warehouse.transaction():
         record(context, results)
-        corrections.queue(context, found)
+        correction_queue.queue(context, found)
         also()
 
 

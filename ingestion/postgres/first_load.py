@@ -17,8 +17,9 @@ from typing import Any
 from psycopg import sql
 
 from ingestion.contracts import INT, Entity
-from ingestion.loading import chunks
-from ingestion.loading.package import EPOCH, IngestContext, LoadResult, Window, record
+from ingestion.loading.backfill import Backfill, begin_backfill, unfinished_backfill
+from ingestion.loading.context import EPOCH, IngestContext, LoadResult, Window
+from ingestion.loading.records import record
 from ingestion.postgres.extract import Extract, attempted, load_extracts, record_with_corrections
 from ingestion.postgres.rows import SOURCE
 from ingestion.postgres.schema import added_columns, fits
@@ -97,7 +98,7 @@ def read_first(context: IngestContext, source: OltpSource, item: Entity) -> list
     Raises:
         SourceError: the database cannot be read. The pieces that are in stay, the next run goes on after them.
     """
-    reading = chunks.begun(context, SOURCE, item.name, EPOCH) or chunks.begin(
+    reading = unfinished_backfill(context, SOURCE, item.name, EPOCH) or begin_backfill(
         context, SOURCE, item.name, Window(EPOCH, context.as_of)
     )
     watch = _Watch(context, item, sum(reading.done.values()))
@@ -118,7 +119,7 @@ def read_first(context: IngestContext, source: OltpSource, item: Entity) -> list
     return results
 
 
-def _after(reading: chunks.LongReading) -> Piece | None:
+def _after(reading: Backfill) -> Piece | None:
     """The first piece that is not in yet, its upper bound still to be found; None when all are."""
     bounds = [json.loads(name) for name in reading.done]
     through = dict(pair for pair in bounds if isinstance(pair, list))
@@ -136,7 +137,7 @@ def _read_piece(
     context: IngestContext,
     source: OltpSource,
     item: Entity,
-    reading: chunks.LongReading,
+    reading: Backfill,
     piece: Piece,
     watch: _Watch,
 ) -> tuple[LoadResult, Piece | None]:

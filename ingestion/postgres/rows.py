@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from ingestion.contracts import DATE, FLAG, INSTANT, TEXT, Entity, entity
-from ingestion.loading.package import FAULTS, SourceError
+from ingestion.loading.context import SourceError
+from ingestion.loading.rejects import FAULTS
 
 SOURCE = "oltp"
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from ingestion.contracts import DATE, FLAG, INSTANT, INT, TEXT, Entity
-from ingestion.loading.package import IngestContext, SourceError
+from ingestion.loading.context import IngestContext, SourceError
 from ingestion.postgres.rows import SOURCE
 from ingestion.postgres.session import Session, table
 from ingestion.warehouse import sql_type

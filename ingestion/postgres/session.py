@@ -25,7 +25,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ingestion.clock import utc_now
 from ingestion.contracts import Entity
-from ingestion.loading.package import EPOCH, SourceError, Window
+from ingestion.loading.context import EPOCH, SourceError, Window
 from ingestion.postgres.rows import SOURCE
 
 BLOCK_BYTES = 16 * 2**20  # about 130,000 orders: bounds memory, and is large enough for Arrow to work in columns

@@ -13,20 +13,12 @@ from datetime import timedelta
 from itertools import chain
 
 from ingestion.contracts import ENTITIES, Entity, entity
-from ingestion.loading import chunks
-from ingestion.loading.package import (
-    IngestContext,
-    LoadResult,
-    Reading,
-    SourceError,
-    Window,
-    covered_through,
-    plan_reading,
-    record,
-    skipped,
-)
+from ingestion.loading.backfill import Backfill, begin_backfill
+from ingestion.loading.context import IngestContext, LoadResult, SourceError, Window
+from ingestion.loading.intervals import cut_at_midnight
+from ingestion.loading.planning import Reading, covered_through, plan_reading, skipped
+from ingestion.loading.records import record
 from ingestion.postgres.compare import (
-    DAY,
     Figures,
     Seen,
     compare,
@@ -230,9 +222,9 @@ def _as_shown(context: IngestContext, reading: Reading, behind: timedelta) -> Re
 def _backfill(context: IngestContext, source: OltpSource, item: Entity, window: Window) -> list[LoadResult]:
     never_loaded = covered_through(context, SOURCE, item.name) is None
     planned = plan_reading(context, item, window)
-    reading = chunks.begin(context, SOURCE, item.name, window)
+    reading = begin_backfill(context, SOURCE, item.name, window)
     results: list[LoadResult] = []
-    days = _cut_at_midnight(window)
+    days = cut_at_midnight(window)
     for position, day in enumerate(days, start=1):
         if _name(day) in reading.done:
             continue
@@ -255,7 +247,7 @@ def _backfill(context: IngestContext, source: OltpSource, item: Entity, window: 
 def _reload_day(
     context: IngestContext,
     source: OltpSource,
-    reading: chunks.LongReading,
+    reading: Backfill,
     item: Entity,
     day: Window,
     there: Figures,
@@ -270,15 +262,6 @@ def _reload_day(
 
             results += reload(context, source, item, piece, also=tick)
     return results
-
-
-def _cut_at_midnight(window: Window) -> list[Window]:
-    midnight = window.start.replace(hour=0, minute=0, second=0, microsecond=0)
-    days = []
-    while midnight < window.end:
-        days.append(Window(max(midnight, window.start), min(midnight + DAY, window.end)))
-        midnight += DAY
-    return days
 
 
 def _name(window: Window) -> str:

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.contracts import INT, entity
-from ingestion.loading.package import SourceError
+from ingestion.loading.context import SourceError
 from ingestion.shopify import queries
 from ingestion.shopify.client import SOURCE, Gone, ShopifyClient
 from ingestion.shopify.tables import (

@@ -20,7 +20,7 @@ import httpx
 import orjson
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
-from ingestion.loading.package import SourceError
+from ingestion.loading.context import SourceError
 
 SOURCE = "shopify"
 VERSION_HEADER = "X-Shopify-API-Version"

@@ -21,16 +21,10 @@ import pyarrow.compute as pc
 
 from ingestion.clock import utc_now
 from ingestion.contracts import REJECTS_TABLE, Entity, entity
-from ingestion.loading.package import (
-    EPOCH,
-    IngestContext,
-    LoadResult,
-    Reading,
-    SourceError,
-    Window,
-    landed_sum,
-    rejects,
-)
+from ingestion.loading.context import EPOCH, IngestContext, LoadResult, SourceError, Window
+from ingestion.loading.planning import Reading
+from ingestion.loading.records import landed_sum
+from ingestion.loading.rejects import new_rejects
 from ingestion.shopify import queries
 from ingestion.shopify.client import SOURCE, Received, ShopifyClient
 from ingestion.shopify.tables import FLATTEN, Record, collector_paused, faults, fitting
@@ -89,7 +83,7 @@ class Extract:
         batches = [self.counted(name, table) for name, table in tables.items()]
         if unfit:
             self.rejected_rows += len(unfit)
-            rejected = rejects(self.context, SOURCE, self.item.name, faults(records, unfit))
+            rejected = new_rejects(self.context, SOURCE, self.item.name, faults(records, unfit))
             batches.append((REJECTS_TABLE, rejected))
         return batches
 

@@ -16,21 +16,14 @@ import pyarrow as pa
 
 from ingestion.clock import utc_now
 from ingestion.contracts import Entity, entity
-from ingestion.loading import chunks, corrections
-from ingestion.loading.package import (
-    EPOCH,
-    IngestContext,
-    LoadResult,
-    Reading,
-    SourceError,
-    Window,
-    covered_through,
-    load,
-    plan_reading,
-    record,
-    skipped,
-)
-from ingestion.shopify import queries
+from ingestion.loading import correction_queue
+from ingestion.loading.backfill import Backfill, begin_backfill, unfinished_backfill
+from ingestion.loading.context import EPOCH, IngestContext, LoadResult, SourceError, Window
+from ingestion.loading.correction_queue import Correction
+from ingestion.loading.package import load
+from ingestion.loading.planning import Reading, covered_through, plan_reading, released_through, skipped
+from ingestion.loading.records import record
+from ingestion.shopify import queries, touched_windows
 from ingestion.shopify.bulk import Broken, BulkOrders, BulkRuns, Operation, result
 from ingestion.shopify.client import SOURCE, ShopifyClient, ShopifySource
 from ingestion.shopify.pages import EXTRACTS, Extract, Orders, search, seconds
@@ -126,17 +119,17 @@ def _check_scopes(context: IngestContext, client: ShopifyClient) -> None:
 def _load(context: IngestContext, extract: Extract, long_reading: _Pieces | None = None) -> list[LoadResult]:
     """One window of an entity into one package, then its records and the corrections it causes."""
     item = extract.item
-    released = corrections.released_through(context, SOURCE, [item.name])
+    released = released_through(context, SOURCE, [item.name])
     load_id = load(context, SOURCE, extract.batches())
     results = extract.results(load_id)
-    found: list[corrections.Correction] = []
+    found: list[Correction] = []
     if item.name == "orders":
-        found = corrections.shopify_sales(context, load_id, released)
+        found = touched_windows.sales(context, load_id, released)
     elif item.name == "inventory":
-        found = corrections.shopify_inventory(context, load_id, released)
+        found = touched_windows.inventory(context, load_id, released)
     with context.warehouse.transaction():
         record(context, results)
-        corrections.queue(context, found)
+        correction_queue.queue(context, found)
         if long_reading is not None:
             long_reading.done(extract, load_id)
     for one in results:
@@ -152,11 +145,11 @@ def _load_orders(
 ) -> list[LoadResult]:
     """The orders of a window that may be long: in pieces, by bulk operations, where they are many."""
     is_hourly = requested is None and covered_through(context, SOURCE, item.name) is not None
-    begun = chunks.begun(context, SOURCE, item.name, reading.window.start)
+    begun = unfinished_backfill(context, SOURCE, item.name, reading.window.start)
     if begun is None or (requested is not None and begun.window != reading.window):
         if _count(client, reading.window) < (CATCH_UP_FROM if is_hourly else BULK_FROM):
             return _load(context, Orders(context, client, item, reading))
-        begun = chunks.begin(context, SOURCE, item.name, reading.window)
+        begun = begin_backfill(context, SOURCE, item.name, reading.window)
     elif requested is None:  # one that was killed: to the end it had then
         reading = Reading(begun.window, begun.window.end)
     results = _Pieces(context, client, item, reading, begun).load()
@@ -178,7 +171,7 @@ class _Pieces:
         client: ShopifyClient,
         item: Entity,
         reading: Reading,
-        long_reading: chunks.LongReading,
+        long_reading: Backfill,
     ) -> None:
         self.context = context
         self.client = client

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.contracts import FLAG, INSTANT, INT, MONEY, TEXT, entity
-from ingestion.loading.package import FAULTS
+from ingestion.loading.rejects import FAULTS
 
 SOURCE = "shopify"
 Record = dict[str, Any]
@@ -80,7 +80,7 @@ def _unfit(flatten: Flatten, records: Sequence[Record], start: int) -> Iterator[
 
 
 def faults(records: Sequence[Record], unfit: Sequence[tuple[int, Exception]]) -> pa.Table:
-    """Records that do not fit, each whole as JSON, as a table for ``loads.rejects``."""
+    """Records that do not fit, each whole as JSON, as a table for ``new_rejects``."""
     rows = [
         {
             "rule_id": "record_invalid",

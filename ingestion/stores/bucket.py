@@ -36,7 +36,7 @@ from botocore.loaders import create_loader
 from botocore.utils import get_environ_proxies
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from ingestion.loading.package import SourceError
+from ingestion.loading.context import SourceError
 from ingestion.stores.csv.files import MAX_BYTES, Drop
 
 SOURCE = "stores"

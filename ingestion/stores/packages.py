@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 
 from ingestion.clock import utc_now
 from ingestion.contracts import ENTITIES, REJECTS_TABLE, entity
-from ingestion.loading.package import IngestContext, LoadResult, Window, landed_sum
+from ingestion.loading.context import IngestContext, LoadResult, Window
+from ingestion.loading.records import landed_sum
 from ingestion.stores.bucket import SOURCE, Object, StoreDrops
 from ingestion.stores.csv.files import (
     MAX_BYTES,

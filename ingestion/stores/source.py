@@ -5,7 +5,7 @@ many files: while one is loaded, the next one is downloaded, cut up and typed. `
 of every object that was seen:
 
 - ``loaded``: its rows are in raw under ``load_id``. The rows of a file that count are those of its latest content that
-  brought any, over all loads that brought parts of it (``store_corrections.current_loads``): content that was
+  brought any, over all loads that brought parts of it (``touched_windows.current_loads``): content that was
   rewritten and then came back is loaded again, and a replay adds what could not be read before;
 - ``duplicate``: nothing new: the content the key already had, or one that another key of the same store and hour (or
   date) brought before;
@@ -26,10 +26,14 @@ from datetime import date, datetime, time, timedelta
 from time import monotonic
 from typing import TypeVar
 
-from ingestion.loading import corrections
-from ingestion.loading.corrections import HOUR, Correction
-from ingestion.loading.package import IngestContext, LoadResult, Window, covered_through, load, record
-from ingestion.stores import corrections as store_corrections
+from ingestion.loading import correction_queue
+from ingestion.loading.context import IngestContext, LoadResult, Window
+from ingestion.loading.correction_queue import Correction
+from ingestion.loading.intervals import HOUR
+from ingestion.loading.package import load
+from ingestion.loading.planning import covered_through
+from ingestion.loading.records import record
+from ingestion.stores import touched_windows
 from ingestion.stores.bucket import KEY_FORM, KINDS, SOURCE, Bucket, Object, StoreDrops
 from ingestion.stores.csv.files import COUNT_SLACK
 from ingestion.stores.packages import Package, Seen
@@ -265,7 +269,7 @@ class Run:
                 results = [replace(result, covered_through=self._covered(result.entity)) for result in results]
                 self._note_missing(results)
             record(self.context, results)
-            corrections.queue(self.context, found)
+            correction_queue.queue(self.context, found)
             self.also(package, load_id)
         for result in results:
             self._add(result)
@@ -305,8 +309,8 @@ class Run:
         first = min((row["file_hour"] for row in package.records if row["file_hour"] and row["rows"]), default=None)
         is_late = first is not None and self.released is not None and first - COUNT_SLACK < self.released
         rewritten = Window(min(hours) - COUNT_SLACK, max(hours) + HOUR + COUNT_SLACK) if hours else None
-        late = store_corrections.inventory(self.context, load_id, self.released, rewritten) if is_late else []
-        return late + (store_corrections.timezones(self.context, load_id) if "reference" in loaded else [])
+        late = touched_windows.inventory(self.context, load_id, self.released, rewritten) if is_late else []
+        return late + (touched_windows.timezones(self.context, load_id) if "reference" in loaded else [])
 
     def _covered(self, kind: str) -> datetime | None:
         """Where the watermark stands after the run; a requested window moves it only where it joins on to it."""

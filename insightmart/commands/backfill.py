@@ -23,7 +23,7 @@ from insightmart.runs import recorded_run
 from insightmart.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from ingestion.loading.package import IngestContext, LoadResult, Window
+    from ingestion.loading.context import IngestContext, LoadResult, Window
 
 Queued = tuple[str, str, datetime, datetime]  # source, entity, start and end of a correction window
 

@@ -302,7 +302,7 @@ def _stores(settings: Settings) -> str:
 
 
 def _shopify(settings: Settings) -> str:
-    from ingestion.loading.package import SourceError
+    from ingestion.loading.context import SourceError
     from ingestion.shopify import queries as shopify_queries
     from ingestion.shopify.client import ShopifyClient, ShopifySource
 

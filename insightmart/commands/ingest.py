@@ -23,7 +23,7 @@ from insightmart.progress import step
 from insightmart.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from ingestion.loading.package import IngestContext, LoadResult, Window
+    from ingestion.loading.context import IngestContext, LoadResult, Window
 
 log = structlog.get_logger()
 
@@ -89,7 +89,7 @@ def load_each(
     """
     from dlt.common.runtime import signals  # in this thread: dlt takes the one that imports it for the main one
 
-    from ingestion.loading.package import watermarks
+    from ingestion.loading.planning import watermarks
 
     if not any(is_configured(settings, source) for source in sources):
         missing = ", ".join(SETTING[source] for source in sources)
@@ -126,7 +126,7 @@ def _load_one(
     result: Ingested,
     load: Callable[[IngestContext, str], list[LoadResult]],
 ) -> None:
-    from ingestion.loading.package import SourceError
+    from ingestion.loading.context import SourceError
 
     source = result.source
     with step(TITLES[source]) as progress, open_beside(warehouse, settings) as own:
@@ -163,7 +163,7 @@ def ingest_context(
     released: Mapping[tuple[str, str], datetime] | None = None,
 ) -> IngestContext:
     """What a run of the ingestion reads "now" from and writes to, by the settings."""
-    from ingestion.loading.package import IngestContext
+    from ingestion.loading.context import IngestContext
 
     return IngestContext(
         warehouse=warehouse,
@@ -219,7 +219,7 @@ def window_of(start: datetime, end: datetime, as_of: datetime) -> Window:
     Raises:
         click.UsageError: it is empty, or nothing of it has happened yet.
     """
-    from ingestion.loading.package import Window
+    from ingestion.loading.context import Window
 
     if end <= start:
         raise click.UsageError("--to must be later than --from")

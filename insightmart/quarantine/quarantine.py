@@ -297,7 +297,7 @@ def replay_command(
       insightmart quarantine replay stores_inventory --rule columns_missing
     """
     from ingestion.clock import as_of_or_now
-    from ingestion.loading.package import SourceError
+    from ingestion.loading.context import SourceError
     from ingestion.replay import replay
     from ingestion.stores.bucket import StoreDrops
     from insightmart.commands.ingest import ingest_context

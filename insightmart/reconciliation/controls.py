@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from ingestion.contracts import ENTITIES, Entity, entity
-from ingestion.loading.corrections import bind, event_instant, not_deleted
-from ingestion.stores.corrections import current_loads
-from ingestion.warehouse import Warehouse
+from ingestion.loading.versions import event_instant, not_deleted
+from ingestion.stores.touched_windows import current_loads
+from ingestion.warehouse import Warehouse, bind
 from insightmart.reconciliation.sql_text import exact_sum
 from insightmart.settings import Settings
 

@@ -24,7 +24,7 @@ import pytest
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from ingestion.contracts import ENTITIES
-from ingestion.loading.package import IngestContext
+from ingestion.loading.context import IngestContext
 from ingestion.postgres.source import OltpSource
 from ingestion.shopify.source import ShopifySource
 from ingestion.stores.bucket import StoreDrops

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ingestion.loading.package import IngestContext
+from ingestion.loading.context import IngestContext
 from ingestion.loading.rejects import CURRENT_REJECTS
 from ingestion.replay import Replayed, replay
-from ingestion.stores.corrections import current_loads
 from ingestion.stores.csv import files as csv_files
 from ingestion.stores.csv import values as csv_values
 from ingestion.stores.source import ingest
+from ingestion.stores.touched_windows import current_loads
 from ingestion.warehouse import Warehouse
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ingestion.contracts import SOURCES
-from ingestion.loading.package import IngestContext, LoadResult
+from ingestion.loading.context import IngestContext, LoadResult
 from ingestion.warehouse import open_duckdb
 from insightmart.commands.ingest import ingest, load_each
 from insightmart.settings import Settings

@@ -27,9 +27,10 @@ import pyarrow as pa
 from dlt.destinations.impl.duckdb.duck import DuckDbCopyJob
 
 from ingestion.contracts import raw_tables
-from ingestion.loading import chunks
 from ingestion.loading import package as loads
-from ingestion.loading.package import IngestContext, Window
+from ingestion.loading import records
+from ingestion.loading.backfill import Backfill
+from ingestion.loading.context import IngestContext, Window
 from ingestion.postgres import first_load as postgres_first
 from ingestion.postgres import source as postgres
 from ingestion.shopify import source as shopify
@@ -79,7 +80,7 @@ def between_batches() -> None:
 def at_commit(die_before: bool) -> None:
     """Around the commit of the transaction that records the load."""
     recorded: list[Any] = []
-    load_row, execute = loads._load_row, Warehouse.execute
+    load_row, execute = records._load_row, Warehouse.execute
 
     def noted(*arguments: Any) -> Any:
         recorded.append(arguments)
@@ -93,7 +94,7 @@ def at_commit(die_before: bool) -> None:
         if ends:
             die()
 
-    loads._load_row = noted
+    records._load_row = noted
     Warehouse.execute = execute_or_die  # type: ignore[method-assign]
 
 
@@ -112,7 +113,7 @@ STEPS: dict[str, Callable[[], None]] = {
 def once_pieces_are_in(pieces: int, step: Callable[[], None]) -> None:
     """Take the step when so many pieces of long readings are in."""
     left = iter(range(pieces - 1, -1, -1))
-    complete_piece = chunks.LongReading.add
+    complete_piece = Backfill.add
 
     def add(*arguments: Any) -> None:
         complete_piece(*arguments)
@@ -129,7 +130,7 @@ def once_pieces_are_in(pieces: int, step: Callable[[], None]) -> None:
             Warehouse.execute = execute  # type: ignore[method-assign]
             step()
 
-    chunks.LongReading.add = add  # type: ignore[method-assign]
+    Backfill.add = add  # type: ignore[method-assign]
     Warehouse.execute = execute_and_arm  # type: ignore[method-assign]
 
 

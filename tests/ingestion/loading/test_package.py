@@ -15,19 +15,10 @@ import pyarrow as pa
 import pytest
 
 from ingestion.contracts import entity
-from ingestion.loading.package import (
-    EPOCH,
-    Batches,
-    IngestContext,
-    LoadResult,
-    Reading,
-    SourceError,
-    Window,
-    landed_sum,
-    load,
-    plan_reading,
-    record,
-)
+from ingestion.loading.context import EPOCH, IngestContext, LoadResult, SourceError, Window
+from ingestion.loading.package import Batches, load
+from ingestion.loading.planning import Reading, plan_reading
+from ingestion.loading.records import landed_sum, record
 from ingestion.warehouse import Warehouse, open_duckdb
 
 At = Callable[[str], IngestContext]
@@ -140,7 +131,8 @@ from pathlib import Path
 import dlt
 from dlt.destinations.impl.duckdb.duck import DuckDbCopyJob
 sys.path.insert(0, {tests!r})
-from ingestion.loading.package import IngestContext, load
+from ingestion.loading.context import IngestContext
+from ingestion.loading.package import load
 from ingestion.warehouse import open_duckdb, create_tables
 from test_package import LINES, batch, loaded
 

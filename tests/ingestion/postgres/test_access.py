@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from ingestion.clock import utc_now
-from ingestion.loading.package import IngestContext, SourceError
+from ingestion.loading.context import IngestContext, SourceError
 from ingestion.postgres import session as postgres_session
 from ingestion.postgres.session import Session
 from ingestion.postgres.source import OltpSource, ingest

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ingestion.contracts import Entity
-from ingestion.loading.package import IngestContext, LoadResult, SourceError, Window
+from ingestion.loading.context import IngestContext, LoadResult, SourceError, Window
 from ingestion.postgres import compare as postgres_compare
 from ingestion.postgres import extract as postgres_extract
 from ingestion.postgres.source import backfill, ingest

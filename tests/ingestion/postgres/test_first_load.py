@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ingestion.loading.package import IngestContext
+from ingestion.loading.context import IngestContext
 from ingestion.postgres import first_load as postgres_first
 from ingestion.postgres.source import ingest
 

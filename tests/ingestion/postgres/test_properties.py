@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingestion.loading.package import IngestContext
+from ingestion.loading.context import IngestContext
 from ingestion.postgres.source import ingest
 
 if TYPE_CHECKING:

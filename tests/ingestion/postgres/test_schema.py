@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ingestion.loading.package import IngestContext, SourceError
+from ingestion.loading.context import IngestContext, SourceError
 from ingestion.postgres.source import ingest
 
 if TYPE_CHECKING:

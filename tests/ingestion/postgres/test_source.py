@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingestion.contracts import Entity, entity
-from ingestion.loading.package import IngestContext, LoadResult, SourceError, Window
+from ingestion.loading.context import IngestContext, LoadResult, SourceError, Window
 from ingestion.postgres import extract as postgres_extract
 from ingestion.postgres import session as postgres_session
 from ingestion.postgres.rows import typed_rows

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ingestion.loading.package import IngestContext, SourceError, Window
+from ingestion.loading.context import IngestContext, SourceError, Window
 from ingestion.shopify import bulk as shopify_bulk
 from ingestion.shopify import queries as shopify_queries
 from ingestion.shopify import source as shopify
@@ -353,11 +353,11 @@ import os, signal, sys, threading
 from datetime import datetime
 from pathlib import Path
 import dlt
-from ingestion.loading import chunks
+from ingestion.loading.backfill import Backfill
 from ingestion.loading import package as loads
 from ingestion.shopify import source as shopify
 from ingestion.shopify import bulk as shopify_bulk
-from ingestion.loading.package import IngestContext, Window
+from ingestion.loading.context import IngestContext, Window
 from ingestion.warehouse import create_tables, open_duckdb
 
 home, moment, url, token = Path(sys.argv[1]), *sys.argv[2:]
@@ -379,12 +379,12 @@ def counted(extract):
         if moment == "reading" and len(pieces) == 2:
             die()
 shopify._BulkOrders.batches = counted
-add = chunks.LongReading.add
+add = Backfill.add
 def add_and_die(reading, *given):
     if moment == "recording" and len(pieces) == 2:
         die()
     add(reading, *given)
-chunks.LongReading.add = add_and_die
+Backfill.add = add_and_die
 results = shopify._Pieces._load_bulk
 def load_and_die(self, *given):
     loaded = results(self, *given)

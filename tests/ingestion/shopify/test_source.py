@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ingestion.contracts import entity
-from ingestion.loading.package import IngestContext, LoadResult, SourceError, Window
+from ingestion.loading.context import IngestContext, LoadResult, SourceError, Window
 from ingestion.replay import replay
 from ingestion.shopify import client as shopify_client
 from ingestion.shopify import pages as shopify_pages

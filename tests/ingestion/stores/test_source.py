@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ingestion.loading.package import IngestContext, SourceError, Window, load
+from ingestion.loading.context import IngestContext, SourceError, Window
+from ingestion.loading.package import load
 from ingestion.stores import packages as store_packages
 from ingestion.stores import source as stores
 from ingestion.stores.csv.files import MAX_BYTES, Distrusted, parse, parts

@@ -23,9 +23,13 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from ingestion.contracts import INSTANT, Entity, entity
-from ingestion.loading import corrections
-from ingestion.loading.package import IngestContext, LoadResult, Window, load, record
-from ingestion.stores import corrections as store_corrections
+from ingestion.loading import correction_queue
+from ingestion.loading.context import IngestContext, LoadResult, Window
+from ingestion.loading.package import load
+from ingestion.loading.planning import released_through
+from ingestion.loading.records import record
+from ingestion.postgres import touched_windows as oltp_touched
+from ingestion.stores import touched_windows as stores_touched
 from ingestion.stores.csv.files import Drop, parse, read_file
 from ingestion.warehouse import Warehouse, create_tables, open_duckdb
 from insightmart.settings import Settings
@@ -125,16 +129,16 @@ def arrivals(business: Business, chance: random.Random) -> Arrivals:
 
 def bring_in(context: IngestContext, source: str, item: Entity, rows: pa.Table) -> None:
     """One load as ingestion makes it: rows, corrections, record; watermarks move when all of a cycle is in."""
-    released = corrections.released_through(context, "oltp", SALES)
+    released = released_through(context, "oltp", SALES)
     load_id = load(context, source, {item.table: [rows]})
     found = (
-        corrections.oltp_sales(context, load_id, released)
+        oltp_touched.sales(context, load_id, released)
         if source == "oltp"
-        else store_corrections.timezones(context, load_id)
+        else stores_touched.timezones(context, load_id)
     )
     with context.warehouse.transaction():
         record(context, [LoadResult(source, item.name, load_id, None, rows.num_rows)])
-        corrections.queue(context, found)
+        correction_queue.queue(context, found)
 
 
 def cover(context: IngestContext) -> None:

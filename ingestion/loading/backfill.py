@@ -1,4 +1,4 @@
-"""Long readings in pieces: which pieces of one are in raw, so that it goes on where it stopped when it was killed.
+"""A backfill: a long reading in pieces. Which of them are in raw, so that it goes on where it stopped when killed.
 
 A piece is one dlt package. ``add`` belongs into the transaction that records the package's load: then a piece is in the
 list exactly when its rows count, and repeating the reading brings each row once.
@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ingestion.clock import utc_now
-from ingestion.loading.package import IngestContext, Window
+from ingestion.loading.context import IngestContext, Window
 
 
 @dataclass
-class LongReading:
-    """One reading of a window in pieces.
+class Backfill:
+    """One reading of a window in pieces: the first load of a large table, a long window on request, a catch-up.
 
     Attributes:
-        reading_id: its id in ``ops.backfills``.
+        backfill_id: its id in ``ops.backfills``.
         window: what it reads; a reading that goes on keeps the end it was begun with.
         begun_as_of: "now" of the run that began it, UTC without a zone: whatever changed at the source since then has
             to be read once more when the last piece is in.
@@ -29,7 +29,7 @@ class LongReading:
     context: IngestContext
     source: str
     entity: str
-    reading_id: str
+    backfill_id: str
     window: Window
     begun_as_of: datetime
     done: dict[str, int] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class LongReading:
             load_id: its load; None when there was nothing to load.
             rows: rows that landed, rejects included.
         """
-        row = {"backfill_id": self.reading_id, "piece": piece, "load_id": load_id, "rows": rows, "ended_at": utc_now()}
+        row = {"backfill_id": self.backfill_id, "piece": piece, "load_id": load_id, "rows": rows, "ended_at": utc_now()}
         self.context.warehouse.insert("ops.backfill_pieces", [row])
         self.done[piece] = rows
 
@@ -50,11 +50,11 @@ class LongReading:
         """All pieces are in: the next reading of the same window begins anew. Call it inside a transaction."""
         self.context.warehouse.execute(
             "UPDATE ops.backfills SET status = 'complete', ended_at = ? WHERE backfill_id = ?",
-            [utc_now(), self.reading_id],
+            [utc_now(), self.backfill_id],
         )
 
 
-def begun(context: IngestContext, source: str, entity: str, start: datetime) -> LongReading | None:
+def unfinished_backfill(context: IngestContext, source: str, entity: str, start: datetime) -> Backfill | None:
     """The unfinished reading of this entity from this instant on, whatever its end; None when there is none."""
     found = context.warehouse.rows(
         "SELECT backfill_id, window_end, as_of FROM ops.backfills"
@@ -63,19 +63,21 @@ def begun(context: IngestContext, source: str, entity: str, start: datetime) -> 
     )
     if not found:
         return None
-    [(reading_id, end, as_of)] = found
-    pieces = context.warehouse.rows('SELECT piece, "ROWS" FROM ops.backfill_pieces WHERE backfill_id = ?', [reading_id])
-    return LongReading(context, source, entity, reading_id, Window(start, end), as_of, dict(pieces))
+    [(backfill_id, end, as_of)] = found
+    pieces = context.warehouse.rows(
+        'SELECT piece, "ROWS" FROM ops.backfill_pieces WHERE backfill_id = ?', [backfill_id]
+    )
+    return Backfill(context, source, entity, backfill_id, Window(start, end), as_of, dict(pieces))
 
 
-def begin(context: IngestContext, source: str, entity: str, window: Window) -> LongReading:
+def begin_backfill(context: IngestContext, source: str, entity: str, window: Window) -> Backfill:
     """The unfinished reading of just this window, or a new one."""
-    going_on = begun(context, source, entity, window.start)
+    going_on = unfinished_backfill(context, source, entity, window.start)
     if going_on is not None and going_on.window == window:
         return going_on
-    reading = LongReading(context, source, entity, uuid.uuid4().hex, window, context.as_of)
+    backfill = Backfill(context, source, entity, uuid.uuid4().hex, window, context.as_of)
     row = {
-        "backfill_id": reading.reading_id,
+        "backfill_id": backfill.backfill_id,
         "source": source,
         "entity": entity,
         "window_start": window.start,
@@ -85,4 +87,4 @@ def begin(context: IngestContext, source: str, entity: str, window: Window) -> L
         "started_at": utc_now(),
     }
     context.warehouse.insert("ops.backfills", [row])
-    return reading
+    return backfill

@@ -11,17 +11,15 @@ import pyarrow as pa
 import pytest
 
 from ingestion.contracts import entity
-from ingestion.loading import corrections
-from ingestion.loading.corrections import (
-    Correction,
-    bind,
-    merge_hours,
-    oltp_sales,
-    queue,
-    shopify_inventory,
-    shopify_sales,
-)
-from ingestion.loading.package import IngestContext, LoadResult, Window, load, record
+from ingestion.loading.context import IngestContext, LoadResult, Window
+from ingestion.loading.correction_queue import Correction, queue
+from ingestion.loading.intervals import merge_hours
+from ingestion.loading.package import load
+from ingestion.loading.planning import released_through
+from ingestion.loading.records import record
+from ingestion.postgres import touched_windows as oltp_touched
+from ingestion.shopify import touched_windows as shopify_touched
+from ingestion.warehouse import bind
 
 At = Callable[[str], IngestContext]
 
@@ -69,9 +67,9 @@ class Runs:
     def __call__(self, as_of: str, *tables: tuple[str, pa.Table], killed: bool = False) -> list[tuple[str, str]]:
         """Load, and return the windows queued for sales, as ``5 09:00`` texts."""
         context = self.at(instant(as_of).isoformat())
-        released = corrections.released_through(context, "oltp", ["orders", "order_lines", "refunds"])
+        released = released_through(context, "oltp", ["orders", "order_lines", "refunds"])
         load_id = load(context, "oltp", iter(tables))
-        found = oltp_sales(context, load_id, released)
+        found = oltp_touched.sales(context, load_id, released)
         if not killed:
             result = LoadResult("oltp", "orders", load_id, None, 1, covered_through=context.as_of)
             with context.warehouse.transaction():
@@ -206,7 +204,7 @@ def shopify_run(
     at: At, as_of: str, find: Callable[..., list[Correction]], *tables: tuple[str, pa.Table]
 ) -> list[tuple[str, str]]:
     context = at(instant(as_of).isoformat())
-    released = corrections.released_through(context, "shopify", ["orders", "inventory"])
+    released = released_through(context, "shopify", ["orders", "inventory"])
     load_id = load(context, "shopify", iter(tables))
     found = find(context, load_id, released)
     with context.warehouse.transaction():
@@ -233,13 +231,13 @@ def test_online_orders(at: At) -> None:
         rows("shopify", "orders", online_order(1, "5 03:10", "5 03:10"), online_order(2, "5 04:10", "5 09:50")),
         rows("shopify", "refunds", online_refund(2, "5 06:00", "5 09:50")),
     ]
-    assert shopify_run(at, "5 10:00", shopify_sales, *first) == []
-    assert shopify_run(at, "5 11:00", shopify_sales, *first) == []
+    assert shopify_run(at, "5 10:00", shopify_touched.sales, *first) == []
+    assert shopify_run(at, "5 11:00", shopify_touched.sales, *first) == []
     again = [
         rows("shopify", "orders", online_order(2, "5 04:10", "5 11:10")),
         rows("shopify", "refunds", online_refund(2, "5 06:00", "5 11:10"), online_refund(2, "5 11:05", "5 11:10")),
     ]
-    assert shopify_run(at, "5 12:00", shopify_sales, *again) == [("5 04:00", "5 05:00"), ("5 06:00", "5 07:00")]
+    assert shopify_run(at, "5 12:00", shopify_touched.sales, *again) == [("5 04:00", "5 05:00"), ("5 06:00", "5 07:00")]
 
 
 def test_online_inventory(at: At) -> None:
@@ -247,9 +245,9 @@ def test_online_inventory(at: At) -> None:
         return {"inventory_item_id": item, "location_id": 1, "available": 3, "updated_at": instant(updated)}
 
     first = rows("shopify", "inventory", level(1, "5 09:50"))
-    shopify_run(at, "5 10:00", shopify_inventory, first)
+    shopify_run(at, "5 10:00", shopify_touched.inventory, first)
     late = rows("shopify", "inventory", level(1, "5 09:50"), level(2, "5 08:10"), level(3, "5 10:10"))
-    assert shopify_run(at, "5 11:00", shopify_inventory, late) == [("5 08:00", "5 09:00")]
+    assert shopify_run(at, "5 11:00", shopify_touched.inventory, late) == [("5 08:00", "5 09:00")]
 
 
 def test_what_is_open_already_is_not_queued_twice(at: At) -> None:

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from ingestion.loading.corrections import HOUR, Correction, bind, event_instant, merge_hours, released_through
-from ingestion.loading.package import IngestContext, Window
+from ingestion.loading.context import IngestContext, Window
+from ingestion.loading.correction_queue import Correction
+from ingestion.loading.intervals import HOUR, merge_hours
+from ingestion.loading.planning import released_through
+from ingestion.loading.versions import event_instant
+from ingestion.warehouse import bind
 
 _RECORDED = "recorded AS (SELECT load_id FROM ops.loads WHERE source = 'stores' AND status = 'loaded')"
 

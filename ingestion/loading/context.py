@@ -1,0 +1,94 @@
+"""What a load is given and what it gives back: the run it belongs to, the window it reads, its result, its failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from ingestion.clock import utc_now
+from ingestion.warehouse import Warehouse
+
+EPOCH = datetime(1970, 1, 1)  # as the start of a window: no lower bound
+
+
+class SourceError(Exception):
+    """A source or a load failed: one line with cause and cure, never a secret.
+
+    Args:
+        source: ``oltp``, ``shopify`` or ``stores``.
+        cause: what went wrong.
+        cure: what to do about it.
+    """
+
+    def __init__(self, source: str, cause: str, cure: str) -> None:
+        self.source = source
+        self.cause = " ".join(cause.split()).rstrip(".")
+        self.cure = " ".join(cure.split())
+        super().__init__(f"{source}: {self.cause}. {self.cure}")
+
+
+@dataclass(frozen=True)
+class IngestContext:
+    """Where one run of the ingestion reads "now" from and writes to.
+
+    Attributes:
+        warehouse: open connection to the warehouse; its raw and ops tables exist (``create_tables``).
+        home: INSIGHTMART_HOME; dlt works below ``home/dlt``, distrusted files are kept in ``home/quarantine``.
+        as_of: "now" of the run, UTC without a zone. Nothing later is read.
+        history_start: first instant of history, UTC without a zone; models know no earlier hour.
+        progress: takes one line for whoever watches.
+        destination: dlt destination of the same warehouse, e.g. ``dlt.destinations.duckdb(path)``.
+        released: watermarks that held before the run, by source and entity: how far the models may have been given
+            each one. None: as they stand when asked. With them, sources that load at once see the same past.
+    """
+
+    warehouse: Warehouse
+    home: Path
+    as_of: datetime
+    history_start: datetime
+    progress: Callable[[str], None]
+    destination: Any = field(repr=False)  # its text holds the credentials
+    released: Mapping[tuple[str, str], datetime] | None = None
+
+    def __post_init__(self) -> None:
+        if self.as_of.tzinfo is not None or self.history_start.tzinfo is not None:
+            raise ValueError("as_of and history_start are UTC instants without a zone")
+
+
+@dataclass(frozen=True)
+class Window:
+    """A half-open range of UTC instants without a zone; a start of ``EPOCH`` means no lower bound."""
+
+    start: datetime
+    end: datetime
+
+
+@dataclass
+class LoadResult:
+    """What one load did for one entity: a row of ``ops.loads``.
+
+    ``status`` is ``loaded``, ``empty`` (read, and there was nothing) or ``skipped`` (not due; nothing is recorded).
+    ``source_count`` and ``source_sum`` are what the source counted, ``landed_sum`` the same sum over the raw rows.
+    ``covered_through`` is where the entity's watermark stands after this load; None leaves it where it is.
+    Instants are UTC without a zone; ``started_at`` and ``ended_at`` are of the real clock.
+    """
+
+    source: str
+    entity: str
+    load_id: str | None
+    window: Window | None
+    rows: int
+    rejected_rows: int = 0
+    bytes: int = 0
+    source_count: int | None = None
+    source_sum: Decimal | None = None
+    landed_sum: Decimal | None = None
+    content_hash: str | None = None
+    status: str = "loaded"
+    covered_through: datetime | None = None
+    started_at: datetime = field(default_factory=utc_now)
+    ended_at: datetime = field(default_factory=utc_now)
