@@ -12,7 +12,7 @@ def create_source_tables(evaluator: t.Any) -> t.List[str]:
     Executes the statements itself and returns none: two dozen of them, rendered by SQLMesh before every plan and run,
     would cost more than a whole layer of models.
     """
-    from ingestion.warehouse import table_statements
+    from ingestion.ops_tables import table_statements
 
     if evaluator.runtime_stage == "before_all" and evaluator.gateway == "local":
         for statement in table_statements():

@@ -12,7 +12,8 @@ import click
 
 from ingestion.clock import as_of_or_now
 from ingestion.contracts import ENTITIES, SOURCES
-from ingestion.warehouse import Warehouse, create_tables
+from ingestion.ops_tables import create_tables
+from ingestion.warehouse import Warehouse
 from insightmart.cli import Instant, as_of_option
 from insightmart.commands.ingest import Ingested, load_each, source_module, source_of, window_of
 from insightmart.console_tables import print_table

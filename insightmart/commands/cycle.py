@@ -12,7 +12,8 @@ from functools import partial
 import click
 
 from ingestion.clock import as_of_or_now
-from ingestion.warehouse import Warehouse, create_tables
+from ingestion.ops_tables import create_tables
+from ingestion.warehouse import Warehouse
 from insightmart.cli import as_of_option
 from insightmart.commands.ingest import check_as_of, ingest
 from insightmart.errors import FAILED, InsightMartError

@@ -15,7 +15,8 @@ import structlog
 
 from ingestion.clock import as_of_or_now
 from ingestion.contracts import SOURCES
-from ingestion.warehouse import Warehouse, create_tables
+from ingestion.ops_tables import create_tables
+from ingestion.warehouse import Warehouse
 from insightmart.cli import Instant, as_of_option
 from insightmart.errors import FAILED, ConfigurationError
 from insightmart.gateway import dlt_destination, open_beside, open_warehouse

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ingestion.clock import utc_now
-from ingestion.warehouse import Warehouse, create_tables
+from ingestion.ops_tables import create_tables
+from ingestion.warehouse import Warehouse
 from insightmart.cli import as_of_option
 from insightmart.console_tables import print_table
 from insightmart.errors import USAGE, ConfigurationError, InsightMartError

@@ -14,7 +14,8 @@ import click
 
 from ingestion.contracts import ENTITIES
 from ingestion.loading.rejects import CURRENT_REJECTS
-from ingestion.warehouse import Warehouse, create_tables
+from ingestion.ops_tables import create_tables
+from ingestion.warehouse import Warehouse
 from insightmart.certification.evidence import existing_tables
 from insightmart.cli import Instant, as_of_option
 from insightmart.console_tables import print_table

@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 from ingestion.clock import utc_now
-from ingestion.warehouse import Warehouse, create_tables
+from ingestion.ops_tables import create_tables
+from ingestion.warehouse import Warehouse
 from insightmart.certification.evidence import existing_tables
 from insightmart.certification.state import certified_through
 from insightmart.cli import as_of_option

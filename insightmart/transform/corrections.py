@@ -15,7 +15,8 @@ from typing import Any
 
 import click
 
-from ingestion.warehouse import Warehouse, create_tables
+from ingestion.ops_tables import create_tables
+from ingestion.warehouse import Warehouse
 from insightmart.cli import Instant, as_of_option
 from insightmart.errors import FAILED, USAGE, ConfigurationError, InsightMartError
 from insightmart.gateway import open_warehouse

@@ -25,10 +25,11 @@ from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from ingestion.contracts import ENTITIES
 from ingestion.loading.context import IngestContext
+from ingestion.ops_tables import create_tables
 from ingestion.postgres.source import OltpSource
 from ingestion.shopify.source import ShopifySource
 from ingestion.stores.bucket import StoreDrops
-from ingestion.warehouse import Warehouse, create_tables, open_duckdb
+from ingestion.warehouse import Warehouse, open_duckdb
 from sandbox.servers import postgres as server
 from sandbox.shopify.server import create_server
 from sandbox.shopify.shop import Shop

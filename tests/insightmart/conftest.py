@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ingestion.contracts import ENTITIES
-from ingestion.warehouse import Warehouse, create_tables, open_duckdb
+from ingestion.ops_tables import create_tables
+from ingestion.warehouse import Warehouse, open_duckdb
 from insightmart.settings import Settings
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from sqlglot import exp
 from sqlmesh.core.dialect import parse_one  # importing it teaches sqlglot what a model is, which has to come first
 
 from ingestion.contracts import raw_tables
-from ingestion.warehouse import OPS_TABLES, sql_type
+from ingestion.ops_tables import OPS_TABLES
+from ingestion.warehouse import sql_type
 from insightmart.definitions.definitions import read_rules
 from insightmart.definitions.documentation import outdated
 from insightmart.transform.lineage import origins

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ingestion.contracts import ENTITIES
-from ingestion.warehouse import Warehouse, create_tables
+from ingestion.ops_tables import create_tables
+from ingestion.warehouse import Warehouse
 from insightmart.definitions.definitions import read_meanings
 
 if TYPE_CHECKING:

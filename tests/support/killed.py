@@ -31,11 +31,12 @@ from ingestion.loading import package as loads
 from ingestion.loading import records
 from ingestion.loading.backfill import Backfill
 from ingestion.loading.context import IngestContext, Window
+from ingestion.ops_tables import create_tables
 from ingestion.postgres import first_load as postgres_first
 from ingestion.postgres import source as postgres
 from ingestion.shopify import source as shopify
 from ingestion.stores import source as stores
-from ingestion.warehouse import Warehouse, create_tables, open_duckdb
+from ingestion.warehouse import Warehouse, open_duckdb
 
 MODULES = {"oltp": postgres, "shopify": shopify, "stores": stores}
 SOURCES = {"oltp": postgres.OltpSource, "shopify": shopify.ShopifySource, "stores": stores.StoreDrops}

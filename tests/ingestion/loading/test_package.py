@@ -133,7 +133,8 @@ from dlt.destinations.impl.duckdb.duck import DuckDbCopyJob
 sys.path.insert(0, {tests!r})
 from ingestion.loading.context import IngestContext
 from ingestion.loading.package import load
-from ingestion.warehouse import open_duckdb, create_tables
+from ingestion.ops_tables import create_tables
+from ingestion.warehouse import open_duckdb
 from test_package import LINES, batch, loaded
 
 def die():

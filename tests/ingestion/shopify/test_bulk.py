@@ -358,7 +358,8 @@ from ingestion.loading import package as loads
 from ingestion.shopify import source as shopify
 from ingestion.shopify import bulk as shopify_bulk
 from ingestion.loading.context import IngestContext, Window
-from ingestion.warehouse import create_tables, open_duckdb
+from ingestion.ops_tables import create_tables
+from ingestion.warehouse import open_duckdb
 
 home, moment, url, token = Path(sys.argv[1]), *sys.argv[2:]
 shopify.BULK_FROM, shopify.PIECE_ORDERS = 1000 if "pages" in moment else 5, 6

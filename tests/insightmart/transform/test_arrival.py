@@ -28,10 +28,11 @@ from ingestion.loading.context import IngestContext, LoadResult, Window
 from ingestion.loading.package import load
 from ingestion.loading.planning import released_through
 from ingestion.loading.records import record
+from ingestion.ops_tables import create_tables
 from ingestion.postgres import touched_windows as oltp_touched
 from ingestion.stores import touched_windows as stores_touched
 from ingestion.stores.csv.files import Drop, parse, read_file
-from ingestion.warehouse import Warehouse, create_tables, open_duckdb
+from ingestion.warehouse import Warehouse, open_duckdb
 from insightmart.settings import Settings
 from insightmart.transform.context import Transformer, open_transformer
 from insightmart.transform.corrections import apply_corrections

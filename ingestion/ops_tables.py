@@ -1,0 +1,82 @@
+"""The tables of ``ops``, and the statements that create them and those of ``raw`` where they do not exist yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ingestion.contracts import DELETED_AT, raw_tables
+from ingestion.warehouse import Warehouse, sql_type
+
+# ops tables that plain SQL writes. Instants are UTC; *_sum are exact sums of the entity's money or quantity column.
+OPS_TABLES: dict[str, str] = {
+    # one row a load package and entity: what the source said it has, what landed, what was rejected
+    "loads": """load_id VARCHAR, source VARCHAR, entity VARCHAR, window_start TIMESTAMP_NTZ, window_end TIMESTAMP_NTZ,
+        "ROWS" BIGINT, rejected_rows BIGINT, bytes BIGINT, source_count BIGINT, source_sum DECIMAL(38, 4),
+        landed_sum DECIMAL(38, 4), content_hash VARCHAR, started_at TIMESTAMP_NTZ, ended_at TIMESTAMP_NTZ,
+        seconds DECIMAL(18, 3), status VARCHAR, error VARCHAR, loaded_at TIMESTAMP_NTZ""",
+    # how far each entity is known completely: every event before covered_through is in raw
+    "source_watermarks": "source VARCHAR, entity VARCHAR, covered_through TIMESTAMP_NTZ, load_id VARCHAR,"
+    " updated_at TIMESTAMP_NTZ",
+    # long readings, and the pieces of each that are in raw (ingestion/loading/backfill.py)
+    "backfills": """backfill_id VARCHAR, source VARCHAR, entity VARCHAR, window_start TIMESTAMP_NTZ,
+        window_end TIMESTAMP_NTZ, as_of TIMESTAMP_NTZ, status VARCHAR, started_at TIMESTAMP_NTZ,
+        ended_at TIMESTAMP_NTZ""",
+    "backfill_pieces": 'backfill_id VARCHAR, piece VARCHAR, load_id VARCHAR, "ROWS" BIGINT, ended_at TIMESTAMP_NTZ',
+    # columns that tables of a source have beyond the contract, and the raw columns they are loaded into
+    "source_columns": """source VARCHAR, entity VARCHAR, source_column VARCHAR, source_type VARCHAR, raw_column VARCHAR,
+        raw_type VARCHAR, first_seen_at TIMESTAMP_NTZ""",
+    # each comparison of a day of changes: rows, sum of the keys, sum of the control column, at the source and in raw.
+    # status: equal; reloaded; or different: what stays after a reload, such as rejects and keys the source holds twice
+    "source_comparisons": """source VARCHAR, entity VARCHAR, day DATE, source_rows BIGINT, source_keys DECIMAL(38, 0),
+        source_sum DECIMAL(38, 4), raw_rows BIGINT, raw_keys DECIMAL(38, 0), raw_sum DECIMAL(38, 4), status VARCHAR,
+        compared_at TIMESTAMP_NTZ, load_id VARCHAR""",
+    # event windows that a load touched after they had been released to the models
+    "correction_windows": """window_id VARCHAR, source VARCHAR, entity VARCHAR, window_start TIMESTAMP_NTZ,
+        window_end TIMESTAMP_NTZ, reason VARCHAR, load_id VARCHAR, "ROWS" BIGINT, queued_at TIMESTAMP_NTZ,
+        status VARCHAR, attempts BIGINT, last_error VARCHAR, closed_at TIMESTAMP_NTZ, plan_id VARCHAR""",
+    # every object seen in the store drops, by key and content; content_hash is of the unpacked bytes of a gzipped one
+    "files": """source VARCHAR, entity VARCHAR, file_name VARCHAR, etag VARCHAR, file_hash VARCHAR,
+        content_hash VARCHAR, bytes BIGINT, modified_at TIMESTAMP_NTZ, store_id BIGINT, file_date DATE,
+        file_hour TIMESTAMP_NTZ, "ROWS" BIGINT, rejected_rows BIGINT, status VARCHAR, reason VARCHAR,
+        load_id VARCHAR, seen_at TIMESTAMP_NTZ""",
+    # inventory files that were not there when their hour was released; arrived_at: it came after all
+    "missing_files": "store_id BIGINT, file_hour TIMESTAMP_NTZ, missed_at TIMESTAMP_NTZ, arrived_at TIMESTAMP_NTZ,"
+    " load_id VARCHAR",
+    # what `insightmart quarantine replay` resolved: the rejected record or file, and the load that brought its rows
+    # (NULL: they were in already). reject_key: the line for a line of a file, MD5 of the text for a record without one
+    "replays": """source VARCHAR, entity VARCHAR, reject_load_id VARCHAR, file_name VARCHAR, file_hash VARCHAR,
+        reject_key VARCHAR, is_whole_file BOOLEAN, rule_id VARCHAR, load_id VARCHAR, replayed_at TIMESTAMP_NTZ""",
+    "runs": """run_id VARCHAR, command VARCHAR, as_of TIMESTAMP_NTZ, git_sha VARCHAR, gateway VARCHAR,
+        environment VARCHAR, plan_id VARCHAR, status VARCHAR, error VARCHAR, started_at TIMESTAMP_NTZ,
+        ended_at TIMESTAMP_NTZ, summary VARCHAR""",
+    "run_intervals": """run_id VARCHAR, model VARCHAR, snapshot_version VARCHAR, fingerprint VARCHAR,
+        interval_start TIMESTAMP_NTZ, interval_end TIMESTAMP_NTZ, "ROWS" BIGINT, seconds DECIMAL(18, 3),
+        audits_passed BIGINT, audits_failed BIGINT, status VARCHAR, recorded_at TIMESTAMP_NTZ""",
+    "check_results": """run_id VARCHAR, scan_id VARCHAR, area VARCHAR, check_name VARCHAR, dataset VARCHAR,
+        severity VARCHAR, outcome VARCHAR, value VARCHAR, definition VARCHAR, window_start TIMESTAMP_NTZ,
+        window_end TIMESTAMP_NTZ, environment VARCHAR, snapshot_versions VARCHAR, scanned_at TIMESTAMP_NTZ,
+        as_of TIMESTAMP_NTZ""",
+    "reconciliations": """run_id VARCHAR, as_of TIMESTAMP_NTZ, entity VARCHAR, control VARCHAR, business_date DATE,
+        store_id BIGINT, measure VARCHAR, source_total DECIMAL(38, 4), raw_total DECIMAL(38, 4),
+        core_total DECIMAL(38, 4), certified_total DECIMAL(38, 4), excluded_total DECIMAL(38, 4),
+        quarantined_total DECIMAL(38, 4), difference DECIMAL(38, 4), status VARCHAR, reconciled_at TIMESTAMP_NTZ""",
+}
+
+
+def table_statements() -> Iterator[str]:
+    """The statements that create the schemas ``raw`` and ``ops`` and their tables where they do not exist yet."""
+    yield "CREATE SCHEMA IF NOT EXISTS raw"
+    yield "CREATE SCHEMA IF NOT EXISTS ops"
+    for table, columns in raw_tables().items():
+        declared = ", ".join(f"{column.name} {sql_type(column.type)}" for column in columns)
+        yield f"CREATE TABLE IF NOT EXISTS raw.{table} ({declared})"
+        if DELETED_AT in columns:  # a warehouse from before deletions were looked for
+            yield f"ALTER TABLE raw.{table} ADD COLUMN IF NOT EXISTS {DELETED_AT.name} {sql_type(DELETED_AT.type)}"
+    for table, declaration in OPS_TABLES.items():
+        yield f"CREATE TABLE IF NOT EXISTS ops.{table} ({declaration})"
+
+
+def create_tables(warehouse: Warehouse) -> None:
+    """Create what is missing of the schemas ``raw`` and ``ops``. Safe to repeat."""
+    for statement in table_statements():
+        warehouse.execute(statement)
