@@ -33,7 +33,9 @@ from ingestion.postgres import touched_windows as oltp_touched
 from ingestion.shopify import touched_windows as shopify_touched
 from ingestion.stores.bucket import SOURCE as STORES
 from ingestion.stores.bucket import Bucket, Object, StoreDrops
-from ingestion.stores.csv.files import CsvFile, Distrusted, Drop, parse, parts, read_file
+from ingestion.stores.csv.decode import UntrustedFileError
+from ingestion.stores.csv.file import CsvFile, Drop, parts, read_file
+from ingestion.stores.csv.typed import parse
 from ingestion.stores.packages import Package, Seen, kept_original
 from ingestion.stores.source import Run
 
@@ -255,7 +257,7 @@ class _Again(Package):
         try:
             file = read_file(_drop(rejected.item), content)
             parsed = None if file.is_empty else [parse(kind, [part], self.context.as_of).rows for part in parts(file)]
-        except Distrusted as fault:
+        except UntrustedFileError as fault:
             return f"{fault.rule_id}: {fault.reason}"
         if rejected.lines is None:
             return self._take_whole(rejected, file)

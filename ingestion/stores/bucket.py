@@ -37,7 +37,8 @@ from botocore.utils import get_environ_proxies
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from ingestion.loading.context import SourceError
-from ingestion.stores.csv.files import MAX_BYTES, Drop
+from ingestion.stores.csv.decode import MAX_BYTES
+from ingestion.stores.csv.file import Drop
 
 SOURCE = "stores"
 KINDS = ("reference", "tills", "inventory")  # the small ones first: the time zones come from the reference

@@ -24,16 +24,10 @@ from ingestion.contracts import ENTITIES, REJECTS_TABLE, entity
 from ingestion.loading.context import IngestContext, LoadResult, Window
 from ingestion.loading.records import landed_sum
 from ingestion.stores.bucket import SOURCE, Object, StoreDrops
-from ingestion.stores.csv.files import (
-    MAX_BYTES,
-    PART_BYTES,
-    CsvFile,
-    Distrusted,
-    parse,
-    parts,
-    read_file,
-    whole_file_reject,
-)
+from ingestion.stores.csv.decode import MAX_BYTES, UntrustedFileError
+from ingestion.stores.csv.file import PART_BYTES, CsvFile, parts, read_file
+from ingestion.stores.csv.rejects import whole_file_reject
+from ingestion.stores.csv.typed import parse
 from ingestion.warehouse import Warehouse
 
 PACKAGE_FILES = 5_000
@@ -127,14 +121,14 @@ class Package:
         """Take in one file: to be loaded, or noted as nothing new, empty or quarantined."""
         assert item.drop is not None, "an unrecognised object has no content to add"
         if content is None:
-            fault = Distrusted(
+            fault = UntrustedFileError(
                 "file_too_large", f"more than {MAX_BYTES[item.kind]:,} bytes; it was not read and stays in the bucket"
             )
             self._quarantine(item, fault, None, f"s3://{self.source.bucket}/{item.key}")
             return
         try:
             file = read_file(item.drop, content)
-        except Distrusted as fault:
+        except UntrustedFileError as fault:
             file_hash = hashlib.sha256(content).hexdigest()
             if file_hash == self.seen.hashes.get(item.key):
                 self.note(item, "duplicate", "quarantined before with the same content", file_hash)
@@ -216,7 +210,7 @@ class Package:
         kind = waiting[0][0].drop.entity
         try:
             parsed = parse(kind, [file for file, _ in waiting], self.context.as_of)
-        except Distrusted as fault:
+        except UntrustedFileError as fault:
             if len(waiting) > 1:  # one of them; the others are not to suffer for it
                 for one in waiting:
                     self._type([one])
@@ -273,7 +267,7 @@ class Package:
             if self._waiting_bytes >= PART_BYTES:
                 self._type_waiting()
 
-    def _quarantine(self, item: Object, fault: Distrusted, file_hash: str | None, original_path: str) -> None:
+    def _quarantine(self, item: Object, fault: UntrustedFileError, file_hash: str | None, original_path: str) -> None:
         assert item.drop is not None
         self.note(item, "quarantined", f"{fault.rule_id}: {fault.reason}", file_hash)
         reject = whole_file_reject(item.drop, file_hash, fault, original_path, self.context.as_of)

@@ -35,7 +35,7 @@ from ingestion.loading.planning import covered_through
 from ingestion.loading.records import record
 from ingestion.stores import touched_windows
 from ingestion.stores.bucket import KEY_FORM, KINDS, SOURCE, Bucket, Object, StoreDrops
-from ingestion.stores.csv.files import COUNT_SLACK
+from ingestion.stores.csv.typed import COUNT_SLACK
 from ingestion.stores.packages import Package, Seen
 from ingestion.warehouse import Warehouse
 

@@ -12,7 +12,7 @@ import pytest
 from ingestion.loading.context import IngestContext
 from ingestion.loading.rejects import CURRENT_REJECTS
 from ingestion.replay import Replayed, replay
-from ingestion.stores.csv import files as csv_files
+from ingestion.stores.csv import layout, typed
 from ingestion.stores.csv import values as csv_values
 from ingestion.stores.source import ingest
 from ingestion.stores.touched_windows import current_loads
@@ -36,10 +36,10 @@ def mended(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         def reading(text: Any, column: str, verdicts: Any) -> Any:
             return read(csv_values.pc.replace_substring(text, "dozen", "12"), column, verdicts)
 
-        read = csv_files.integer_values
-        monkeypatch.setattr(csv_files, "integer_values", reading)
-        monkeypatch.setitem(csv_files._COLUMN_OF["inventory"], "pieces", "on_hand")
-        csv_files._layout.cache_clear()
+        read = typed.integer_values
+        monkeypatch.setattr(typed, "integer_values", reading)
+        monkeypatch.setitem(layout._COLUMN_OF["inventory"], "pieces", "on_hand")
+        layout.layout_of.cache_clear()
 
     return mend
 
@@ -47,7 +47,7 @@ def mended(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 @pytest.fixture(autouse=True)
 def _no_layout_is_remembered() -> Any:
     yield
-    csv_files._layout.cache_clear()
+    layout.layout_of.cache_clear()
 
 
 def counts(warehouse: Warehouse) -> list[tuple[str, int, int]]:

@@ -20,7 +20,9 @@ from ingestion.loading.context import IngestContext, SourceError, Window
 from ingestion.loading.package import load
 from ingestion.stores import packages as store_packages
 from ingestion.stores import source as stores
-from ingestion.stores.csv.files import MAX_BYTES, Distrusted, parse, parts
+from ingestion.stores.csv.decode import MAX_BYTES, UntrustedFileError
+from ingestion.stores.csv.file import parts
+from ingestion.stores.csv.typed import parse
 from ingestion.stores.source import StoreDrops, backfill, ingest, missing_files
 from ingestion.warehouse import Warehouse
 
@@ -264,7 +266,7 @@ def test_a_file_whose_records_cannot_be_told_apart_does_not_take_others_with_it(
 
     def disagreeing(kind: str, files: Any, rejected_at: datetime) -> Any:
         if any(file.drop.key == poison for file in files):
-            raise Distrusted("records_unclear", "no")
+            raise UntrustedFileError("records_unclear", "no")
         return parse(kind, files, rejected_at)
 
     monkeypatch.setattr(store_packages, "parse", disagreeing)
@@ -428,7 +430,7 @@ def test_a_large_file_whose_records_cannot_be_told_apart_leaves_no_part_behind(
 
     def disagreeing(kind: str, files: Any, rejected_at: datetime) -> Any:
         if any(file.drop.key == poison and file.body_line > 20 for file in files):
-            raise Distrusted("records_unclear", "no")
+            raise UntrustedFileError("records_unclear", "no")
         return parse(kind, files, rejected_at)
 
     monkeypatch.setattr(store_packages, "parse", disagreeing)

@@ -7,7 +7,6 @@ import json
 import re
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -217,18 +216,20 @@ def test_every_rule_said_to_be_checked_while_loading_is() -> None:
     assert exact - of_files == set()
 
 
+def _code_of_files() -> str:
+    return "".join(path.read_text(encoding="utf-8") for path in (PROJECT / "ingestion" / "stores" / "csv").glob("*.py"))
+
+
 def _rules_of_files(table: str) -> set[str]:
     columns = {column.name for item in ENTITIES if item.table == table for column in item.columns}
-    source = "".join(
-        Path(PROJECT, "ingestion", f"csv_{name}.py").read_text(encoding="utf-8") for name in ("values", "files")
-    )
+    source = _code_of_files()
     endings = set(re.findall(r'f"\{(?:column|name)\}_(\w+)"', source))
     named = set(re.findall(r'"((?:store_id|counted_at|business_date)_\w+)"', source))
     return {f"{column}_{ending}" for column in columns for ending in endings} | named
 
 
 def test_every_fault_of_a_whole_file_is_described() -> None:
-    source = (PROJECT / "ingestion" / "csv_files.py").read_text(encoding="utf-8")
-    faults = set(re.findall(r'Distrusted\(\s*"(\w+)"', source))
+    source = _code_of_files()
+    faults = set(re.findall(r'UntrustedFileError\(\s*"(\w+)"', source))
     assert len(faults) > 8
     assert {("stores_*", fault) for fault in faults} - _described() == set()

@@ -31,7 +31,8 @@ from ingestion.loading.records import record
 from ingestion.ops_tables import create_tables
 from ingestion.postgres import touched_windows as oltp_touched
 from ingestion.stores import touched_windows as stores_touched
-from ingestion.stores.csv.files import Drop, parse, read_file
+from ingestion.stores.csv.file import Drop, read_file
+from ingestion.stores.csv.typed import parse
 from ingestion.warehouse import Warehouse, open_duckdb
 from insightmart.settings import Settings
 from insightmart.transform.context import Transformer, open_transformer

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingestion.stores.csv import files as csv_files
-from ingestion.stores.csv.files import Distrusted, Drop, parse, parts, read_file
+from ingestion.stores.csv.decode import UntrustedFileError
+from ingestion.stores.csv.file import Drop, parts, read_file
+from ingestion.stores.csv.typed import COUNT_SLACK, parse
 
 HOUR, NOW = datetime(2026, 3, 5, 10), datetime(2026, 3, 5, 12)
 DROP = Drop("inventory", "inventory/store_007.csv", 7, date(2026, 3, 5), HOUR, NOW)
@@ -147,13 +148,13 @@ def test_no_file_fails_in_another_way_than_distrust(
     for content in (written, written[:place] + noise + written[place:], written[place:], noise):
         try:
             loaded, rejects = read(content)
-        except Distrusted as fault:
+        except UntrustedFileError as fault:
             assert fault.rule_id
             continue
         assert len({row["file_line"] for row in [*loaded, *rejects]}) == len(loaded) + len(rejects)
         for row in loaded:
             assert row["store_id"] == 7
-            assert HOUR - csv_files.COUNT_SLACK <= row["counted_at"] < HOUR + timedelta(hours=1) + csv_files.COUNT_SLACK
+            assert HOUR - COUNT_SLACK <= row["counted_at"] < HOUR + timedelta(hours=1) + COUNT_SLACK
 
 
 @QUICK

@@ -21,7 +21,9 @@ import pyarrow.parquet
 import pytest
 
 from ingestion.contracts import entity
-from ingestion.stores.csv.files import MAX_BYTES, Distrusted, Drop, parse, read_file
+from ingestion.stores.csv.decode import MAX_BYTES, UntrustedFileError
+from ingestion.stores.csv.file import Drop, read_file
+from ingestion.stores.csv.typed import parse
 
 DAY, NOW = date(2026, 3, 5), datetime(2026, 3, 5, 12)
 DROPS = {
@@ -338,7 +340,7 @@ def outcome(case: Case) -> tuple[Any, Any]:
         if file.is_empty:
             return EMPTY, None
         parsed = parse(case.kind, [file], NOW)
-    except Distrusted as fault:
+    except UntrustedFileError as fault:
         return fault.rule_id, None
     columns = [
         "file_line",
