@@ -20,12 +20,14 @@ import urllib3
 from botocore.config import Config
 from psycopg import sql
 
-from sandbox.events.business import Business, business
+from sandbox.business import Business, business
 from sandbox.events.catalogue import FIRST_CUSTOMER, Catalogue
 from sandbox.events.daily_files import reference_files, till_days, till_figures, till_file
 from sandbox.events.instants import DAY, HOUR, SECOND, to_datetime, to_instant
-from sandbox.events.inventory_files import LONGEST_DELAY_HOURS, files_of_hour
-from sandbox.events.online_sales import Levels, level_documents, levels_of_day, order_documents, product_documents
+from sandbox.events.inventory_counts import LONGEST_DELAY_HOURS
+from sandbox.events.inventory_files import files_of_hour
+from sandbox.events.online_documents import order_documents, product_documents
+from sandbox.events.online_stock import Levels, level_documents, levels_of_day
 from sandbox.events.store_sales import LONGEST_LIFE_DAYS
 from sandbox.events.versions import CHANNELS, COLUMNS, CURRENCIES, KEYS, NULL, REASONS, STATUSES, stored, without_key
 from sandbox.shopify.shop import Shop

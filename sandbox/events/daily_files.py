@@ -15,7 +15,7 @@ from sandbox.events.catalogue import Catalogue, Store
 from sandbox.events.csv_dialects import habit_of
 from sandbox.events.draws import Draws
 from sandbox.events.instants import DAY, EPOCH_DAY, HOUR, MINUTE, SECOND, local_midnight, to_datetime, zone
-from sandbox.events.online_sales import money
+from sandbox.events.online_documents import money
 from sandbox.events.schedule import Planted
 
 REFERENCE_HEADER = ("store_id", "name", "format", "region", "city", "state", "country", "timezone", "opened_on",

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from sandbox.events.baskets import FIRST_ORDER, IDS_A_DAY
 from sandbox.events.catalogue import CENT, DOLLAR, FIRST_CUSTOMER, Catalogue
 from sandbox.events.draws import Draws, Integers
 from sandbox.events.instants import DAY, HOUR, MINUTE, SECOND
 from sandbox.events.schedule import Planted
-from sandbox.events.store_sales import FIRST_ORDER, FIRST_REFUND, IDS_A_DAY, StoreDay
+from sandbox.events.store_sales import FIRST_REFUND, StoreDay
 from sandbox.events.versions import COMPLETED, KEYS, KIOSK, NULL, ON_HOLD, STORE, SalesVersions, frame, stacked
 
 JUNK_IDS = 9_000_000  # junk has ids of its own within a day's range

@@ -7,17 +7,15 @@ Line totals are whole cents, so that the shop's totals are exact whatever it rou
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from sandbox.events.baskets import SLOT, TRAFFIC, tax_on, volume
 from sandbox.events.catalogue import CENT, COMPANY_ZONE, DOLLAR, FIRST_ONLINE_CUSTOMER, Catalogue
 from sandbox.events.draws import Draws, Integers
-from sandbox.events.instants import DAY, HOUR, MINUTE, SECOND, iso, to_local
+from sandbox.events.instants import DAY, HOUR, MINUTE, SECOND, to_local
 from sandbox.events.schedule import Planted
-from sandbox.events.store_sales import SLOT, TRAFFIC, tax_on, volume
 from sandbox.events.versions import NULL
 
 FIRST_ORDER = 5_600_000_000_000
@@ -26,17 +24,10 @@ FIRST_REFUND = 900_000_000_000
 FIRST_REFUND_LINE = 600_000_000_000
 FIRST_PRODUCT = 8_100_000_000_000
 FIRST_VARIANT = 44_000_000_000_000
-FIRST_INVENTORY_ITEM = 46_000_000_000_000
 IDS_A_DAY = 10_000_000
-LEVEL_CYCLE_HOURS = 48  # each sku is counted once in so many hours: no poll in between misses a count
-LOCATION = 1
 TAX_RATE = 700  # hundredths of a percent
 NEVER = np.iinfo(np.int64).max
 UNTITLED = -1  # a line without a sku
-
-FINANCIAL = ("PENDING", "AUTHORIZED", "PAID", "PARTIALLY_REFUNDED", "REFUNDED", "VOIDED")
-FULFILLMENT = ("UNFULFILLED", "IN_PROGRESS", "PARTIALLY_FULFILLED", "FULFILLED")
-CURRENCIES = ("USD", "CAD")
 
 
 @dataclass
@@ -267,204 +258,3 @@ def _refunds(catalogue: Catalogue, day: int, orders: pd.DataFrame, lines: pd.Dat
             "shipping": np.concatenate([np.zeros(len(chosen), dtype=np.int64), shipping[with_shipping]]),
         }
     )
-
-
-def financial_status(orders: pd.DataFrame, refunds: pd.DataFrame, lines: pd.DataFrame, clock: int) -> Integers:
-    """Index into FINANCIAL of every order as it stands before an instant."""
-    status = np.where(orders["paid_at"].to_numpy() < clock, 2, orders["first_status"].to_numpy())
-    sold, returned = np.zeros(len(orders), dtype=np.int64), np.zeros(len(orders), dtype=np.int64)
-    np.add.at(sold, lines["position"].to_numpy(), lines["quantity"].to_numpy())
-    done = refunds[(refunds["created_at"].to_numpy() < clock)]
-    pieces = np.where(done["quantity"].to_numpy() == NULL, 0, done["quantity"].to_numpy())
-    np.add.at(returned, done["position"].to_numpy(), pieces)
-    status = np.where(returned > 0, np.where(returned >= sold, 4, 3), status)
-    voided = (orders["cancelled_at"].to_numpy() < clock) & (returned == 0)
-    return np.where(voided, 5, status)
-
-
-def fulfillment_status(orders: pd.DataFrame, clock: int) -> Integers:
-    """Index into FULFILLMENT of every order as it stands before an instant."""
-    started = orders["started_at"].to_numpy() < clock
-    status = np.where(started, 1 + orders["partly"].to_numpy(), 0)
-    return np.where(orders["fulfilled_at"].to_numpy() < clock, 3, status)
-
-
-def order_documents(catalogue: Catalogue, day: OnlineDay, positions: Integers, clock: int) -> list[dict[str, Any]]:
-    """The shop's documents of some orders of a day as they stand before an instant."""
-    financial = financial_status(day.orders, day.refunds, day.lines, clock)
-    fulfillment = fulfillment_status(day.orders, clock)
-    refunds_by_order: dict[int, list[dict[str, int]]] = {}
-    wanted = np.isin(day.refunds["position"].to_numpy(), positions) & (day.refunds["created_at"].to_numpy() < clock)
-    for row in day.refunds[wanted].to_dict("records"):
-        refunds_by_order.setdefault(row["position"], []).append(row)
-    line_position = day.lines["position"].to_numpy()
-    first = np.searchsorted(line_position, positions, side="left").tolist()
-    end = np.searchsorted(line_position, positions, side="right").tolist()
-    orders = day.orders.iloc[positions].to_dict("records")
-    lines = day.lines.to_dict("list")
-    return [
-        _order_document(order, FINANCIAL[financial[position]], FULFILLMENT[fulfillment[position]], clock)
-        | {
-            "updatedAt": iso(_last_change(order, refunds_by_order.get(position, []), clock)),
-            "lineItems": _line_documents(catalogue, lines, range(start, stop), refunds_by_order.get(position, [])),
-            "refunds": _refund_documents(lines, refunds_by_order.get(position, [])),
-        }
-        for position, order, start, stop in zip(positions.tolist(), orders, first, end, strict=True)
-    ]
-
-
-def _last_change(order: dict[str, int], refunds: list[dict[str, int]], clock: int) -> int:
-    moments = [order[column] for column in ("created_at", "paid_at", "started_at", "fulfilled_at", "cancelled_at")]
-    return max(moment for moment in [*moments, *(refund["created_at"] for refund in refunds)] if moment < clock)
-
-
-def _order_document(order: dict[str, int], financial: str, fulfillment: str, clock: int) -> dict[str, Any]:
-    cancelled = order["cancelled_at"] < clock
-    return {
-        "id": order["order_id"],
-        "name": f"#{order['order_id'] - FIRST_ORDER + 1001}",
-        "createdAt": iso(order["created_at"]),
-        "processedAt": iso(order["processed_at"]),
-        "cancelledAt": iso(order["cancelled_at"]) if cancelled else None,
-        "cancelReason": "CUSTOMER" if cancelled else None,
-        "test": bool(order["is_test"]),
-        "currencyCode": CURRENCIES[order["currency"]],
-        "customerId": None if order["customer_id"] == NULL else order["customer_id"],
-        "displayFinancialStatus": financial,
-        "displayFulfillmentStatus": fulfillment,
-        "shipping": money(order["shipping"]),
-    }
-
-
-def _line_documents(
-    catalogue: Catalogue, lines: dict[str, list[int]], rows: range, refunds: list[dict[str, int]]
-) -> list[dict[str, Any]]:
-    documents = []
-    for row in rows:
-        product, quantity = lines["product"][row], lines["quantity"][row]
-        back = sum(refund["quantity"] for refund in refunds if refund["line"] == row)
-        documents.append(
-            {
-                "id": lines["line_id"][row],
-                "productId": None if product == UNTITLED else FIRST_PRODUCT + product,
-                "variantId": None if product == UNTITLED else FIRST_VARIANT + product,
-                "sku": None if product == UNTITLED else catalogue.skus[product],
-                "title": "Gift note" if product == UNTITLED else catalogue.product_name(product),
-                "quantity": quantity,
-                "currentQuantity": max(0, quantity - back),
-                "unitPrice": money(lines["unit_price"][row]),
-                "discount": money(lines["discount"][row]),
-                "tax": money(lines["tax"][row]),
-            }
-        )
-    return documents
-
-
-def _refund_documents(lines: dict[str, list[int]], rows: list[dict[str, int]]) -> list[dict[str, Any]]:
-    documents: dict[int, dict[str, Any]] = {}
-    for row in rows:
-        refund = documents.setdefault(
-            row["refund_id"],
-            {
-                "id": row["refund_id"],
-                "createdAt": iso(row["created_at"]),
-                "note": None,
-                "lines": [],
-                "shipping": "0.00",
-            },
-        )
-        if row["line"] == NULL:
-            refund["shipping"] = money(row["shipping"])
-        else:
-            refund["lines"].append(
-                {
-                    "id": row["refund_line_id"],
-                    "lineItemId": lines["line_id"][row["line"]],
-                    "quantity": row["quantity"],
-                    "subtotal": money(row["subtotal"]),
-                    "tax": money(row["tax"]),
-                }
-            )
-    return list(documents.values())
-
-
-def money(amount: int) -> str:
-    """Ten-thousandths as a decimal string: two digits after the point, four where they are needed."""
-    sign, (whole, rest) = "-" if amount < 0 else "", divmod(abs(int(amount)), 10_000)
-    return f"{sign}{whole}.{rest // 100:02d}" if rest % 100 == 0 else f"{sign}{whole}.{rest:04d}"
-
-
-# -- products and stock of the online location -------------------------------------------------------------------------
-
-
-def product_documents(catalogue: Catalogue, products: Integers, day: int, updated_at: Integers) -> list[dict[str, Any]]:
-    """The shop's documents of some products (one variant each) with their prices of a day."""
-    prices, costs = catalogue.list_prices(day), catalogue.unit_costs()
-    return [
-        {
-            "id": FIRST_PRODUCT + product,
-            "title": catalogue.product_name(product),
-            "vendor": catalogue.product_brand(product),
-            "productType": catalogue.product_category(product),
-            "status": "ACTIVE",
-            "createdAt": iso(catalogue.first_listed_at(product)),
-            "updatedAt": iso(moment),
-            "variants": [
-                {
-                    "id": FIRST_VARIANT + product,
-                    "sku": catalogue.skus[product],
-                    "title": "Default Title",
-                    "price": money(int(prices[product])),
-                    "cost": money(int(costs[product])),
-                    "inventoryItemId": FIRST_INVENTORY_ITEM + product,
-                    "updatedAt": iso(moment),
-                }
-            ],
-        }
-        for product, moment in zip(products.tolist(), updated_at.tolist(), strict=True)
-    ]
-
-
-@dataclass(frozen=True)
-class Levels:
-    """Counts of the online location: arrays of the same length."""
-
-    product: Integers
-    counted_at: Integers
-    on_hand: Integers
-    incoming: Integers
-
-    def __getitem__(self, chosen: NDArray[np.bool_]) -> Levels:
-        return Levels(self.product[chosen], self.counted_at[chosen], self.on_hand[chosen], self.incoming[chosen])
-
-
-def levels_of_day(catalogue: Catalogue, day: int) -> Levels:
-    """The counts made on one UTC day: each sku once in two days, always at the same minute."""
-    count = len(catalogue.skus)
-    turn, second = Draws(catalogue.seed, "level turns").below(count, LEVEL_CYCLE_HOURS), Draws(
-        catalogue.seed, "level seconds"
-    ).below(count, 3600)  # fmt: skip
-    draws = Draws(catalogue.seed, "levels", day)
-    on_hand, incoming = draws.below(count, 400), draws.below(count, 5) * 24
-    on_hand[draws.chance(count, 60)] = 0
-    counted_at = catalogue.epoch + day * DAY + turn % 24 * HOUR + second * SECOND
-    today = turn // 24 == day % 2
-    return Levels(np.arange(count, dtype=np.int64), counted_at, on_hand, incoming)[today]
-
-
-def level_documents(catalogue: Catalogue, levels: Levels) -> list[dict[str, Any]]:
-    """The shop's documents of counts."""
-    return [
-        {
-            "inventoryItemId": FIRST_INVENTORY_ITEM + product,
-            "locationId": LOCATION,
-            "sku": catalogue.skus[product],
-            "available": max(0, on_hand - 2),
-            "onHand": on_hand,
-            "incoming": incoming,
-            "updatedAt": iso(counted_at),
-        }
-        for product, counted_at, on_hand, incoming in zip(
-            *(a.tolist() for a in (levels.product, levels.counted_at, levels.on_hand, levels.incoming)), strict=True
-        )
-    ]

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from sandbox.events.business import Business
+from sandbox.business import Business
 from sandbox.events.instants import DAY, HOUR, iso
-from sandbox.events.inventory_files import Count, CountedDay, counted_day, faults_of_day, files_of_store
-from sandbox.events.online_sales import levels_of_day
-from sandbox.truth.figures import ONLINE_STORE, local_times
+from sandbox.events.inventory_counts import Count, CountedDay, counted_day
+from sandbox.events.inventory_faults import faults_of_day
+from sandbox.events.inventory_files import files_of_store
+from sandbox.events.online_stock import levels_of_day
+from sandbox.truth.facts import ONLINE_STORE, local_times
 
 COUNT_COLUMNS = ["store_id", "product", "on_hand", "on_order", "counted_at"]
 

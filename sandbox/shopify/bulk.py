@@ -18,7 +18,8 @@ from typing import Any
 import orjson
 from graphql import GraphQLError, OperationDefinitionNode, OperationType, parse, validate
 
-from sandbox.shopify.objects import FIELDS, MAX_PAGE, ApiError, Request, gid, number_of
+from sandbox.shopify.objects import FIELDS
+from sandbox.shopify.request import MAX_PAGE, ApiError, Request, gid, number_of
 from sandbox.shopify.selection import Selected, schema, select
 from sandbox.shopify.shop import Shop
 
@@ -27,7 +28,7 @@ MAX_CONNECTIONS = 5
 MAX_DEPTH = 2  # connections below the root
 HOLD_SECONDS = 0.02  # how often a held operation looks whether it may go on
 
-# How an executor reads the fields of an object; shopify.py has it, and hands it in.
+# How an executor reads the fields of an object; server.py has it, and hands it in.
 Compile = Callable[[tuple[Selected, ...], Request], Callable[[Any], dict[str, Any]]]
 
 

@@ -6,215 +6,35 @@ of them where a field needs to know its parent.
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from sandbox.shopify.search import SearchError, parse
-from sandbox.shopify.shop import LOCATION, Document, Shop
+from sandbox.shopify.shop import LOCATION, Document
 
 if TYPE_CHECKING:
-    from sandbox.shopify.bulk import BulkOperations
+    pass
+from sandbox.shopify.amounts import (
+    bag,
+    current_discounts,
+    current_subtotal,
+    discounts,
+    gross,
+    of_order,
+    refund_lines,
+    refunded,
+    refunded_lines,
+    refunded_shipping,
+    shipping_lines,
+    tax,
+    total,
+)
+from sandbox.shopify.connections import Stored, nested_connection, search_conditions, stored_connection
+from sandbox.shopify.request import Field, Request, gid, number_of
 
-MAX_PAGE = 250
 COUNT_CAP = 10_000
-ALL_ORDERS_DAYS = 60
 SCOPES = ("read_orders", "read_all_orders", "read_products", "read_inventory", "read_locations", "read_customers")
-
-
-class ApiError(Exception):
-    """An error the API reports in its answer; `code` goes into extensions."""
-
-    def __init__(self, message: str, code: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the fields of one request know: the shop, the faults that are on, and the server's bulk operations."""
-
-    shop: Shop
-    faults: Mapping[str, Mapping[str, Any]]
-    bulk: BulkOperations
-
-
-class Stored(dict[str, Any]):
-    """A document of which only the ids are at hand: the rest is read from the shop when a query asks for it.
-
-    What the shop no longer has reads as null.
-    """
-
-    def __init__(self, known: Document, table: str, identity: int, shop: Shop) -> None:
-        super().__init__(known)
-        self._load = lambda: shop.one(table, identity) or {}
-
-    def __missing__(self, name: str) -> Any:
-        for key, value in self._load().items():
-            self.setdefault(key, value)
-        return self.setdefault(name, None)
-
-
-Field = Callable[[Any, Mapping[str, Any], Request], Any]
-
-
-def gid(kind: str, number: int) -> str:
-    """The global id of an object."""
-    return f"gid://shopify/{kind}/{number}"
-
-
-def number_of(identity: str) -> int:
-    """The number of a global id. Raises ApiError for a malformed one."""
-    try:
-        return int(str(identity).rsplit("/", 1)[-1])
-    except ValueError:
-        raise ApiError(f"Invalid global id '{identity}'", "BAD_USER_INPUT") from None
-
-
-# --- connections -------------------------------------------------------------------------------------------------
-
-
-def encode_cursor(sort: str, key: Any, number: int) -> str:
-    """An opaque cursor that stands after (sort value, id) in one order of sorting."""
-    return base64.urlsafe_b64encode(orjson.dumps([sort, key, number])).decode()
-
-
-def decode_cursor(text: str, sort: str) -> tuple[Any, int]:
-    """The sort value and id of a cursor. Raises ApiError for one that is not ours or of another order of sorting."""
-    try:
-        sorted_by, key, number = orjson.loads(base64.urlsafe_b64decode(text))
-        if sorted_by != sort:
-            raise ValueError(sorted_by)
-        return key, int(number)
-    except (ValueError, TypeError):
-        raise ApiError("Invalid cursor for current pagination sort.", "BAD_USER_INPUT") from None
-
-
-def _size(arguments: Mapping[str, Any]) -> int:
-    first = arguments.get("first")
-    if not isinstance(first, int) or first < 1:
-        raise ApiError("you must provide one of first or last", "BAD_USER_INPUT")
-    if first > MAX_PAGE:
-        raise ApiError(f"The page size of {first} exceeds the maximum of {MAX_PAGE}", "BAD_USER_INPUT")
-    return first
-
-
-def _connection(entries: list[tuple[str, Any]], more: bool, started: bool) -> dict[str, Any]:
-    return {
-        "nodes": [node for _, node in entries],
-        "edges": [{"cursor": cursor, "node": node} for cursor, node in entries],
-        "pageInfo": {
-            "startCursor": entries[0][0] if entries else None,
-            "endCursor": entries[-1][0] if entries else None,
-            "hasNextPage": more,
-            "hasPreviousPage": started,
-        },
-    }
-
-
-def _nested(items: list[Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """A connection over a list within a document."""
-    first, after = _size(arguments), arguments.get("after")
-    begin = decode_cursor(after, "position")[1] + 1 if after else 0
-    part = items[begin : begin + first]
-    entries = [(encode_cursor("position", None, begin + place), item) for place, item in enumerate(part)]
-    return _connection(entries, begin + first < len(items), begin > 0)
-
-
-def _stored(
-    table: str, arguments: Mapping[str, Any], request: Request, more: tuple[tuple[str, str, Any], ...] = ()
-) -> dict[str, Any]:
-    """A connection over the shop's documents of one kind, where `more` conditions hold."""
-    first, after = _size(arguments), arguments.get("after")
-    sort = str(arguments.get("sortKey") or "ID").lower()
-    if sort not in ("id", "updated_at", "created_at", "processed_at"):
-        raise ApiError(f"the simulator does not sort by {sort}", "BAD_USER_INPUT")
-    cursor = decode_cursor(after, sort) if after else None
-    conditions = [*_conditions(table, arguments, request), *more]
-    found = request.shop.page(table, conditions, sort, bool(arguments.get("reverse")), cursor, first + 1)
-    entries = [(encode_cursor(sort, key, number), document) for key, number, document in found[:first]]
-    return _connection(entries, len(found) > first, cursor is not None)
-
-
-def _conditions(table: str, arguments: Mapping[str, Any], request: Request) -> list[tuple[str, str, Any]]:
-    try:
-        conditions = parse(arguments.get("query"), table)
-    except SearchError as error:
-        raise ApiError(f"Invalid search query: {error}", "BAD_USER_INPUT") from None
-    newest = request.shop.newest("updated_at") if table == "orders" and "missing_scope" in request.faults else None
-    if newest:  # without read_all_orders older orders are simply not there
-        oldest = datetime.fromisoformat(newest) - timedelta(days=ALL_ORDERS_DAYS)
-        conditions.append(("created_at", ">=", oldest.strftime("%Y-%m-%dT%H:%M:%SZ")))
-    return conditions
-
-
-# --- money -------------------------------------------------------------------------------------------------------
-
-
-def _bag(amount: Decimal | str, currency: str) -> dict[str, Any]:
-    money = {"amount": amount if isinstance(amount, str) else f"{amount:f}", "currencyCode": currency}
-    return {"shopMoney": money, "presentmentMoney": money}
-
-
-def _sum(values: Any) -> Decimal:
-    return sum((Decimal(value) for value in values), Decimal(0))
-
-
-def _gross(order: Document) -> Decimal:
-    return sum((line["quantity"] * Decimal(line["unitPrice"]) for line in order["lineItems"]), Decimal(0))
-
-
-def _discounts(order: Document) -> Decimal:
-    return _sum(line["discount"] for line in order["lineItems"])
-
-
-def _tax(order: Document) -> Decimal:
-    return _sum(line["tax"] for line in order["lineItems"])
-
-
-def _refunded(refund: Document) -> Decimal:
-    return (
-        _sum(line["subtotal"] for line in refund["lines"])
-        + _sum(line["tax"] for line in refund["lines"])
-        + Decimal(refund["shipping"])
-        + Decimal(refund.get("amount", "0"))  # paid back for neither
-    )
-
-
-def _total(order: Document) -> Decimal:
-    return _gross(order) - _discounts(order) + _tax(order) + Decimal(order["shipping"])
-
-
-def _refunded_lines(order: Document, name: str) -> Decimal:
-    return _sum(line[name] for refund in order["refunds"] for line in refund["lines"])
-
-
-def _refunded_gross(order: Document) -> Decimal:
-    prices = {line["id"]: Decimal(line["unitPrice"]) for line in order["lineItems"]}
-    returned = (line for refund in order["refunds"] for line in refund["lines"])
-    return sum((line["quantity"] * prices[line["lineItemId"]] for line in returned), Decimal(0))
-
-
-def _refunded_shipping(order: Document) -> Decimal:
-    return _sum(refund["shipping"] for refund in order["refunds"])
-
-
-def _current_discounts(order: Document) -> Decimal:
-    """What is left of the discounts: a returned piece takes its share along."""
-    return _discounts(order) - (_refunded_gross(order) - _refunded_lines(order, "subtotal"))
-
-
-def _current_subtotal(order: Document) -> Decimal:
-    return _gross(order) - _discounts(order) - _refunded_lines(order, "subtotal")
-
-
-def _of_order(amount: Callable[[Document], Decimal]) -> Field:
-    return lambda order, _, __: _bag(amount(order), order["currencyCode"])
 
 
 # --- fields ------------------------------------------------------------------------------------------------------
@@ -235,7 +55,7 @@ def _key(name: str) -> Field:
 
 
 def _money(name: str) -> Field:
-    return lambda item, _, __: _bag(item[name], item["currency"])
+    return lambda item, _, __: bag(item[name], item["currency"])
 
 
 def _reference(table: str, name: str) -> Field:
@@ -256,10 +76,6 @@ def _legacy(name: str = "id") -> Field:
     return lambda item, _, __: str(item[name])
 
 
-def _shipping_lines(refund: Document) -> list[Document]:
-    return [] if Decimal(refund["shipping"]) == 0 else [refund]
-
-
 def _refund(identity: str, request: Request) -> Document | None:
     order = request.shop.order_of_refund(number_of(identity))
     if not order:
@@ -271,19 +87,13 @@ def _refunds(order: Document) -> list[Document]:
     return [{**refund, "order": order} for refund in order["refunds"]]
 
 
-def _refund_lines(refund: Document) -> list[Document]:
-    lines = {line["id"]: line for line in refund["order"]["lineItems"]}
-    currency = refund["order"]["currencyCode"]
-    return [{**line, "lineItem": lines[line["lineItemId"]], "currency": currency} for line in refund["lines"]]
-
-
 def _lines(order: Document) -> list[Document]:
     return [{**line, "currency": order["currencyCode"]} for line in order["lineItems"]]
 
 
 def _count(table: str) -> Field:
     def read(_: Any, arguments: Mapping[str, Any], request: Request) -> dict[str, Any]:
-        found = request.shop.count(table, _conditions(table, arguments, request))
+        found = request.shop.count(table, search_conditions(table, arguments, request))
         found += int(request.faults.get("count_more", {}).get("by", 0))
         limit = arguments.get("limit", COUNT_CAP)
         capped = "count_inexact" in request.faults or (limit is not None and found > limit)
@@ -298,11 +108,11 @@ def _count(table: str) -> Field:
 def _bulk_operations(_: Any, arguments: Mapping[str, Any], request: Request) -> dict[str, Any]:
     """All of them, of whatever search: the server has those of one app, and queries only."""
     operations = request.bulk.all()
-    return _nested(operations[::-1] if arguments["reverse"] else operations, arguments)
+    return nested_connection(operations[::-1] if arguments["reverse"] else operations, arguments)
 
 
 def _levels(location: Document, arguments: Mapping[str, Any], request: Request) -> dict[str, Any]:
-    return _stored("levels", arguments, request, (("location_id", "=", location["id"]),))
+    return stored_connection("levels", arguments, request, (("location_id", "=", location["id"]),))
 
 
 def _level_item(level: Document, _: Mapping[str, Any], request: Request) -> Stored:
@@ -312,7 +122,7 @@ def _level_item(level: Document, _: Mapping[str, Any], request: Request) -> Stor
 
 def _variants(product: Document, arguments: Mapping[str, Any], _: Request) -> dict[str, Any]:
     more = {"productId": product["id"], "createdAt": product["createdAt"]}
-    return _nested([{**variant, **more} for variant in product["variants"]], arguments)
+    return nested_connection([{**variant, **more} for variant in product["variants"]], arguments)
 
 
 def _quantities(level: Document, arguments: Mapping[str, Any], _: Request) -> list[dict[str, Any]]:
@@ -335,17 +145,17 @@ FIELDS: dict[str, dict[str, Field]] = {
         "bulkOperations": _bulk_operations,
         "currentAppInstallation": lambda _, __, ___: {"id": 1},
         "currentBulkOperation": lambda _, args, request: request.bulk.current() if args["type"] == "QUERY" else None,
-        "inventoryItems": lambda _, args, request: _stored("inventory_items", args, request),
-        "productVariants": lambda _, args, request: _stored("variants", args, request),
+        "inventoryItems": lambda _, args, request: stored_connection("inventory_items", args, request),
+        "productVariants": lambda _, args, request: stored_connection("variants", args, request),
         "shop": lambda _, __, ___: _SHOP,
         "location": lambda _, args, ___: LOCATION if not args.get("id") or number_of(args["id"]) == 1 else None,
-        "locations": lambda _, args, ___: _nested([LOCATION], args),
+        "locations": lambda _, args, ___: nested_connection([LOCATION], args),
         "order": lambda _, args, request: request.shop.one("orders", number_of(args["id"])),
-        "orders": lambda _, args, request: _stored("orders", args, request),
+        "orders": lambda _, args, request: stored_connection("orders", args, request),
         "ordersCount": _count("orders"),
         "productsCount": _count("products"),
         "product": lambda _, args, request: request.shop.one("products", number_of(args["id"])),
-        "products": lambda _, args, request: _stored("products", args, request),
+        "products": lambda _, args, request: stored_connection("products", args, request),
         "refund": lambda _, args, request: _refund(args["id"], request),
     },
     "Mutation": {
@@ -385,21 +195,19 @@ FIELDS: dict[str, dict[str, Field]] = {
         },
         "taxesIncluded": lambda _, __, ___: False,
         "customer": lambda order, _, __: {"id": order["customerId"]} if order["customerId"] else None,
-        "subtotalPriceSet": _of_order(lambda order: _gross(order) - _discounts(order)),
-        "totalDiscountsSet": _of_order(_discounts),
-        "totalTaxSet": _of_order(_tax),
-        "totalShippingPriceSet": _of_order(lambda order: Decimal(order["shipping"])),
-        "totalPriceSet": _of_order(_total),
-        "totalRefundedSet": _of_order(lambda order: sum(map(_refunded, order["refunds"]), Decimal(0))),
-        "totalRefundedShippingSet": _of_order(_refunded_shipping),
-        "currentSubtotalPriceSet": _of_order(_current_subtotal),
-        "currentTotalDiscountsSet": _of_order(_current_discounts),
-        "currentTotalTaxSet": _of_order(lambda order: _tax(order) - _refunded_lines(order, "tax")),
-        "currentShippingPriceSet": _of_order(lambda order: Decimal(order["shipping"]) - _refunded_shipping(order)),
-        "currentTotalPriceSet": _of_order(
-            lambda order: _total(order) - sum(map(_refunded, order["refunds"]), Decimal(0))
-        ),
-        "lineItems": lambda order, args, _: _nested(_lines(order), args),
+        "subtotalPriceSet": of_order(lambda order: gross(order) - discounts(order)),
+        "totalDiscountsSet": of_order(discounts),
+        "totalTaxSet": of_order(tax),
+        "totalShippingPriceSet": of_order(lambda order: Decimal(order["shipping"])),
+        "totalPriceSet": of_order(total),
+        "totalRefundedSet": of_order(lambda order: sum(map(refunded, order["refunds"]), Decimal(0))),
+        "totalRefundedShippingSet": of_order(refunded_shipping),
+        "currentSubtotalPriceSet": of_order(current_subtotal),
+        "currentTotalDiscountsSet": of_order(current_discounts),
+        "currentTotalTaxSet": of_order(lambda order: tax(order) - refunded_lines(order, "tax")),
+        "currentShippingPriceSet": of_order(lambda order: Decimal(order["shipping"]) - refunded_shipping(order)),
+        "currentTotalPriceSet": of_order(lambda order: total(order) - sum(map(refunded, order["refunds"]), Decimal(0))),
+        "lineItems": lambda order, args, _: nested_connection(_lines(order), args),
         "refunds": lambda order, args, _: _refunds(order)[: args.get("first")],
     },
     "BulkOperation": {
@@ -430,7 +238,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "id": _identity("LineItem"),
         **{name: _key(name) for name in ("sku", "title", "quantity", "currentQuantity")},
         "originalUnitPriceSet": _money("unitPrice"),
-        "originalTotalSet": lambda line, _, __: _bag(line["quantity"] * Decimal(line["unitPrice"]), line["currency"]),
+        "originalTotalSet": lambda line, _, __: bag(line["quantity"] * Decimal(line["unitPrice"]), line["currency"]),
         "discountAllocations": lambda line, _, __: [line] if Decimal(line["discount"]) else [],
         "taxLines": lambda line, _, __: [line] if Decimal(line["tax"]) else [],
         "product": _reference("products", "productId"),
@@ -448,9 +256,9 @@ FIELDS: dict[str, dict[str, Field]] = {
         "updatedAt": _key("createdAt"),
         "note": _key("note"),
         "order": _key("order"),
-        "totalRefundedSet": lambda refund, _, __: _bag(_refunded(refund), refund["order"]["currencyCode"]),
-        "refundLineItems": lambda refund, args, _: _nested(_refund_lines(refund), args),
-        "refundShippingLines": lambda refund, args, _: _nested(_shipping_lines(refund), args),
+        "totalRefundedSet": lambda refund, _, __: bag(refunded(refund), refund["order"]["currencyCode"]),
+        "refundLineItems": lambda refund, args, _: nested_connection(refund_lines(refund), args),
+        "refundShippingLines": lambda refund, args, _: nested_connection(shipping_lines(refund), args),
     },
     "RefundLineItem": {
         "id": _identity("RefundLineItem"),
@@ -461,8 +269,8 @@ FIELDS: dict[str, dict[str, Field]] = {
     },
     "RefundShippingLine": {
         "id": _identity("RefundShippingLine"),
-        "subtotalAmountSet": lambda refund, _, __: _bag(Decimal(refund["shipping"]), refund["order"]["currencyCode"]),
-        "taxAmountSet": lambda refund, _, __: _bag(Decimal(0), refund["order"]["currencyCode"]),
+        "subtotalAmountSet": lambda refund, _, __: bag(Decimal(refund["shipping"]), refund["order"]["currencyCode"]),
+        "taxAmountSet": lambda refund, _, __: bag(Decimal(0), refund["order"]["currencyCode"]),
     },
     "Product": {
         "id": _identity("Product"),

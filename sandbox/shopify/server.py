@@ -44,8 +44,9 @@ from graphql import (
 from graphql.execution.values import get_variable_values
 
 from sandbox.shopify.bulk import BulkOperations
-from sandbox.shopify.objects import FIELDS, ApiError, Key, Request
+from sandbox.shopify.objects import FIELDS, Key
 from sandbox.shopify.points import BUCKET, MAX_QUERY_COST, Bucket, actual_cost, requested_cost
+from sandbox.shopify.request import ApiError, Request
 from sandbox.shopify.selection import Selected, schema, select
 from sandbox.shopify.shop import Shop
 

@@ -9,12 +9,13 @@ from the same set. Instants are microseconds since 1970 in UTC, `day` and `hour`
 Each UTC day of orders is made on its own, with everything that ever happens to them (at most LONGEST_LIFE_DAYS later),
 from streams of draws that belong to that day: so any window of time can be published without replaying what was before.
 
-    catalogue        stores, products and prices, customers
-    store_sales      a day of store and phone orders and their lives; junk puts bad and repeated rows beside them
-    online_sales     a day of online orders and their lives, and the shop's documents
-    inventory_files  the stores' hourly counts and what is wrong with the files; daily_files: reference and tills
-    figures          which of the sales count, by the rules the pipeline has to apply
-    publish, truth   put it into the sources; say what the pipeline must make of it
+    events/catalogue         stores, products and prices, customers
+    events/baskets           what is bought in a day; store_sales: those orders' lives; junk: bad and repeated rows
+    events/online_sales      a day of online orders; online_documents, online_stock: as the shop shows them
+    events/inventory_counts  the stores' hourly counts; inventory_faults, inventory_files: the files, good and bad
+    events/daily_files       reference and tills
+    truth/facts              which of the sales count, by the rules the pipeline has to apply; oltp_facts, online_facts
+    publish, truth/certified put it into the sources; say what the pipeline must make of it
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sandbox.events import daily_files, inventory_files
+from sandbox.events import daily_files, inventory_faults
 from sandbox.events.catalogue import COMPANY_ZONE, FIRST_CUSTOMER, TIERS, Catalogue, home_of
 from sandbox.events.instants import DAY, HOUR, iso, to_local
 from sandbox.events.junk import with_junk
@@ -35,7 +36,10 @@ from sandbox.events.schedule import Planted, shop_outage
 from sandbox.events.sizes import size_of
 from sandbox.events.store_sales import LONGEST_LIFE_DAYS, StoreDay, store_day
 from sandbox.events.versions import KEYS, SalesVersions, stacked
-from sandbox.truth.figures import Facts, online_facts, store_facts, till_totals
+from sandbox.truth.facts import Facts
+from sandbox.truth.oltp_facts import store_facts
+from sandbox.truth.online_facts import online_facts
+from sandbox.truth.totals import till_totals
 
 
 class Business:
@@ -159,7 +163,7 @@ class Business:
         faults: list[Planted] = []
         for day in range(self.day_of(before - 1) + 1):
             faults += self.store_day(day).planted + self.online_day(day).planted
-            faults += inventory_files.planted_on(self.catalogue, day) + daily_files.planted_on(self.catalogue, day)
+            faults += inventory_faults.planted_on(self.catalogue, day) + daily_files.planted_on(self.catalogue, day)
             faults += self._planted_clock_change(day)
             if day % 7 == 0:
                 faults.append(self._planted_outage(day // 7))

@@ -1,0 +1,129 @@
+"""The facts of the online shop, out of its events."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from sandbox.events.catalogue import Catalogue
+from sandbox.events.draws import Integers
+from sandbox.events.online_documents import financial_status, fulfillment_status
+from sandbox.events.online_sales import UNTITLED, OnlineDay
+from sandbox.events.versions import (
+    COMPLETED,
+    NULL,
+    ONLINE,
+    PAID,
+    PENDING,
+    SHIPPED,
+)
+from sandbox.truth.facts import ONLINE_STORE, SHOPIFY, Facts, columns, local_times, split_off, sums_by
+
+# -- online sales ------------------------------------------------------------------------------------------------------
+
+
+def online_facts(catalogue: Catalogue, days: list[OnlineDay], clock: int) -> Facts:
+    """The online sales as they stand before an instant."""
+    parts = [_online_day_facts(catalogue, day, clock) for day in days]
+    orders, lines, refunds = (pd.concat([part[n] for part in parts], ignore_index=True) for n in range(3))
+    quarantined = {}
+    for entity in ("orders", "order_lines", "refunds"):
+        rows = [part[3][entity].assign(row=part[3][entity]["row"] + n * 10**9) for n, part in enumerate(parts)]
+        quarantined[f"shopify_{entity}"] = pd.concat(rows, ignore_index=True)
+    return Facts(orders, lines, refunds, quarantined, pd.DataFrame({"lines": [], "rejected": []}))
+
+
+def _online_day_facts(
+    catalogue: Catalogue, day: OnlineDay, clock: int
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, pd.DataFrame]]:
+    orders, lines, refunds = columns(day.orders), columns(day.lines), columns(day.refunds)
+    there = orders["created_at"] < clock
+    of_line, of_refund = lines["position"], refunds["position"]
+    shown, done = there[of_line], refunds["created_at"] < clock
+    gross = lines["quantity"] * lines["unit_price"]
+    net = sums_by(of_line, gross - lines["discount"] + lines["tax"], len(there))
+
+    order_rules = {
+        "currency_foreign": there & (orders["currency"] != 0),
+        "ordered_at_before_history": there & (orders["processed_at"] < catalogue.epoch),
+    }
+    order_ok, bad_orders = split_off(order_rules, net + orders["shipping"])
+    counts = there & order_ok & (orders["cancelled_at"] >= clock) & (orders["is_test"] == 0)
+    line_rules = {
+        "order_quarantined": shown & ~order_ok[of_line],
+        "sku_missing": shown & (lines["product"] == UNTITLED),
+        "quantity_not_positive": shown & (lines["quantity"] <= 0),
+        "unit_price_negative": shown & (lines["unit_price"] < 0),
+    }
+    line_ok, bad_lines = split_off(line_rules, gross)
+    refund_rules = {
+        "amount_negative": done & (refunds["subtotal"] < 0),
+        "order_quarantined": done & ~order_ok[of_refund],
+    }
+    refund_ok, bad_refunds = split_off(refund_rules, refunds["subtotal"])
+
+    good = line_ok & counts[of_line]
+    local = local_times(catalogue, np.zeros(len(there), dtype=np.int64), orders["processed_at"])
+    order_columns = {
+        "source": SHOPIFY,
+        "order_id": orders["order_id"],
+        "customer_id": orders["customer_id"],
+        "store_id": ONLINE_STORE,
+        "channel": ONLINE,
+        "status": _online_status(day, clock),
+        "event_at": orders["processed_at"],
+        "local": local,
+        "line_count": sums_by(of_line[good], np.ones(int(good.sum()), dtype=np.int64), len(there)),
+        "units": sums_by(of_line[good], lines["quantity"][good], len(there)),
+        "gross_sales": sums_by(of_line[good], gross[good], len(there)),
+        "discount_amount": sums_by(of_line, lines["discount"], len(there)),
+        "tax_amount": sums_by(of_line, lines["tax"], len(there)),
+        "shipping_amount": orders["shipping"],
+        "total_amount": net + orders["shipping"],
+    }
+    line_columns = {
+        "source": SHOPIFY,
+        "order_id": orders["order_id"][of_line],
+        "line_number": lines["line_id"],
+        "sku": lines["product"],
+        "store_id": ONLINE_STORE,
+        "channel": ONLINE,
+        "event_at": orders["processed_at"][of_line],
+        "local": local[of_line],
+        "quantity": lines["quantity"],
+        "unit_price": lines["unit_price"],
+        "gross_sales": gross,
+        "discount_amount": lines["discount"],
+        "tax_amount": lines["tax"],
+    }
+    has_line = refunds["line"] != NULL
+    line = np.where(has_line, refunds["line"], 0)
+    refund_columns = {
+        "source": SHOPIFY,
+        "refund_id": refunds["refund_id"],
+        "line_number": np.where(has_line, lines["line_id"][line], NULL),
+        "order_id": orders["order_id"][of_refund],
+        "sku": np.where(has_line, lines["product"][line], NULL),
+        "store_id": ONLINE_STORE,
+        "channel": ONLINE,
+        "event_at": refunds["created_at"],
+        "local": local_times(catalogue, np.zeros(len(of_refund), dtype=np.int64), refunds["created_at"]),
+        "quantity": refunds["quantity"],
+        "refund_amount": refunds["subtotal"],
+        "tax_amount": refunds["tax"],
+        "shipping_amount": refunds["shipping"],
+    }
+    kept_refunds = refund_ok & done & counts[of_refund]
+    return (
+        pd.DataFrame(order_columns)[counts],
+        pd.DataFrame(line_columns)[good],
+        pd.DataFrame(refund_columns)[kept_refunds],
+        {"orders": bad_orders, "order_lines": bad_lines, "refunds": bad_refunds},
+    )
+
+
+def _online_status(day: OnlineDay, clock: int) -> Integers:
+    """order_status of every order: what its payment says, unless its delivery says more."""
+    paid = np.where(financial_status(day.orders, day.refunds, day.lines, clock) < 2, PENDING, PAID)
+    fulfilled = fulfillment_status(day.orders, clock)
+    return np.where(fulfilled == 3, COMPLETED, np.where(fulfilled > 0, SHIPPED, paid))
