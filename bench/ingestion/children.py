@@ -156,9 +156,10 @@ def parse_json(directory: Path) -> Cost:
 def flatten_json(directory: Path) -> Cost:
     """Parse the answers of the shop and flatten their orders to Arrow tables, as many at once as a load does."""
     from ingestion.shopify.pages import FLATTENED_AT_ONCE
-    from ingestion.shopify.tables import FLATTEN, collector_paused, parse
+    from ingestion.shopify.tables.orders import flatten_orders
+    from ingestion.shopify.tables.parsing import collector_paused, parse
 
-    flatten, bodies = FLATTEN["orders"], iter(_bodies(directory))
+    bodies = iter(_bodies(directory))
 
     def run() -> None:
         body: bytes | None = b""
@@ -167,7 +168,7 @@ def flatten_json(directory: Path) -> Cost:
                 orders: list[dict[str, Any]] = []
                 while len(orders) < FLATTENED_AT_ONCE and (body := next(bodies, None)) is not None:
                     orders += parse(body)["data"].get("orders", {}).get("nodes", ())
-                flatten(orders)
+                flatten_orders(orders)
                 del orders
 
     return cost_of(run)

@@ -58,7 +58,7 @@ class ShopifySource:
     pause: Callable[[float], None] = time.sleep
 
 
-class _TryAgain(Exception):
+class _TryAgainError(Exception):
     """An answer that another attempt may better; ``after`` seconds, when Shopify says how long to wait."""
 
     def __init__(self, cause: str, after: float | None = None, throttled: bool = False) -> None:
@@ -68,11 +68,11 @@ class _TryAgain(Exception):
         super().__init__(cause)
 
 
-class _CostExceeded(Exception):
+class _CostExceededError(Exception):
     """The query costs more than a single query may: ask for a smaller page."""
 
 
-class Gone(Exception):
+class FileGoneError(Exception):
     """The file of a bulk operation is not to be had at its address (any more)."""
 
 
@@ -130,7 +130,7 @@ class ShopifyClient:
         """
         try:
             return self._query(document, variables or {})
-        except _CostExceeded:
+        except _CostExceededError:
             cure = "Report it: the query has to be smaller"
             raise SourceError(SOURCE, "a query costs more points than one query may", cure) from None
 
@@ -145,7 +145,7 @@ class ShopifyClient:
         while True:
             try:
                 data = self._query(document, {**variables, "first": first, "after": after})
-            except _CostExceeded:
+            except _CostExceededError:
                 if first == 1:
                     raise SourceError(
                         SOURCE, "a page of one record costs too many points", "Report it: the query has to be smaller"
@@ -168,7 +168,7 @@ class ShopifyClient:
             part = ids[place : place + at_once]
             try:
                 data = self._query(document(len(part)), {f"id{number}": one for number, one in enumerate(part)})
-            except _CostExceeded:
+            except _CostExceededError:
                 if at_once == 1:
                     cure = "Report it: the query has to be smaller"
                     raise SourceError(SOURCE, "a single record costs too many points", cure) from None
@@ -181,12 +181,12 @@ class ShopifyClient:
         """Put the file of a bulk operation there. Its address is secret: the access token is not sent to it.
 
         Raises:
-            Gone: there is no such file (any more).
+            FileGoneError: there is no such file (any more).
             SourceError: it could not be downloaded whole in several attempts.
         """
         try:
             self._retrying(_Stop(self.source))(self._download, url, path)
-        except _TryAgain as last:
+        except _TryAgainError as last:
             cause = f"the file of a bulk operation could not be downloaded: {last.cause}"
             raise SourceError(SOURCE, cause, "Run again: it goes on where it stopped") from None
 
@@ -195,27 +195,31 @@ class ShopifyClient:
         try:
             with httpx.stream("GET", url, timeout=self.source.timeout, follow_redirects=True) as answer:
                 if answer.status_code == 429 or answer.status_code >= 500:
-                    raise _TryAgain(f"HTTP {answer.status_code}", _retry_after(answer))
+                    raise _TryAgainError(f"HTTP {answer.status_code}", _retry_after(answer))
                 if answer.status_code != 200:
-                    raise Gone
+                    raise FileGoneError
                 with path.open("wb") as file:
                     for block in answer.iter_bytes(DOWNLOAD_BLOCK):
                         received.add(block)
                         file.write(block)
         except httpx.RequestError as error:
-            raise _TryAgain(type(error).__name__) from None
+            raise _TryAgainError(type(error).__name__) from None
         self.received.add_file(received)
 
     def _retrying(self, stop: _Stop) -> Retrying:
         return Retrying(
-            retry=retry_if_exception_type(_TryAgain), stop=stop, wait=self._wait, sleep=self.source.pause, reraise=True
+            retry=retry_if_exception_type(_TryAgainError),
+            stop=stop,
+            wait=self._wait,
+            sleep=self.source.pause,
+            reraise=True,
         )
 
     def _query(self, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         stop = _Stop(self.source)
         try:
             return self._retrying(stop)(self._attempt, document, variables)
-        except _TryAgain as last:
+        except _TryAgainError as last:
             raise SourceError(
                 SOURCE,
                 f"no proper answer in {stop.tries} attempts: {last.cause}".replace(self.source.token or "\0", "***"),
@@ -236,22 +240,22 @@ class ShopifyClient:
         except (httpx.UnsupportedProtocol, httpx.LocalProtocolError):
             raise SourceError(SOURCE, "SHOPIFY_URL or SHOPIFY_TOKEN is malformed", "Correct the two settings") from None
         except httpx.RequestError as error:
-            raise _TryAgain(f"{type(error).__name__} {error}") from None
+            raise _TryAgainError(f"{type(error).__name__} {error}") from None
         self.received.add(answer.content)
         self._check_status(answer)
         try:
             body = orjson.loads(answer.content)
         except orjson.JSONDecodeError:
-            raise _TryAgain("the answer broke off (JSON incomplete)") from None
+            raise _TryAgainError("the answer broke off (JSON incomplete)") from None
         if not isinstance(body, dict):
-            raise _TryAgain("an answer that is no GraphQL answer")
+            raise _TryAgainError("an answer that is no GraphQL answer")
         cost = (body.get("extensions") or {}).get("cost")
         if cost:
             self._points.update(document, cost)
         if body.get("errors"):
             self._raise(body["errors"], document)
         if body.get("data") is None:
-            raise _TryAgain("an answer without data")
+            raise _TryAgainError("an answer without data")
         data: dict[str, Any] = body["data"]
         return data
 
@@ -260,7 +264,7 @@ class ShopifyClient:
         if status == 429 or status >= 500:
             after = _retry_after(answer)
             cause = f"HTTP {status}" + (f", to wait {after:.0f} s" if (after or 0.0) > LONGEST_WAIT else "")
-            raise _TryAgain(cause, after, throttled=status == 429)
+            raise _TryAgainError(cause, after, throttled=status == 429)
         if status in (401, 403):
             raise SourceError(
                 SOURCE,
@@ -284,11 +288,11 @@ class ShopifyClient:
         codes = {(error.get("extensions") or {}).get("code") for error in listed}
         message = "; ".join(str(error.get("message")) for error in listed)
         if "THROTTLED" in codes:
-            raise _TryAgain(message, self._points.seconds_until_affordable(document) or None, throttled=True)
+            raise _TryAgainError(message, self._points.seconds_until_affordable(document) or None, throttled=True)
         if "MAX_COST_EXCEEDED" in codes:
-            raise _CostExceeded
+            raise _CostExceededError
         if codes & {"INTERNAL_SERVER_ERROR", "TIMEOUT"}:
-            raise _TryAgain(message)
+            raise _TryAgainError(message)
         if "ACCESS_DENIED" in codes:
             raise SourceError(SOURCE, message, "Give the app this access scope in Shopify's admin, then run again")
         raise SourceError(SOURCE, message, "The query does not fit this API version; check it against the schema")
@@ -340,9 +344,9 @@ class _Points:
         return max(0.0, (needed - now) / self.rate)
 
 
-def _raised(state: RetryCallState) -> _TryAgain:
+def _raised(state: RetryCallState) -> _TryAgainError:
     error = state.outcome.exception() if state.outcome else None
-    assert isinstance(error, _TryAgain)
+    assert isinstance(error, _TryAgainError)
     return error
 
 

@@ -27,7 +27,9 @@ from ingestion.loading.records import landed_sum
 from ingestion.loading.rejects import new_rejects
 from ingestion.shopify import queries
 from ingestion.shopify.client import SOURCE, Received, ShopifyClient
-from ingestion.shopify.tables import FLATTEN, Record, collector_paused, faults, fitting
+from ingestion.shopify.tables.parsing import collector_paused
+from ingestion.shopify.tables.rejects import FLATTEN, faults, fitting
+from ingestion.shopify.tables.shapes import Record
 
 SEARCH_LIMIT = 20_000  # Shopify serves at most 25,000 records of one search: then go on with a later window
 READINGS = 3  # of a window that gives less than Shopify counts in it
@@ -35,12 +37,12 @@ FLATTENED_AT_ONCE = 1000  # records, or more: the calls into Arrow cost a single
 REREADS = 5  # of an order that is edited while its lines are fetched
 
 
-class Extract:
+class RecordPages:
     """Batches of one window, counted by table on the way; a subclass says how to page.
 
     Args:
         context: the run.
-        client: the shop; its ``received`` counts for this extract from now on.
+        client: the shop; its ``received`` counts for these pages from now on.
         item: the entity with the watermark.
         reading: what to read.
     """
@@ -120,7 +122,7 @@ class Extract:
         ]
 
 
-class Counted(Extract):
+class CountedPages(RecordPages):
     """Records that Shopify counts, too."""
 
     connection: ClassVar[str]
@@ -186,11 +188,11 @@ class Counted(Extract):
 # --- orders ------------------------------------------------------------------------------------------------------
 
 
-class _Edited(Exception):
+class _EditedError(Exception):
     """The order changed while its lines or refunds were fetched."""
 
 
-class Orders(Counted):
+class OrderPages(CountedPages):
     """Orders with their lines and refunds."""
 
     tables = ("orders", "order_lines", "refunds")
@@ -209,7 +211,7 @@ class Orders(Counted):
                 _complete_lines(self.client, order)
                 _complete_refunds(self.client, order)
                 return order
-            except _Edited:
+            except _EditedError:
                 edited = self.client.query(queries.ORDER, {"id": order["id"]})["order"]
                 if edited is None or edited["updatedAt"] >= seconds(self.reading.window.end):
                     return None
@@ -263,13 +265,13 @@ def _refund_children(
 
 def _same_version(order: Record, again: Record | None) -> None:
     if again is None or again["updatedAt"] != order["updatedAt"]:
-        raise _Edited
+        raise _EditedError
 
 
 # --- products and inventory --------------------------------------------------------------------------------------
 
 
-class Products(Counted):
+class ProductPages(CountedPages):
     """Products with their variants; raw has a row a variant, so Shopify's count of products stands in no record."""
 
     tables = ("products",)
@@ -296,7 +298,7 @@ class Products(Counted):
         product["variants"]["nodes"] = variants
 
 
-class Inventory(Extract):
+class InventoryPages(RecordPages):
     """Inventory levels of the location that online orders are served from."""
 
     tables = ("inventory",)
@@ -329,7 +331,7 @@ def _location(client: ShopifyClient) -> str:
     return location_id
 
 
-EXTRACTS: dict[str, type[Extract]] = {"orders": Orders, "products": Products, "inventory": Inventory}
+PAGES: dict[str, type[RecordPages]] = {"orders": OrderPages, "products": ProductPages, "inventory": InventoryPages}
 
 # --- windows -----------------------------------------------------------------------------------------------------
 

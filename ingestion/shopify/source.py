@@ -24,10 +24,13 @@ from ingestion.loading.package import load
 from ingestion.loading.planning import Reading, covered_through, plan_reading, released_through, skipped
 from ingestion.loading.records import record
 from ingestion.shopify import queries, touched_windows
-from ingestion.shopify.bulk import Broken, BulkOrders, BulkRuns, Operation, result
+from ingestion.shopify.bulk import BulkRuns, Operation
+from ingestion.shopify.bulk_orders import BulkOrders, IncompleteResultError, result
 from ingestion.shopify.client import SOURCE, ShopifyClient, ShopifySource
-from ingestion.shopify.pages import EXTRACTS, Extract, Orders, search, seconds
-from ingestion.shopify.tables import collector_paused, flatten_orders, retype
+from ingestion.shopify.pages import PAGES, OrderPages, RecordPages, search, seconds
+from ingestion.shopify.tables.orders import flatten_orders
+from ingestion.shopify.tables.parsing import collector_paused
+from ingestion.shopify.tables.rejects import retype
 
 __all__ = ["ShopifySource", "backfill", "flatten_orders", "ingest", "retype"]
 
@@ -100,7 +103,7 @@ def _read(
             if by_bulk and item.name == "orders":
                 results += _load_orders(context, client, item, reading, window)
             else:
-                results += _load(context, EXTRACTS[item.name](context, client, item, reading))
+                results += _load(context, PAGES[item.name](context, client, item, reading))
     return results
 
 
@@ -116,12 +119,12 @@ def _check_scopes(context: IngestContext, client: ShopifyClient) -> None:
         )
 
 
-def _load(context: IngestContext, extract: Extract, long_reading: _Pieces | None = None) -> list[LoadResult]:
+def _load(context: IngestContext, pages: RecordPages, long_reading: _Pieces | None = None) -> list[LoadResult]:
     """One window of an entity into one package, then its records and the corrections it causes."""
-    item = extract.item
+    item = pages.item
     released = released_through(context, SOURCE, [item.name])
-    load_id = load(context, SOURCE, extract.batches())
-    results = extract.results(load_id)
+    load_id = load(context, SOURCE, pages.batches())
+    results = pages.results(load_id)
     found: list[Correction] = []
     if item.name == "orders":
         found = touched_windows.sales(context, load_id, released)
@@ -131,7 +134,7 @@ def _load(context: IngestContext, extract: Extract, long_reading: _Pieces | None
         record(context, results)
         correction_queue.queue(context, found)
         if long_reading is not None:
-            long_reading.done(extract, load_id)
+            long_reading.done(pages, load_id)
     for one in results:
         context.progress(f"shopify {one.entity}: {one.rows:,} rows, {one.rejected_rows:,} rejected")
     return results
@@ -148,13 +151,13 @@ def _load_orders(
     begun = unfinished_backfill(context, SOURCE, item.name, reading.window.start)
     if begun is None or (requested is not None and begun.window != reading.window):
         if _count(client, reading.window) < (CATCH_UP_FROM if is_hourly else BULK_FROM):
-            return _load(context, Orders(context, client, item, reading))
+            return _load(context, OrderPages(context, client, item, reading))
         begun = begin_backfill(context, SOURCE, item.name, reading.window)
     elif requested is None:  # one that was killed: to the end it had then
         reading = Reading(begun.window, begun.window.end)
     results = _Pieces(context, client, item, reading, begun).load()
     if requested is None and (rest := plan_reading(context, item)) is not None:
-        results += _load(context, Orders(context, client, item, rest))
+        results += _load(context, OrderPages(context, client, item, rest))
     return results
 
 
@@ -218,26 +221,26 @@ class _Pieces:
         )
 
     def _load_pages(self, piece: Window) -> list[LoadResult]:
-        return _load(self.context, Orders(self.context, self.client, self.item, self._of(piece)), self)
+        return _load(self.context, OrderPages(self.context, self.client, self.item, self._of(piece)), self)
 
     def _load_bulk(self, piece: Window, operation: Operation) -> list[LoadResult] | None:
         """Load what an operation found; None when that is not the whole piece."""
-        extract = _BulkOrders(self.context, self.client, self.item, self._of(piece))
+        pages = _BulkOrderPages(self.context, self.client, self.item, self._of(piece))
         try:
-            extract.take(operation)
-        except Broken as why:
+            pages.take(operation)
+        except IncompleteResultError as why:
             self.context.progress(f"shopify orders: bulk operation of {_name(piece)}: {why}; the piece is read again")
             return None
-        return _load(self.context, extract, self)
+        return _load(self.context, pages, self)
 
     def _of(self, piece: Window) -> Reading:
         """The reading of a piece: the last one moves the watermark."""
         return Reading(piece, self.reading.covered_through if self.missing == [piece] else None)
 
-    def done(self, extract: Extract, load_id: str) -> None:
+    def done(self, pages: RecordPages, load_id: str) -> None:
         """A piece is in. Called inside the transaction that records its load."""
-        piece = extract.reading.window
-        self.long_reading.add(_name(piece), load_id, sum(extract.rows.values()) + extract.rejected_rows)
+        piece = pages.reading.window
+        self.long_reading.add(_name(piece), load_id, sum(pages.rows.values()) + pages.rejected_rows)
         self.missing.remove(piece)
         if not self.missing:
             self.long_reading.complete()
@@ -287,18 +290,18 @@ def _count(client: ShopifyClient, window: Window) -> int:
     return answer["count"] if answer else 0
 
 
-class _BulkOrders(Orders):
+class _BulkOrderPages(OrderPages):
     """The orders of one piece out of the result of a bulk operation."""
 
     found: BulkOrders
 
     def take(self, operation: Operation) -> None:
-        """Download and read the result. Raises Broken when it is not complete."""
+        """Download and read the result. Raises IncompleteResultError when it is not complete."""
         self.found = result(self.client, operation, self.context.home / "shopify" / "bulk.jsonl")
         self.source_count = self.found.found  # Shopify's own count, of the moment it read them
         left = self.counted_now()
         if left is not None and self.found.found < left:
-            raise Broken(f"it found {self.found.found:,} orders where Shopify counts {left:,}")
+            raise IncompleteResultError(f"it found {self.found.found:,} orders where Shopify counts {left:,}")
 
     def batches(self) -> Iterator[tuple[str, pa.Table]]:
         for name, table in (("orders", self.found.orders), ("order_lines", self.found.lines)):

@@ -20,9 +20,11 @@ import pytest
 
 from ingestion.loading.context import IngestContext, SourceError, Window
 from ingestion.shopify import bulk as shopify_bulk
+from ingestion.shopify import bulk_orders as shopify_bulk_orders
 from ingestion.shopify import queries as shopify_queries
 from ingestion.shopify import source as shopify
-from ingestion.shopify.bulk import Broken, Operation, read_orders
+from ingestion.shopify.bulk import Operation
+from ingestion.shopify.bulk_orders import IncompleteResultError, read_orders
 from ingestion.shopify.client import ShopifyClient
 from ingestion.shopify.source import ShopifySource, backfill, ingest
 from sandbox.shopify import server as simulator
@@ -72,7 +74,7 @@ def shop(online: OnlineShop, monkeypatch: pytest.MonkeyPatch) -> OnlineShop:
     """Twelve orders, of which a piece may have six; blocks of a few lines; waits that are over at once."""
     monkeypatch.setattr(shopify, "BULK_FROM", 5)
     monkeypatch.setattr(shopify, "PIECE_ORDERS", 6)
-    monkeypatch.setattr(shopify_bulk, "BLOCK", 3000)
+    monkeypatch.setattr(shopify_bulk_orders, "BLOCK", 3000)
     online.source = replace(online.source, pause=lambda _: threading.Event().wait(0.005) and None)
     online.shop.upsert_orders(order(number) for number in range(1, 13))
     return online
@@ -372,14 +374,14 @@ if moment == "running":
 else:
     pause = lambda _: threading.Event().wait(0.005)
 pieces = []
-batches = shopify._BulkOrders.batches
+batches = shopify._BulkOrderPages.batches
 def counted(extract):
     pieces.append(extract)
     for number, batch in enumerate(batches(extract)):
         yield batch
         if moment == "reading" and len(pieces) == 2:
             die()
-shopify._BulkOrders.batches = counted
+shopify._BulkOrderPages.batches = counted
 add = Backfill.add
 def add_and_die(reading, *given):
     if moment == "recording" and len(pieces) == 2:
@@ -394,13 +396,13 @@ def load_and_die(self, *given):
     return loaded
 shopify._Pieces._load_bulk = load_and_die
 
-served = shopify.Orders.completed
+served = shopify.OrderPages.completed
 def served_and_die(self, page):
     pieces.append(page)
     if moment == "reading pages" and len(pieces) == 2:
         die()
     return served(self, page)
-shopify.Orders.completed = served_and_die
+shopify.OrderPages.completed = served_and_die
 record = shopify.record
 def record_and_die(context, results):
     record(context, results)
@@ -522,7 +524,7 @@ def written(tmp_path: Path) -> Iterator[Callable[..., tuple[Path, Operation]]]:
 def test_lines_find_their_orders_wherever_they_stand(
     written: Callable[..., tuple[Path, Operation]], monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
-    monkeypatch.setattr(shopify_bulk, "BLOCK", block)
+    monkeypatch.setattr(shopify_bulk_orders, "BLOCK", block)
     path, operation = written(
         header(1), child(13, 2), header(2), child(11, 1), child(12, 2), header(3), child(14, 1), child(10, 2)
     )
@@ -564,22 +566,24 @@ def test_what_a_file_cannot_say_is_read_again(written: Callable[..., tuple[Path,
         ([header(1), child(11, 1)], {"objects": 3}, "has 2 objects .1 orders., not 3"),
         ([header(1), child(11, 1)], {"roots": 2}, "not 2 objects .2 orders."),
         ([header(1), child(11, 2)], {}, "1 lines of orders that are not in it"),
-        ([], {"text": json.dumps(header(1)) + '\n{"id": "gid://shop'}, "cannot be read"),
-        ([], {"text": json.dumps({"id": "gid://shopify/Order/1"}) + "\n"}, "cannot be read"),
-        ([], {"text": "[]\n"}, "cannot be read"),
+        ([], {"text": json.dumps(header(1)) + '\n{"id": "gid://shop'}, "is no JSON"),
+        ([], {"text": json.dumps({"id": "gid://shopify/Order/1"}) + "\n"}, "neither an order nor one of its lines"),
+        ([], {"text": "[]\n"}, "neither an order nor one of its lines"),
+        ([header(1) | {"id": 1}], {}, "cannot be read: Expected bytes, got a 'int' object"),
+        ([header(1), child(11, 1) | {"__parentId": "gid://shopify/Product/1"}], {}, "cannot be read: an id that"),
     ],
 )
 def test_a_file_that_is_not_whole_is_told(
     written: Callable[..., tuple[Path, Operation]], records: list[dict[str, Any]], shown: dict[str, Any], why: str
 ) -> None:
-    with pytest.raises(Broken, match=why):
+    with pytest.raises(IncompleteResultError, match=why):
         read_orders(*written(*records, **shown))
 
 
 def test_an_endless_line_does_not_fill_the_memory(
     written: Callable[..., tuple[Path, Operation]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shopify_bulk, "BLOCK", 10)
-    monkeypatch.setattr(shopify_bulk, "LONGEST_LINE", 100)
-    with pytest.raises(Broken, match="never ends"):
+    monkeypatch.setattr(shopify_bulk_orders, "BLOCK", 10)
+    monkeypatch.setattr(shopify_bulk_orders, "LONGEST_LINE", 100)
+    with pytest.raises(IncompleteResultError, match="never ends"):
         read_orders(*written(text="x" * 200))

@@ -19,7 +19,8 @@ from ingestion.shopify import client as shopify_client
 from ingestion.shopify import pages as shopify_pages
 from ingestion.shopify.client import ShopifyClient
 from ingestion.shopify.source import ShopifySource, flatten_orders, ingest
-from ingestion.shopify.tables import FLATTEN
+from ingestion.shopify.tables.rejects import FLATTEN
+from ingestion.shopify.tables.shapes import UnfitError
 
 if TYPE_CHECKING:
     from conftest import OnlineShop
@@ -316,7 +317,7 @@ def test_a_rejected_order_comes_in_whole_once_it_can_be_read(
 ) -> None:
     def strict(orders: Sequence[dict[str, Any]]) -> dict[str, Any]:
         if any(order["refunds"] for order in orders):
-            raise ValueError("no refunds, please")
+            raise UnfitError("no refunds, please")
         return flatten_orders(orders)
 
     refunded = order(2, lineItems=[line(2001), line(2002)], refunds=[refund(21, [refund_line(31, 2001)], "2.50")])

@@ -13,7 +13,11 @@ import pytest
 
 from ingestion.contracts import entity
 from ingestion.shopify.source import flatten_orders, retype
-from ingestion.shopify.tables import UNFIT, fitting, flatten_inventory, flatten_products
+from ingestion.shopify.tables import orders as orders_module
+from ingestion.shopify.tables.inventory import flatten_inventory
+from ingestion.shopify.tables.products import flatten_products
+from ingestion.shopify.tables.rejects import fitting
+from ingestion.shopify.tables.shapes import UnfitError
 
 
 def money(amount: str) -> dict[str, Any]:
@@ -163,7 +167,7 @@ def test_what_a_refund_gives_back_beyond_its_lines_is_one_row() -> None:
 )
 def test_what_does_not_fit_exactly_is_refused_alone(changes: dict[str, Any]) -> None:
     bad = order(2) | changes
-    with pytest.raises(UNFIT):
+    with pytest.raises(UnfitError):
         flatten_orders([bad])
     tables, unfit = fitting(flatten_orders, [order(1), bad, order(3), order(4)])
     assert tables["orders"]["order_id"].to_pylist() == [1, 3, 4]
@@ -171,11 +175,29 @@ def test_what_does_not_fit_exactly_is_refused_alone(changes: dict[str, Any]) -> 
     assert [place for place, _ in unfit] == [1]
 
 
+@pytest.mark.parametrize("bug", [KeyError("colum"), TypeError("+"), AttributeError("lower"), ValueError("shape")])
+def test_a_bug_of_our_own_is_no_fault_of_the_record(bug: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(*_: object) -> None:
+        raise bug
+
+    monkeypatch.setattr(orders_module, "line_table", wrong)
+    for records in ([order(1)], [order(1), order(2) | {"name": 5}], [order(1), order(2)]):
+        with pytest.raises(type(bug)) as raised:
+            fitting(flatten_orders, records)
+        assert raised.value is bug
+
+
+@pytest.mark.parametrize("wrong", [None, 5, "text", [], [[]]])
+def test_what_is_no_record_at_all_is_refused_alone(wrong: Any) -> None:
+    tables, unfit = fitting(flatten_orders, [order(1), wrong])
+    assert (tables["orders"]["order_id"].to_pylist(), [place for place, _ in unfit]) == ([1], [1])
+
+
 def test_a_missing_key_is_no_null() -> None:
     for key in ("updatedAt", "totalPriceSet", "lineItems", "refunds"):
         bad = deepcopy(order())
         del bad[key]
-        with pytest.raises(UNFIT):
+        with pytest.raises(UnfitError):
             flatten_orders([bad])
 
 
@@ -216,7 +238,7 @@ def test_products_and_levels() -> None:
     (row,) = flatten_inventory([level])["inventory"].to_pylist()
     assert (row["available"], row["on_hand"], row["on_order"]) == (2, 0, 1)
     for wrong in (quantities[:2], [*quantities, quantities[2]]):
-        with pytest.raises(UNFIT):
+        with pytest.raises(UnfitError):
             flatten_inventory([level, level | {"quantities": wrong}])
 
 
