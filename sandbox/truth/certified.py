@@ -13,9 +13,9 @@ import pandas as pd
 from sandbox.business import Business, business
 from sandbox.events.daily_files import reference_files, reference_row, till_days, till_figures
 from sandbox.events.instants import DAY, HOUR, date_of, iso, to_datetime, to_instant
-from sandbox.events.stock_figures import Stock, daily_stock, stock_at
 from sandbox.events.versions import CHANNELS, NULL, STATUSES
 from sandbox.truth.facts import OLTP, SHOPIFY, SOURCES, Facts
+from sandbox.truth.stock import Stock, daily_stock, stock_at
 from sandbox.truth.totals import MEASURES, group_keys, sales_by
 
 COUNTS = {"orders", "units", "line_count", "quantity", "rows"}  # measures that are no money

@@ -27,12 +27,12 @@ from sandbox.business import Business
 from sandbox.events.inventory_faults import FAULT_HOURS
 from sandbox.events.inventory_files import files_of_hour
 from sandbox.events.schedule import OUTAGE_HOURS, PRICE_BUG_HOUR, PRICE_BUG_REPAIR_HOURS
-from sandbox.events.stock_figures import stock_at
 from sandbox.events.versions import COLUMNS, KEYS, NULL, STATUSES
 from sandbox.publish import publish
 from sandbox.state import BUCKET, PREFIX, REGION, SandboxState
 from sandbox.truth.certified import truth
 from sandbox.truth.facts import OLTP, SHOPIFY
+from sandbox.truth.stock import stock_at
 from sandbox.truth.totals import group_keys
 
 REPOSITORY = Path(__file__).resolve().parents[3]
