@@ -1,0 +1,74 @@
+"""The changes that `make mutants` makes are one token each, and none in what is no SQL or decides nothing."""
+
+from pathlib import Path
+
+import pytest
+
+from insightmart.settings import PROJECT
+
+MODEL = """MODEL (name a.b, kind VIEW, start '1970-01-01');
+
+SELECT
+  *,
+  COALESCE(x, 0)::DECIMAL(18, 4) AS x /* not < this */
+FROM raw.t
+WHERE
+  at BETWEEN @start_ts AND @end_ts AND x < 5
+"""
+RULES = """t:
+  rows:
+    x_negative:
+      when: x < 0
+      meaning: x is < 0
+"""
+MACRO = """@macro()
+def counts(evaluator, status):
+    return f"COALESCE({status.sql('snowflake')} <> 'cancelled', FALSE)"
+"""
+
+
+@pytest.fixture(autouse=True)
+def bench_is_importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not installed."""
+    monkeypatch.syspath_prepend(PROJECT)
+
+
+def found(folder: Path, name: str, text: str) -> list[tuple[str, str, str]]:
+    from bench.mutants.changes import changes_of
+
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text, encoding="utf-8")
+    changes = changes_of(folder)
+    for change in changes:
+        assert text[change.start :].startswith(change.before)
+        assert change.applied_to(text) != text
+        assert str(change).startswith(f"{name}:{change.line}:{change.column}  {change.kind}: ")
+    return [(change.kind, change.before, change.after) for change in changes]
+
+
+def test_query_is_changed_and_properties_types_comments_and_the_and_of_between_are_not(tmp_path: Path) -> None:
+    assert found(tmp_path, "models/a/b.sql", MODEL) == [
+        ("number", "0", "1"),
+        ("condition", "at BETWEEN @start_ts AND @end_ts", "TRUE"),
+        ("logic", "AND", "OR"),
+        ("condition", "x < 5", "TRUE"),
+        ("comparison", "<", "<="),
+        ("number", "5", "6"),
+        ("number", "5", "4"),
+    ]
+
+
+def test_condition_of_a_rule_is_changed_and_its_meaning_is_not(tmp_path: Path) -> None:
+    assert found(tmp_path, "macros/rules.yml", RULES) == [
+        ("comparison", "<", "<="),
+        ("number", "0", "1"),
+        ("condition", "x < 0", "FALSE"),
+    ]
+
+
+def test_macro_is_changed_where_it_makes_sql(tmp_path: Path) -> None:
+    assert found(tmp_path, "macros/sql.py", MACRO) == [
+        ("comparison", "<>", "="),
+        ("text", "'cancelled'", "'cancelled_'"),
+        ("truth", "FALSE", "TRUE"),
+    ]
