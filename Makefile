@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SQLMESH := INSIGHTMART_HOME=var/lint $(BIN)/sqlmesh --log-file-dir var/lint/logs
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-fast check docs format lint types hooks bench sandbox lock clean
+.PHONY: help setup demo test test-fast check mutants docs format lint types hooks bench sandbox lock clean
 
 help: ## List these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ test-fast: $(SETUP) ## Run the tests that are not marked slow: minutes less
 	$(BIN)/pytest -n $(TEST_PROCESSES) --dist worksteal -m "not slow"
 
 check: lint types test-fast ## Before each commit: formatting, lint, types, fast tests; changes nothing
+
+mutants: $(SETUP) ## Change the models' SQL by one token, 40 times, and say what the unit tests notice (MUTANTS_FLAGS="--seed 7")
+	$(BIN)/python -m bench.mutants $(MUTANTS_FLAGS)
 
 docs: $(SETUP) ## Write docs/rules.md, docs/metrics.md and the comments of certified columns from their YAML
 	INSIGHTMART_HOME=var/lint $(BIN)/python -m insightmart.definitions.documentation
