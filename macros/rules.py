@@ -12,9 +12,10 @@ from sqlglot import exp
 from sqlmesh import macro
 from sqlmesh.core.loader import SqlMeshLoader
 
-from insightmart.definitions.definitions import Rule, read_rules
+from insightmart.definitions.files import DEFINITIONS, RULES
+from insightmart.definitions.rules import Rule, read_rules
 
-RULES = read_rules(Path(__file__).with_name("rules.yml"))
+ROW_RULES = read_rules(Path(__file__).parents[1] / RULES)
 
 
 def _applied(entity: str) -> None:
@@ -38,15 +39,15 @@ def _applied(entity: str) -> None:
 
 
 def _checked_in_staging(entity: str) -> t.List[Rule]:
-    return [rule for rule in RULES if rule.entity == entity and rule.condition]
+    return [rule for rule in ROW_RULES if rule.entity == entity and rule.condition]
 
 
-for _entity in {rule.entity for rule in RULES if rule.condition}:
+for _entity in {rule.entity for rule in ROW_RULES if rule.condition}:
     _applied(_entity)
 
 
 DESCRIBED_RULES = tuple(
-    (rule.rule_id, rule.entity, rule.meaning, rule.severity, rule.owner, rule.condition) for rule in RULES
+    (rule.rule_id, rule.entity, rule.meaning, rule.severity, rule.owner, rule.condition) for rule in ROW_RULES
 )
 
 
@@ -62,7 +63,7 @@ def _with_definitions(entry_id: t.Callable[..., str]) -> t.Callable[..., str]:
 
     @functools.wraps(entry_id)
     def run(self: t.Any, model_path: Path) -> str:
-        files = sorted((self.config_path / "macros").glob("*.yml"))
+        files = [file for name in DEFINITIONS if (file := self.config_path / name).exists()]
         return "__".join([entry_id(self, model_path), *(str(file.stat().st_mtime_ns) for file in files)])
 
     run.insightmart_definitions = True  # type: ignore[attr-defined]

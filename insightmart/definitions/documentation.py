@@ -13,7 +13,11 @@ from itertools import groupby
 from pathlib import Path
 
 import ingestion  # noqa: F401  keeps SQLMesh from calling home; before it is imported
-from insightmart.definitions.definitions import Meanings, Metric, Rule, read_meanings, read_rules
+from insightmart.definitions.columns import Meanings, read_meanings
+from insightmart.definitions.files import COLUMNS, METRICS, RULES, mistake
+from insightmart.definitions.metrics import Metric
+from insightmart.definitions.rules import Rule, read_rules
+from insightmart.errors import DONE, ConfigurationError
 from insightmart.settings import PROJECT
 from insightmart.transform.lineage import origins
 
@@ -23,7 +27,7 @@ Origins = Mapping[str, Sequence[str]]
 _RULES_INTRODUCTION = """\
 # Row rules
 
-Written by `make docs` from [macros/rules.yml](../macros/rules.yml), which is where a rule is changed. The table
+Written by `make docs` from [rules.yml](../models/staging/rules.yml), which is where a rule is changed. The table
 `ops.rules` holds the same.
 
 A row that fulfils a condition below is in quarantine, with the ids of all the rules it breaks in `rule_ids` and
@@ -54,12 +58,19 @@ _PROJECTION = re.compile(r"^(  \S.* AS (\w+)(,?))(?: /\* .* \*/)?$", re.MULTILIN
 
 
 def generated(sources: Origins, project: Path = PROJECT) -> dict[Path, str]:
-    """What the generated files have to say, by path; ``sources`` is where the columns of certified come from."""
+    """What the generated files have to say, by path; ``sources`` is where the columns of certified come from.
+
+    Raises:
+        ConfigurationError: a file of definitions cannot be read, or speaks of a column that does not exist.
+    """
     certified = project / "models" / "certified"
-    meanings = read_meanings(certified)
+    meanings = read_meanings(project)
+    for file, unknown in ((METRICS, meanings.metrics_of_no_column(sources)), (COLUMNS, meanings.of_no_column(sources))):
+        if unknown:
+            raise mistake(project / file, f"certified has no column {unknown[0]}")
     models = {path: path.read_text(encoding="utf-8") for path in sorted(certified.glob("*.sql"))}
     return {
-        project / "docs" / "rules.md": rules_page(read_rules(project / "macros" / "rules.yml")),
+        project / "docs" / "rules.md": rules_page(read_rules(project / RULES)),
         project / "docs" / "metrics.md": metrics_page(
             meanings, {path.stem: sql for path, sql in models.items()}, sources
         ),
@@ -156,15 +167,26 @@ def _content(path: Path) -> str | None:
     return path.read_text(encoding="utf-8") if path.exists() else None
 
 
-def main() -> None:
-    """Write what is out of date, and name it."""
+def main(project: Path = PROJECT) -> int:
+    """Write what is out of date, and name it. A mistake in a file of definitions is one line on stderr.
+
+    Returns:
+        The exit code.
+    """
     from sqlmesh import Context
 
-    context = Context(paths=str(PROJECT))
-    for path, text in outdated(origins(context)).items():
-        path.write_text(text, encoding="utf-8")
-        sys.stdout.write(f"{path.relative_to(PROJECT)}\n")
+    try:
+        # before the models, which are made of them: SQLMesh would wrap the error into its own
+        read_rules(project / RULES)
+        read_meanings(project)
+        for path, text in outdated(origins(Context(paths=str(project))), project).items():
+            path.write_text(text, encoding="utf-8")
+            sys.stdout.write(f"{path.relative_to(project)}\n")
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    return DONE
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -19,7 +19,8 @@ from ingestion.warehouse import Warehouse
 from insightmart.certification.evidence import existing_tables
 from insightmart.cli import Instant, as_of_option
 from insightmart.console_tables import print_table
-from insightmart.definitions.definitions import Rule, read_rules
+from insightmart.definitions.files import RULES
+from insightmart.definitions.rules import Rule, read_rules
 from insightmart.errors import FAILED, InsightMartError
 from insightmart.gateway import open_warehouse
 from insightmart.progress import step
@@ -62,7 +63,7 @@ class QuarantinedFile:
 @cache
 def rules() -> Mapping[tuple[str, str], Rule]:
     """The rules by (entity, rule id); an entity that ends in ``*`` stands for all of its source."""
-    return {(rule.entity, rule.rule_id): rule for rule in read_rules(PROJECT / "macros" / "rules.yml")}
+    return {(rule.entity, rule.rule_id): rule for rule in read_rules(PROJECT / RULES)}
 
 
 def rule_of(entity: str, rule_id: str) -> Rule:

@@ -13,7 +13,8 @@ from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
 from insightmart.certification.verdict import DatasetState, Verdict, spoken
 from insightmart.cli import as_of_option
-from insightmart.definitions.definitions import read_metrics
+from insightmart.definitions.files import METRICS
+from insightmart.definitions.metrics import read_metrics
 from insightmart.errors import InsightMartError
 from insightmart.gateway import open_warehouse
 from insightmart.settings import PROJECT, Settings, load_settings
@@ -88,7 +89,7 @@ def page(facts: Facts) -> str:
         quarantine_days=QUARANTINE_DAYS,
         source_names=SOURCES,
         control_names=CONTROLS,
-        metrics=read_metrics(PROJECT / "models" / "certified" / "metrics.yml"),
+        metrics=read_metrics(PROJECT / METRICS),
     )
 
 

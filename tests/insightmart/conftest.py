@@ -491,7 +491,9 @@ def dev_built(built_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Wor
     root = tmp_path_factory.mktemp("dev")
     shutil.copytree(built_home, root / "home")
     shop = Workshop(root / "home", _copy_project(root / "project"))
-    shop.edit("models/core/fct_orders.sql", "COALESCE(o.shipping_amount, 0)", "COALESCE(o.shipping_amount, 0) + 1")
+    shop.edit(
+        "models/core/fct_orders__source.sql", "COALESCE(o.shipping_amount, 0)", "COALESCE(o.shipping_amount, 0) + 1"
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INSIGHTMART_HOME", str(shop.home))
         patch.setenv("INSIGHTMART_START", START.isoformat())

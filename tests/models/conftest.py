@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import ingestion  # noqa: F401  keeps SQLMesh from calling home; before it is imported
+from insightmart.definitions.files import RULES
 
 if TYPE_CHECKING:
     from sqlmesh import Context
@@ -54,9 +55,10 @@ def small_project(tmp_path: Path) -> Iterator[Callable[..., Context]]:
     directory = tmp_path / "project"
     for folder in ("macros", "signals"):
         shutil.copytree(REPOSITORY / folder, directory / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(REPOSITORY / "external_models.yaml", directory)
+    (directory / RULES).parent.mkdir(parents=True)
+    for file in (RULES, "external_models.yaml"):  # the macros are made of the rules
+        shutil.copy(REPOSITORY / file, directory / file)
     (directory / "config.yaml").write_text(CONFIG.format(home=tmp_path / "home"))
-    (directory / "models").mkdir()
     (tmp_path / "home").mkdir()
 
     def load(**models: str) -> Context:

@@ -14,8 +14,12 @@ from sqlmesh.core.dialect import parse_one  # importing it teaches sqlglot what 
 from ingestion.contracts import raw_tables
 from ingestion.ops_tables import OPS_TABLES
 from ingestion.warehouse import sql_type
-from insightmart.definitions.definitions import read_rules
 from insightmart.definitions.documentation import outdated
+from insightmart.definitions.files import RULES
+from insightmart.definitions.rules import read_rules
+from insightmart.definitions.documentation import outdated
+from insightmart.definitions.files import RULES
+from insightmart.definitions.rules import read_rules
 from insightmart.transform.lineage import origins
 
 if TYPE_CHECKING:
@@ -107,7 +111,7 @@ def test_every_staging_model_splits_by_the_rules_of_its_own_entity() -> None:
     models = {path.stem.removeprefix("_"): path for path in (REPOSITORY / "models" / "staging").glob("_*.sql")}
     for entity, path in models.items():
         assert re.findall(r"@failed_rules__(\w+)\(\)", path.read_text(encoding="utf-8")) == [entity]
-    rules = read_rules(REPOSITORY / "macros" / "rules.yml")
+    rules = read_rules(REPOSITORY / RULES)
     assert {rule.entity for rule in rules if rule.condition} == models.keys()
     assert len({(rule.entity, rule.rule_id) for rule in rules}) == len(rules) > 100
 

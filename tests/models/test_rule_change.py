@@ -64,7 +64,7 @@ def test_a_changed_rule_changes_its_entity_alone_and_moves_rows_as_a_mended_sour
     first.plan(auto_apply=True, no_prompts=True, skip_tests=True, execution_time=LOADED_AT)
     assert _where(warehouse) == {"certified": ["1", "3"], "quarantined": [("2", "amount_negative")]}
 
-    rules = directory / "macros" / "rules.yml"
+    rules = directory / "models" / "staging" / "rules.yml"
     text = rules.read_text(encoding="utf-8")
     changed = text.replace("OR total_amount < 0", "OR total_amount > 900", 1)
     rules.write_text(changed, encoding="utf-8")

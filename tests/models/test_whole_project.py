@@ -20,7 +20,7 @@ import pytest
 from ingestion.contracts import ENTITIES
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
-from insightmart.definitions.definitions import read_meanings
+from insightmart.definitions.columns import read_meanings
 
 if TYPE_CHECKING:
     from sqlmesh import Context
@@ -324,7 +324,7 @@ def test_calendar_is_whole_and_knows_its_weekdays(first: Project) -> None:
 
 
 def test_readers_of_the_database_find_the_definitions_as_comments(first: Project) -> None:
-    meanings = read_meanings(REPOSITORY / "models" / "certified")
+    meanings = read_meanings(REPOSITORY)
     found = first.rows(
         "SELECT lower(table_name), lower(column_name), comment FROM duckdb_columns()"
         " WHERE lower(schema_name) = 'certified'"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-MODEL = "models/core/fct_orders.sql"
+MODEL = "models/core/fct_orders__source.sql"
 REFUNDS = "models/certified/fct_refunds__source.sql"
 ORDERS = "SELECT COUNT(*), SUM(shipping_amount) FROM certified.fct_orders"
 IN_PROD, THEN = [(114, Decimal("138.6"))], [(114, Decimal("252.6"))]

@@ -19,7 +19,8 @@ from click.testing import CliRunner
 from ingestion.warehouse import open_duckdb
 from insightmart.certification.verdict import Verdict
 from insightmart.cli import cli
-from insightmart.definitions.definitions import read_metrics
+from insightmart.definitions.files import METRICS
+from insightmart.definitions.metrics import read_metrics
 from insightmart.errors import InsightMartError
 from insightmart.settings import PROJECT, Settings
 from insightmart.status.facts import gather
@@ -258,7 +259,7 @@ def test_headings_of_sales_lead_to_the_definitions_of_the_metrics(business: Busi
     anchors = [attrs["href"] for tag, attrs in shown.tags if tag == "a" and (attrs["href"] or "").startswith("#")]
     assert anchors == [f"#metric-{name}" for name in ("orders", "gross_sales", "discounts", "returns", "net_sales")]
     assert {f"#{attrs['id']}" for _, attrs in shown.tags if "id" in attrs} >= set(anchors)
-    for metric in read_metrics(PROJECT / "models" / "certified" / "metrics.yml"):
+    for metric in read_metrics(PROJECT / METRICS):
         for text in (metric.title, metric.meaning, metric.formula, *metric.caveats):
             assert text in shown.text
 

@@ -1,0 +1,55 @@
+"""`make docs` on a project with a mistake in its definitions; what it writes: tests/models/test_promises.py."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from insightmart.definitions.documentation import generated, main
+from insightmart.definitions.files import COLUMNS, DEFINITIONS, METRICS, RULES
+from insightmart.errors import ConfigurationError
+from insightmart.settings import PROJECT
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The repository's definitions, without models."""
+    for file in DEFINITIONS:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / file, tmp_path / file)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "cause"),
+    [
+        (METRICS, "  owner: finance\n", "", "certified/metrics.yml: orders lacks or has too much of: owner."),
+        (METRICS, "title: Orders", "title: Orders: all", "certified/metrics.yml: mapping values are not allowed here"),
+        (COLUMNS, "sku: Product, as in dim_products", "sku:", "certified/columns.yml: everywhere.sku has None where a"),
+        (RULES, "severity: high", "severity: huge", "staging/rules.yml: oltp_orders.order_id_missing has severity"),
+    ],
+)
+def test_a_mistake_is_one_line_with_its_place_and_exit_code_2(
+    project: Path, capsys: pytest.CaptureFixture[str], file: Path, old: str, new: str, cause: str
+) -> None:
+    text = (project / file).read_text(encoding="utf-8")
+    assert old in text
+    (project / file).write_text(text.replace(old, new, 1), encoding="utf-8")
+    assert main(project) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(cause)
+    assert said.err.endswith("Correct the file\n")
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("file", [METRICS, COLUMNS])
+def test_words_about_a_column_that_is_not_there_are_refused(project: Path, file: Path) -> None:
+    known = {"agg_sales_daily.orders": (), "agg_sales_hourly.orders": ()}
+    if file == COLUMNS:
+        text = (project / METRICS).read_text(encoding="utf-8")
+        (project / METRICS).write_text(text.split("\nunits:")[0], encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=rf"{file.name}: certified has no column \w+\.\w+"):
+        generated(known, project)
