@@ -17,9 +17,6 @@ from ingestion.warehouse import sql_type
 from insightmart.definitions.documentation import outdated
 from insightmart.definitions.files import RULES
 from insightmart.definitions.rules import read_rules
-from insightmart.definitions.documentation import outdated
-from insightmart.definitions.files import RULES
-from insightmart.definitions.rules import read_rules
 from insightmart.transform.lineage import origins
 
 if TYPE_CHECKING:
