@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from datetime import UTC, datetime
-from typing import Any
 
 import click
 
@@ -35,27 +33,27 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "The hourly job: ingest, corrections, models, reconciliation, reports.",
     ),
     "restate": (
-        "insightmart.transform.corrections",
+        "insightmart.commands.restate",
         "restate_command",
         "Rebuild a window of a model and everything below it.",
     ),
     "promote": (
-        "insightmart.promotion.promote",
+        "insightmart.commands.promote",
         "promote_command",
         "Publish a reviewed change as an environment has built it.",
     ),
-    "quarantine": ("insightmart.quarantine.quarantine", "quarantine", "Rejected rows and files, with their reasons."),
+    "quarantine": ("insightmart.commands.quarantine", "quarantine", "Rejected rows and files, with their reasons."),
     "reconcile": (
-        "insightmart.reconciliation.reconcile",
+        "insightmart.commands.reconcile",
         "reconcile_command",
         "Tie control totals from the sources to the certified tables.",
     ),
     "report": (
-        "insightmart.status.report",
+        "insightmart.commands.report",
         "report_command",
         "What failed, what it holds back, what to do; as text or mail.",
     ),
-    "status": ("insightmart.status.page", "status_command", "Write the static status page."),
+    "status": ("insightmart.commands.status", "status_command", "Write the static status page."),
     "doctor": (
         "insightmart.commands.doctor",
         "doctor_command",
@@ -80,29 +78,6 @@ class LazyCommands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
-
-
-class Instant(click.ParamType[datetime]):
-    """A UTC instant such as 2026-03-05T10:05 or 2026-03-05; an offset is converted to UTC."""
-
-    name = "timestamp"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        try:
-            instant = datetime.fromisoformat(str(value).strip())
-        except ValueError:
-            self.fail(f"{value!r} is not a timestamp such as 2026-03-05T10:05", param, ctx)
-        return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
-
-
-as_of_option = click.option(
-    "--as-of",
-    type=Instant(),
-    envvar="INSIGHTMART_AS_OF",
-    help="Act as if it were this UTC instant (default: now, or INSIGHTMART_AS_OF).",
-)
 
 
 @click.group(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})

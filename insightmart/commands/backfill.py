@@ -14,13 +14,11 @@ from ingestion.clock import as_of_or_now
 from ingestion.contracts import ENTITIES, SOURCES
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
-from insightmart.cli import Instant, as_of_option
 from insightmart.commands.ingest import Ingested, load_each, source_module, source_of, window_of
+from insightmart.commands.options import Instant, as_of_option
+from insightmart.commands.session import writing
 from insightmart.console_tables import print_table
 from insightmart.errors import FAILED, InsightMartError
-from insightmart.gateway import open_warehouse
-from insightmart.lock import writer_lock
-from insightmart.runs import recorded_run
 from insightmart.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -123,13 +121,11 @@ def backfill_command(
     """
     settings, now = load_settings(), as_of_or_now(as_of)
     window, chosen = window_of(start, end, now), _chosen(source, entities)
-    with writer_lock(settings, "backfill"), open_warehouse(settings) as warehouse:
-        create_tables(warehouse)
-        with recorded_run(warehouse, settings, "backfill", now) as run:
-            done = backfill(warehouse, settings, now, source, window, chosen)
-            run.status = "failed" if done.result.error else "succeeded"
-            run.error = done.result.error
-            run.summary = {source: {"rows": done.result.rows, "rejected": done.result.rejected}}
+    with writing(settings, "backfill") as session, session.recorded_run(now) as run:
+        done = backfill(session.warehouse, settings, now, source, window, chosen)
+        run.status = "failed" if done.result.error else "succeeded"
+        run.error = done.result.error
+        run.summary = {source: {"rows": done.result.rows, "rejected": done.result.rejected}}
     if as_json:
         click.echo(json.dumps(_as_json(done), default=lambda instant: instant.isoformat()))
     elif done.result.loads:

@@ -12,16 +12,14 @@ from functools import partial
 import click
 
 from ingestion.clock import as_of_or_now
-from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
-from insightmart.cli import as_of_option
 from insightmart.commands.ingest import check_as_of, ingest
+from insightmart.commands.options import as_of_option
+from insightmart.commands.session import Session, writing
 from insightmart.errors import FAILED, InsightMartError
-from insightmart.gateway import open_warehouse
-from insightmart.lock import writer_lock
 from insightmart.progress import Step, console, step
 from insightmart.reconciliation import reconcile
-from insightmart.runs import Run, recorded_run
+from insightmart.runs import Run
 from insightmart.settings import Settings, load_settings
 from insightmart.status import page as status
 from insightmart.status import report
@@ -52,20 +50,20 @@ def open_cycles(settings: Settings) -> Iterator[Callable[[datetime], CycleResult
         InsightMartError: another writer is at work, or the warehouse or the project cannot be opened. A cycle itself
             raises it when its instant lies before the last run.
     """
-    with writer_lock(settings, "cycle"), open_warehouse(settings) as warehouse:
-        create_tables(warehouse)
+    with writing(settings, "cycle") as session:
         with step("Loading the project"), ExitStack() as stack:
-            transformer = stack.enter_context(open_transformer(settings, warehouse))
+            transformer = stack.enter_context(open_transformer(settings, session.warehouse))
             kept_open = stack.pop_all()
         with kept_open:
-            yield partial(_cycle, warehouse, settings, transformer)
+            yield partial(_cycle, session, transformer)
 
 
-def _cycle(warehouse: Warehouse, settings: Settings, transformer: Transformer, as_of: datetime) -> CycleResult:
+def _cycle(session: Session, transformer: Transformer, as_of: datetime) -> CycleResult:
     """Ingest, restate corrections, run the models, reconcile, report. Each step goes on with what the others left."""
+    warehouse, settings = session.warehouse, session.settings
     check_as_of(warehouse, as_of)
     result = CycleResult(as_of)
-    with recorded_run(warehouse, settings, "cycle", as_of) as run:
+    with session.recorded_run(as_of) as run:
         _load(warehouse, settings, as_of, result)
         _build(warehouse, transformer, as_of, result)
         _reconcile(warehouse, settings, as_of, run, result)

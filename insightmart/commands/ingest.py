@@ -17,9 +17,10 @@ from ingestion.clock import as_of_or_now
 from ingestion.contracts import SOURCES
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
-from insightmart.cli import Instant, as_of_option
+from insightmart.commands.options import Instant, as_of_option
+from insightmart.commands.session import writing
 from insightmart.errors import FAILED, ConfigurationError
-from insightmart.gateway import dlt_destination, open_beside, open_warehouse
+from insightmart.gateway import dlt_destination, open_beside
 from insightmart.progress import step
 from insightmart.settings import Settings, load_settings
 
@@ -247,19 +248,15 @@ def ingest_command(
       insightmart ingest
       insightmart ingest oltp --from 2026-03-05 --to 2026-03-06
     """
-    from insightmart.lock import writer_lock
-    from insightmart.runs import recorded_run
-
     if (start is None) != (end is None):
         raise click.UsageError("--from and --to belong together")
     settings, now = load_settings(), as_of_or_now(as_of)
     window = window_of(start, end, now) if start and end else None
-    with writer_lock(settings, "ingest"), open_warehouse(settings) as warehouse:
-        create_tables(warehouse)
+    with writing(settings, "ingest") as session:
         if window is None:
-            check_as_of(warehouse, now)
-        with recorded_run(warehouse, settings, "ingest", now) as run:
-            results = ingest(warehouse, settings, now, sources or SOURCES, window)
+            check_as_of(session.warehouse, now)
+        with session.recorded_run(now) as run:
+            results = ingest(session.warehouse, settings, now, sources or SOURCES, window)
             errors = [result.error for result in results if result.error]
             run.status = "failed" if errors else "succeeded"
             run.error = "; ".join(errors) or None

@@ -1,6 +1,6 @@
-"""`insightmart promote ENV`: publish a reviewed change exactly as it was built and scanned in an environment.
+"""Publish a reviewed change exactly as it was built and scanned in an environment.
 
-`sqlmesh plan dev` builds a change beside prod, through the gates. This command proves that what stands there may be
+`sqlmesh plan dev` builds a change beside prod, through the gates. What follows proves that what stands there may be
 published (tests, lint, gates passed on exactly these versions, nothing moved since), shows the reviewer what it does to
 the certified tables, row by row, and then points prod at the tables that exist already.
 """
@@ -13,26 +13,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from ingestion.clock import utc_now
-from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
-from insightmart.cli import as_of_option
-from insightmart.console_tables import print_table
-from insightmart.errors import USAGE, ConfigurationError, InsightMartError
+from insightmart.errors import ConfigurationError, InsightMartError
 from insightmart.gate.scan import BLOCKING, snapshot_versions
-from insightmart.gateway import open_warehouse
-from insightmart.progress import console, step
+from insightmart.progress import step
 from insightmart.promotion.diff import Build, Comparison, TableDiff, compare
-from insightmart.runs import git_sha, recorded_run
-from insightmart.settings import Settings, load_settings
+from insightmart.runs import Run, git_sha
+from insightmart.settings import Settings
 from insightmart.status.rendering import render
-from insightmart.transform.context import PROD, Transformer, open_transformer, short_name
+from insightmart.transform.context import PROD, Transformer, short_name
 
 if TYPE_CHECKING:
     from sqlmesh.core.environment import Environment
@@ -417,125 +410,73 @@ def as_json(review: Review) -> dict[str, Any]:
     return {"headline": review.headline, "promoted": review.promoted_at is not None, **found}
 
 
-def _print_review(review: Review, page: Path) -> None:
-    rows = [
-        [t.table, t.rows_before, t.rows_after, t.rows_added, t.rows_removed, t.rows_changed, _columns(t)]
-        for t in review.tables
-    ]
-    print_table(
-        f"{review.environment} against prod",
-        ["Certified table", "Rows in prod>", "Rows then>", "Added>", "Removed>", "Changed>", "Columns"],
-        rows,
-        f"{len(review.unchanged_tables)} other certified tables stay as they are. Report: {page}",
-    )
-    for warning in review.warnings:
-        console.print(warning, markup=False, style="yellow")
-
-
-def _columns(table: TableDiff) -> str:
-    parts = [f"+{name}" for name in table.columns_added] + [f"-{name}" for name in table.columns_removed]
-    parts += [f"{name}: {old} to {new}" for name, (old, new) in table.columns_retyped.items()]
-    return ", ".join(parts + list(table.changed_columns))
-
-
-# --- the command --------------------------------------------------------------------------------------------------
-
-
-@click.command()
-@click.argument("environment", metavar="ENV")
-@click.option("--yes", is_flag=True, help="Apply without asking.")
-@click.option("--dry-run", is_flag=True, help="Check and write the report; leave prod as it is.")
-@click.option("--allow-backfill", is_flag=True, help="Let prod compute hours that ENV does not hold.")
-@click.option("--json", "as_json_", is_flag=True, help="Print the review as JSON.")
-@as_of_option
-def promote_command(
-    environment: str, yes: bool, dry_run: bool, allow_backfill: bool, as_json_: bool, as_of: datetime | None
-) -> int:
-    """Publish what `sqlmesh plan ENV` built: prod is pointed at the tables that were scanned, nothing is computed.
-
-    Runs the unit tests and the linter, checks that ENV was built from exactly these files, that every gate of a changed
-    candidate has passed on exactly these versions, and that prod has not moved on; compares each changed certified
-    table with prod, row by row; writes the report for the reviewer to HOME/promotions; asks; applies.
-
-    \b
-    Example:
-      sqlmesh plan dev
-      insightmart promote dev --dry-run   # the report for the reviewer
-      insightmart promote dev
-    """
-    from ingestion.clock import as_of_or_now
-    from insightmart.lock import writer_lock
-
-    settings, now = load_settings(), as_of_or_now(as_of)
-    with writer_lock(settings, "promote"), open_warehouse(settings) as warehouse:
-        create_tables(warehouse)
-        with open_transformer(settings, warehouse) as transformer:
-            environments = Environments(transformer, environment)
-            if not environments.changed:
-                if unbuilt := built_from_these_files(environments):
-                    raise _refusal(environments, unbuilt)
-                click.echo(json.dumps({"promoted": False}) if as_json_ else f"{environments.name} is what prod is")
-                return 0
-            ask = None if yes else partial(click.confirm, "Promote?", err=as_json_)
-            review = _promote(warehouse, settings, environments, now, allow_backfill, dry_run, ask, as_json_)
-    if as_json_:
-        click.echo(json.dumps(as_json(review), indent=2))
-    return 0 if dry_run or review.promoted_at else USAGE
-
-
-def _promote(
+def promote(
     warehouse: Warehouse,
     settings: Settings,
     environments: Environments,
-    now: datetime,
+    run: Run,
+    *,
+    show: Callable[[Review, Path], None] | None,
+    ask: Callable[[], bool] | None,
     allow_backfill: bool,
     dry_run: bool,
-    ask: Callable[[], bool] | None,
-    quiet: bool,
 ) -> Review:
-    """Check, compare, report, ask, apply: recorded in ops.runs, also when it is refused."""
-    with recorded_run(warehouse, settings, "promote", now) as run:
-        with step("Unit tests and linter") as progress:
-            unit_tests, reasons = unit_tests_and_lint(environments.transformer)
-            progress.failed = bool(reasons)
-            progress.outcome = "failed" if reasons else f"{_count(unit_tests, 'test')} passed"
-        with step("Gates and versions") as progress:
-            proof, against = examine(warehouse, environments, allow_backfill)
-            progress.failed = proof is None
-            progress.outcome = f"{_count(len(proof.gates), 'changed gate')} passed" if proof else "refused"
-        if reasons or proof is None:
-            raise _refusal(environments, [*reasons, *against])
-        review = Review(
-            environment=environments.name,
-            gateway=settings.gateway,
-            reviewed_at=now,
-            built_at=environments.built_at,
-            git_sha=git_sha(),
-            unit_tests=unit_tests,
-            changes=changes(environments),
-            warnings=proof.warnings,
-            gates=proof.gates,
-            backfill=proof.backfill,
-        )
-        with step("Comparing with prod") as progress, _scratch(warehouse) as scratch:
-            differing, review.unchanged_tables = comparisons(environments)
-            review.tables = [compare(warehouse, scratch, comparison) for comparison in differing]
-            progress.outcome = f"{_count(len(differing), 'certified table')} compared"
-        folder = _new_folder(settings.home / "promotions" / f"{environments.name}-{now:%Y%m%dT%H%M%S}")
-        page = write_review(folder, review)
-        run.summary = {"environment": environments.name, "dry_run": dry_run, "report": str(page)}
-        if not quiet:
-            _print_review(review, page)
-        if dry_run:
-            return review
-        if ask is not None and not ask():
-            run.status, run.error = "declined", "not applied: the question was answered with no"
-            return review
-        with step(f"Promoting {environments.name}") as progress:
-            run.plan_id = review.plan_id = _apply(warehouse, environments, allow_backfill)
-            review.promoted_at = utc_now().replace(microsecond=0)
-            write_review(folder, review)
-            progress.outcome = f"{_count(len(review.changes), 'model')} in prod"
+    """Check, compare, report, ask, apply.
+
+    Args:
+        warehouse: open connection.
+        settings: where the report is written.
+        environments: what is to be published over what.
+        run: what is recorded of it.
+        show: gets the review and its page before the question; None where nobody reads along.
+        ask: says whether to apply; None for yes.
+        allow_backfill: whether prod may compute hours that the environment does not hold.
+        dry_run: end with the report.
+
+    Raises:
+        InsightMartError: something speaks against it, or SQLMesh could not apply the plan; prod is as it was.
+    """
+    with step("Unit tests and linter") as progress:
+        unit_tests, reasons = unit_tests_and_lint(environments.transformer)
+        progress.failed = bool(reasons)
+        progress.outcome = "failed" if reasons else f"{_count(unit_tests, 'test')} passed"
+    with step("Gates and versions") as progress:
+        proof, against = examine(warehouse, environments, allow_backfill)
+        progress.failed = proof is None
+        progress.outcome = f"{_count(len(proof.gates), 'changed gate')} passed" if proof else "refused"
+    if reasons or proof is None:
+        raise refusal(environments, [*reasons, *against])
+    review = Review(
+        environment=environments.name,
+        gateway=settings.gateway,
+        reviewed_at=run.as_of,
+        built_at=environments.built_at,
+        git_sha=git_sha(),
+        unit_tests=unit_tests,
+        changes=changes(environments),
+        warnings=proof.warnings,
+        gates=proof.gates,
+        backfill=proof.backfill,
+    )
+    with step("Comparing with prod") as progress, _scratch(warehouse) as scratch:
+        differing, review.unchanged_tables = comparisons(environments)
+        review.tables = [compare(warehouse, scratch, comparison) for comparison in differing]
+        progress.outcome = f"{_count(len(differing), 'certified table')} compared"
+    folder = _new_folder(settings.home / "promotions" / f"{environments.name}-{run.as_of:%Y%m%dT%H%M%S}")
+    page = write_review(folder, review)
+    run.summary = {"environment": environments.name, "dry_run": dry_run, "report": str(page)}
+    if show is not None:
+        show(review, page)
+    if dry_run:
+        return review
+    if ask is not None and not ask():
+        run.status, run.error = "declined", "not applied: the question was answered with no"
+        return review
+    with step(f"Promoting {environments.name}") as progress:
+        run.plan_id = review.plan_id = _apply(warehouse, environments, allow_backfill)
+        review.promoted_at = utc_now().replace(microsecond=0)
+        write_review(folder, review)
+        progress.outcome = f"{_count(len(review.changes), 'model')} in prod"
     return review
 
 
@@ -577,7 +518,8 @@ def examine(warehouse: Warehouse, environments: Environments, allow_backfill: bo
     return (Proof(plan, gates, warnings, backfill) if plan and not against else None), against
 
 
-def _refusal(environments: Environments, against: Sequence[str]) -> InsightMartError:
+def refusal(environments: Environments, against: Sequence[str]) -> InsightMartError:
+    """The error that says why an environment is not promoted."""
     return InsightMartError(f"{environments.name} is not promoted: {'; '.join(against)}")
 
 
@@ -596,7 +538,7 @@ def _apply(warehouse: Warehouse, environments: Environments, allow_backfill: boo
         )
     proof, against = examine(warehouse, current, allow_backfill)
     if proof is None:
-        raise _refusal(current, against)
+        raise refusal(current, against)
     outcome = transformer.apply(proof.plan)
     if outcome.failures:
         raise InsightMartError(f"prod stays as it was: {'; '.join(outcome.failures.values())}")

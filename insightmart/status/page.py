@@ -1,4 +1,4 @@
-"""`insightmart status`: one static page that says what can be trusted, what is held back, and what to do."""
+"""One static page that says what can be trusted, what is held back, and what to do."""
 
 from __future__ import annotations
 
@@ -7,17 +7,12 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
-import click
-
-from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
 from insightmart.certification.verdict import DatasetState, Verdict, spoken
-from insightmart.cli import as_of_option
 from insightmart.definitions.files import METRICS
 from insightmart.definitions.metrics import read_metrics
 from insightmart.errors import InsightMartError
-from insightmart.gateway import open_warehouse
-from insightmart.settings import PROJECT, Settings, load_settings
+from insightmart.settings import PROJECT, Settings
 from insightmart.status.facts import QUARANTINE_DAYS, Facts, gather
 from insightmart.status.rendering import LEVELS, NOTHING, render
 
@@ -140,19 +135,3 @@ def _list(names: list[str]) -> str:
 
 def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
-
-
-@click.command()
-@click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of the page (default: HOME/status)."
-)
-@as_of_option
-def status_command(out: Path | None, as_of: datetime | None) -> None:
-    """Write the static status page: what can be trusted through when, what is held back and what to do.
-
-    One HTML file that needs no server. The cycle writes it as well.
-    """
-    settings = load_settings()
-    with open_warehouse(settings) as warehouse:
-        path = write_page(warehouse, settings, as_of or utc_now().replace(microsecond=0), out)
-    click.echo(path)

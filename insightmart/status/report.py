@@ -1,4 +1,4 @@
-"""`insightmart report`: what failed, what it holds back, what to do; as text here, or as a mail after a cycle."""
+"""The report: what failed, what it holds back, what to do; as text, or as a mail after a cycle."""
 
 from __future__ import annotations
 
@@ -9,19 +9,16 @@ from email.policy import SMTP
 from email.utils import format_datetime, make_msgid
 from enum import StrEnum
 
-import click
 import structlog
 
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
 from insightmart.certification.evidence import existing_tables
 from insightmart.certification.verdict import Verdict, spoken
-from insightmart.cli import as_of_option
 from insightmart.console_tables import without_control
 from insightmart.errors import ConfigurationError
-from insightmart.gateway import open_warehouse
 from insightmart.runs import Run
-from insightmart.settings import Settings, load_settings
+from insightmart.settings import Settings
 from insightmart.status.facts import Facts, RunState, error_lines, gather, last_cycle
 from insightmart.status.mail import addresses, deliver, mail_server
 from insightmart.status.page import explanation, headline, level
@@ -195,20 +192,3 @@ def send_if_due(warehouse: Warehouse, settings: Settings, run: Run, as_of: datet
         log.info("no report mailed: SMTP_URL or REPORT_TO is not set", occasion=str(occasion))
         return None
     return send_report(warehouse, settings, as_of, current, occasion)
-
-
-@click.command()
-@click.option("--email", is_flag=True, help="Mail it to REPORT_TO instead of printing it.")
-@as_of_option
-def report_command(email: bool, as_of: datetime | None) -> None:
-    """Say what failed, what it holds back and what to do: as text, or as a mail.
-
-    The cycle mails the same report after it failed, after it recovered, and once a day.
-    """
-    settings, now = load_settings(), as_of or utc_now().replace(microsecond=0)
-    with open_warehouse(settings) as warehouse:
-        if email:
-            click.echo(f"mailed to {settings.report_to}: {send_report(warehouse, settings, now, None)}")
-            return
-        facts = gather(warehouse, settings, now)
-    click.echo(make_report(facts, Occasion.ASKED, facts.last_cycle).text.rstrip())

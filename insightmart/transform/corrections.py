@@ -6,24 +6,14 @@ cycle tries again; SQLMesh's own state would call the window complete.
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-import click
-
-from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
-from insightmart.cli import Instant, as_of_option
-from insightmart.errors import FAILED, USAGE, ConfigurationError, InsightMartError
-from insightmart.gateway import open_warehouse
-from insightmart.progress import step
-from insightmart.settings import Settings, load_settings
-from insightmart.transform.context import Transformer, open_transformer
-from insightmart.transform.preview import preview_restatement, print_preview
+from insightmart.errors import InsightMartError
+from insightmart.transform.context import Transformer
 
 # What a queue entry of a source restates; everything below follows by itself.
 MODELS: dict[tuple[str, str], tuple[str, ...]] = {
@@ -62,12 +52,13 @@ class Restatement:
 
     def hours(self, history_start: datetime, as_of: datetime) -> tuple[datetime, datetime] | None:
         """The whole hours of the window that history holds; None when there is none."""
-        start = max(_hour(self.start), history_start)
-        end = min(_hour(self.end - timedelta(microseconds=1)) + HOUR, _hour(as_of))
+        start = max(whole_hour(self.start), history_start)
+        end = min(whole_hour(self.end - timedelta(microseconds=1)) + HOUR, whole_hour(as_of))
         return (start, end) if start < end else None
 
 
-def _hour(instant: datetime) -> datetime:
+def whole_hour(instant: datetime) -> datetime:
+    """The beginning of the instant's hour."""
     return instant.replace(minute=0, second=0, microsecond=0)
 
 
@@ -111,7 +102,7 @@ def open_restatements(warehouse: Warehouse, as_of: datetime) -> list[Restatement
         GROUP BY source, entity, island
         ORDER BY 3, 4, 1, 2
         """,
-        [_hour(as_of)],
+        [whole_hour(as_of)],
     )
     return cheapest_cover([Restatement(start, end, frozenset({(s, e)})) for s, e, start, end in windows])
 
@@ -183,7 +174,7 @@ def _settle(
     covered = (
         "status = 'open' AND source = ? AND entity = ? AND window_start >= ? AND window_start < ? AND window_end <= ?"
     )
-    bounds = [*kind, restatement.start, _hour(as_of), restatement.end]
+    bounds = [*kind, restatement.start, whole_hour(as_of), restatement.end]
     found = int(warehouse.value(f"SELECT COUNT(*) FROM ops.correction_windows WHERE {covered}", bounds))
     warehouse.execute(
         "UPDATE ops.correction_windows SET status = ?, closed_at = ?, attempts = attempts + 1, last_error = ?,"
@@ -211,90 +202,3 @@ def queue_by_hand(warehouse: Warehouse, model: str, start: datetime, end: dateti
             }
         ],
     )
-
-
-@click.command()
-@click.argument("model")
-@click.option("--from", "start", type=Instant(), required=True, help="First UTC instant of the window.")
-@click.option("--to", "end", type=Instant(), required=True, help="End of the window (exclusive).")
-@click.option("--yes", is_flag=True, help="Apply without asking.")
-@click.option("--dry-run", is_flag=True, help="Show what would be rebuilt and what it costs; change nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-@as_of_option
-def restate_command(
-    model: str, start: datetime, end: datetime, yes: bool, dry_run: bool, as_json: bool, as_of: datetime | None
-) -> int:
-    """Rebuild a window of MODEL and of everything below it, through the gate, in prod.
-
-    Shows the window, every model that would be rebuilt, the rows it holds there and an estimate of the cost, and asks.
-    The window is queued first: if the gate refuses it or the process dies, it stays in the queue and the next cycle
-    tries again.
-
-    \b
-    Example:
-      insightmart restate staging._oltp_orders --from 2026-03-05T14:00 --to 2026-03-05T16:00
-    """
-    from ingestion.clock import as_of_or_now
-    from insightmart.lock import writer_lock
-
-    if end <= start:
-        raise click.UsageError("--to must be later than --from")
-    settings, now = load_settings(), as_of_or_now(as_of)
-    with writer_lock(settings, "restate"), open_warehouse(settings) as warehouse:
-        create_tables(warehouse)
-        with open_transformer(settings, warehouse) as transformer:
-            name = _restatable(transformer, model)
-            wanted = Restatement(start, end, frozenset({(BY_HAND, name)}))
-            hours = wanted.hours(settings.history_start, now)
-            if hours is None:
-                raise ConfigurationError(
-                    f"no hour of history lies between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC",
-                    f"Choose a window between {settings.history_start:%Y-%m-%d} and {_hour(now):%Y-%m-%d %H:%M}",
-                )
-            preview = preview_restatement(warehouse, settings, transformer, name, *hours)
-            if not as_json:
-                print_preview(preview)
-            if not dry_run and not yes and not click.confirm("Apply?", err=as_json):
-                return USAGE
-            result = preview.as_json() | (
-                {} if dry_run else _restate_by_hand(warehouse, settings, transformer, wanted, now)
-            )
-    if as_json:
-        click.echo(json.dumps(result, default=str, indent=2))
-    return FAILED if result.get("failures") else 0
-
-
-def _restate_by_hand(
-    warehouse: Warehouse, settings: Settings, transformer: Transformer, wanted: Restatement, now: datetime
-) -> dict[str, Any]:
-    from insightmart.runs import recorded_run
-
-    ((_, name),) = wanted.kinds
-    with recorded_run(warehouse, settings, "restate", now) as run:
-        queue_by_hand(warehouse, name, wanted.start, wanted.end, now)
-        with step(f"Restating {name}") as progress:
-            restated = restate(warehouse, transformer, wanted, now)
-            run.plan_id, run.error = restated.plan_id, "; ".join(restated.failures.values()) or None
-            run.status = "failed" if restated.failures else "succeeded"
-            progress.failed = bool(restated.failures)
-            progress.outcome = run.error or f"{len(transformer.downstream([name]))} models"
-    return {"applied": not restated.failures, "failures": restated.failures, "plan_id": restated.plan_id}
-
-
-def _restatable(transformer: Transformer, model: str) -> str:
-    """The model's name as it is written in the project.
-
-    Raises:
-        ConfigurationError: there is no such model, or it is none that a window of can be rebuilt.
-    """
-    known, wanted = transformer.models(), model.lower()
-    if wanted not in known:
-        near = [name for name in sorted(known) if wanted.split(".")[-1] in name][:5]
-        hint = f"Did you mean {', '.join(near)}?" if near else "`sqlmesh dag` shows the models"
-        raise ConfigurationError(f"there is no model {model!r}", hint)
-    if transformer.context.models[known[wanted]].disable_restatement:
-        raise ConfigurationError(
-            f"{wanted} follows loads, not windows, and cannot be restated",
-            "Load the missing records: every run picks up what a load brought",
-        )
-    return wanted

@@ -1,0 +1,31 @@
+"""What several commands take: instants, and the clock to act by."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+
+class Instant(click.ParamType[datetime]):
+    """A UTC instant such as 2026-03-05T10:05 or 2026-03-05; an offset is converted to UTC."""
+
+    name = "timestamp"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            instant = datetime.fromisoformat(str(value).strip())
+        except ValueError:
+            self.fail(f"{value!r} is not a timestamp such as 2026-03-05T10:05", param, ctx)
+        return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
+
+
+as_of_option = click.option(
+    "--as-of",
+    type=Instant(),
+    envvar="INSIGHTMART_AS_OF",
+    help="Act as if it were this UTC instant (default: now, or INSIGHTMART_AS_OF).",
+)

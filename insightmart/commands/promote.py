@@ -1,0 +1,88 @@
+"""`insightmart promote ENV`: publish a reviewed change exactly as it was built and scanned in an environment."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+import click
+
+from ingestion.clock import as_of_or_now
+from insightmart.commands.options import as_of_option
+from insightmart.commands.session import writing
+from insightmart.console_tables import print_table
+from insightmart.errors import USAGE
+from insightmart.progress import console
+from insightmart.promotion.diff import TableDiff
+from insightmart.promotion.promote import Environments, Review, as_json, built_from_these_files, promote, refusal
+from insightmart.settings import load_settings
+from insightmart.transform.context import open_transformer
+
+
+@click.command()
+@click.argument("environment", metavar="ENV")
+@click.option("--yes", is_flag=True, help="Apply without asking.")
+@click.option("--dry-run", is_flag=True, help="Check and write the report; leave prod as it is.")
+@click.option("--allow-backfill", is_flag=True, help="Let prod compute hours that ENV does not hold.")
+@click.option("--json", "as_json_", is_flag=True, help="Print the review as JSON.")
+@as_of_option
+def promote_command(
+    environment: str, yes: bool, dry_run: bool, allow_backfill: bool, as_json_: bool, as_of: datetime | None
+) -> int:
+    """Publish what `sqlmesh plan ENV` built: prod is pointed at the tables that were scanned, nothing is computed.
+
+    Runs the unit tests and the linter, checks that ENV was built from exactly these files, that every gate of a changed
+    candidate has passed on exactly these versions, and that prod has not moved on; compares each changed certified
+    table with prod, row by row; writes the report for the reviewer to HOME/promotions; asks; applies.
+
+    \b
+    Example:
+      sqlmesh plan dev
+      insightmart promote dev --dry-run   # the report for the reviewer
+      insightmart promote dev
+    """
+    settings, now = load_settings(), as_of_or_now(as_of)
+    with writing(settings, "promote") as session, open_transformer(settings, session.warehouse) as transformer:
+        environments = Environments(transformer, environment)
+        if not environments.changed:
+            if unbuilt := built_from_these_files(environments):
+                raise refusal(environments, unbuilt)
+            click.echo(json.dumps({"promoted": False}) if as_json_ else f"{environments.name} is what prod is")
+            return 0
+        with session.recorded_run(now) as run:
+            review = promote(
+                session.warehouse,
+                settings,
+                environments,
+                run,
+                show=None if as_json_ else _print_review,
+                ask=None if yes else partial(click.confirm, "Promote?", err=as_json_),
+                allow_backfill=allow_backfill,
+                dry_run=dry_run,
+            )
+    if as_json_:
+        click.echo(json.dumps(as_json(review), indent=2))
+    return 0 if dry_run or review.promoted_at else USAGE
+
+
+def _print_review(review: Review, page: Path) -> None:
+    rows = [
+        [t.table, t.rows_before, t.rows_after, t.rows_added, t.rows_removed, t.rows_changed, _columns(t)]
+        for t in review.tables
+    ]
+    print_table(
+        f"{review.environment} against prod",
+        ["Certified table", "Rows in prod>", "Rows then>", "Added>", "Removed>", "Changed>", "Columns"],
+        rows,
+        f"{len(review.unchanged_tables)} other certified tables stay as they are. Report: {page}",
+    )
+    for warning in review.warnings:
+        console.print(warning, markup=False, style="yellow")
+
+
+def _columns(table: TableDiff) -> str:
+    parts = [f"+{name}" for name in table.columns_added] + [f"-{name}" for name in table.columns_removed]
+    parts += [f"{name}: {old} to {new}" for name, (old, new) in table.columns_retyped.items()]
+    return ", ".join(parts + list(table.changed_columns))

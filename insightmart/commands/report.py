@@ -1,0 +1,31 @@
+"""`insightmart report`: what failed, what it holds back, what to do; as text, or as a mail."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import click
+
+from ingestion.clock import as_of_or_now
+from insightmart.commands.options import as_of_option
+from insightmart.gateway import open_warehouse
+from insightmart.settings import load_settings
+from insightmart.status.facts import gather
+from insightmart.status.report import Occasion, make_report, send_report
+
+
+@click.command()
+@click.option("--email", is_flag=True, help="Mail it to REPORT_TO instead of printing it.")
+@as_of_option
+def report_command(email: bool, as_of: datetime | None) -> None:
+    """Say what failed, what it holds back and what to do: as text, or as a mail.
+
+    The cycle mails the same report after it failed, after it recovered, and once a day.
+    """
+    settings, now = load_settings(), as_of_or_now(as_of)
+    with open_warehouse(settings) as warehouse:
+        if email:
+            click.echo(f"mailed to {settings.report_to}: {send_report(warehouse, settings, now, None)}")
+            return
+        facts = gather(warehouse, settings, now)
+    click.echo(make_report(facts, Occasion.ASKED, facts.last_cycle).text.rstrip())

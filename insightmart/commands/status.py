@@ -1,0 +1,30 @@
+"""`insightmart status`: write the static status page."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from ingestion.clock import as_of_or_now
+from insightmart.commands.options import as_of_option
+from insightmart.gateway import open_warehouse
+from insightmart.settings import load_settings
+from insightmart.status.page import write_page
+
+
+@click.command()
+@click.option(
+    "--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of the page (default: HOME/status)."
+)
+@as_of_option
+def status_command(out: Path | None, as_of: datetime | None) -> None:
+    """Write the static status page: what can be trusted through when, what is held back and what to do.
+
+    One HTML file that needs no server. The cycle writes it as well.
+    """
+    settings = load_settings()
+    with open_warehouse(settings) as warehouse:
+        path = write_page(warehouse, settings, as_of_or_now(as_of), out)
+    click.echo(path)
