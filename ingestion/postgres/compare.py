@@ -1,41 +1,32 @@
-"""Deletes and missed rows: each day's changes are counted, summed at the source and in raw; what differs reloaded.
+"""Deletes and missed rows: each day's changes are counted and summed at the source and in raw, and compared.
 
 A day is one of ``updated_at`` (UTC). Compared are the rows that fit the contract, the sum of their keys and the sum of
-the control column; in raw, over the latest version of each key that is not deleted. A key that raw holds in such a day
-and the source nowhere any more is deleted: it gets a tombstone, a copy of its latest version with ``_deleted_at``.
-Whatever is loaded after a tombstone counts again.
+the control column; in raw, over the latest version of each key that is not deleted.
 
-What still differs after a reload (keys that the source holds twice) is remembered in
-``ops.source_comparisons``, and the day is reloaded again only when the difference is another one.
+What still differs after a reload (keys that the source holds twice) is remembered in ``ops.source_comparisons``: the
+day is reloaded again only when the difference is another one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
-from itertools import pairwise
-from math import ceil
 
-import duckdb
 import pyarrow as pa
 from psycopg import sql
 
-from ingestion.clock import utc_now
-from ingestion.contracts import DELETED_AT, INSTANT, INT, Entity
-from ingestion.loading.context import IngestContext, LoadResult, Window
-from ingestion.loading.package import load
+from ingestion.contracts import INSTANT, INT, Entity
+from ingestion.loading.context import IngestContext, Window
+from ingestion.loading.intervals import DAY, start_of_day
 from ingestion.loading.versions import not_deleted
-from ingestion.postgres.extract import Extract, Pairs, attempted, control_sum, load_extracts, record_with_corrections
+from ingestion.postgres.extract import attempted, control_sum
 from ingestion.postgres.rows import SOURCE
-from ingestion.postgres.schema import added_columns
 from ingestion.postgres.session import OltpSource, Session, changed_in, instant, table
 from ingestion.warehouse import bind
 
-DAY = timedelta(days=1)
 DAYS_BACK = 8  # corrections come up to 7 days late
-PIECE_ROWS = 500_000  # of a day that is reloaded: one package
 KEYS_AT_ONCE = 5_000
 MOVED_AT_MOST = 100_000
 KEY_FACTOR = 1_000_003  # tells (1, 2) and (2, 1) apart in a sum of keys
@@ -43,22 +34,22 @@ HASHED_CHARACTERS = 8  # of the MD5 of a text key: 32 bits, summed the same way 
 
 
 @dataclass(frozen=True)
-class Figures:
+class DayFigures:
     """What is compared of a set of rows."""
 
     rows: int = 0
     keys: Decimal = Decimal(0)
     total: Decimal = Decimal(0)
 
-    def __sub__(self, other: Figures) -> tuple[int, Decimal, Decimal]:
+    def __sub__(self, other: DayFigures) -> tuple[int, Decimal, Decimal]:
         return self.rows - other.rows, self.keys - other.keys, self.total - other.total
 
 
-Days = Mapping[date, Figures]
+Days = Mapping[date, DayFigures]
 
 
 @dataclass(frozen=True)
-class Seen:
+class SourceDays:
     """What a snapshot has of some days, and which keys have changed since the load that they are compared with.
 
     Such a key has left its day at the source, and its change is still to be read: it is no difference. Of more than
@@ -71,16 +62,16 @@ class Seen:
 
 def days_due(context: IngestContext, item: Entity, read_until: datetime) -> Window | None:
     """The last days that are over and read completely, to be compared now; None when today's comparison is done."""
-    midnight = _midnight(read_until)
+    midnight = start_of_day(read_until)
     done = context.warehouse.value(
         "SELECT COUNT(DISTINCT day) FROM ops.source_comparisons"
         " WHERE source = ? AND entity = ? AND day >= ? AND day < ? AND compared_at >= ?",
-        [SOURCE, item.name, (midnight - DAYS_BACK * DAY).date(), midnight.date(), _midnight(context.as_of)],
+        [SOURCE, item.name, (midnight - DAYS_BACK * DAY).date(), midnight.date(), start_of_day(context.as_of)],
     )
     return Window(midnight - DAYS_BACK * DAY, midnight) if done < DAYS_BACK else None
 
 
-def seen(session: Session, item: Entity, window: Window, read_until: datetime) -> Seen:
+def source_days(session: Session, item: Entity, window: Window, read_until: datetime) -> SourceDays:
     """What the source has of the window by day; changes are read until ``read_until``."""
     moved = session.rows(
         sql.SQL("SELECT DISTINCT {} FROM {} WHERE updated_at >= {} AND {} LIMIT {}").format(
@@ -91,15 +82,15 @@ def seen(session: Session, item: Entity, window: Window, read_until: datetime) -
             sql.Literal(MOVED_AT_MOST + 1),
         )
     )
-    days = _source_days(session, item, window)
-    return Seen(days, [_plain_key(key) for key in moved] if len(moved) <= MOVED_AT_MOST else [])
+    days = _figures_by_day(session, item, window)
+    return SourceDays(days, [_plain_key(key) for key in moved] if len(moved) <= MOVED_AT_MOST else [])
 
 
 def _plain_key(key: tuple[int | str | Decimal, ...]) -> tuple[int | str, ...]:
     return tuple(part if isinstance(part, str) else int(part) for part in key)
 
 
-def _source_days(session: Session, item: Entity, window: Window) -> Days:
+def _figures_by_day(session: Session, item: Entity, window: Window) -> Days:
     query = sql.SQL(
         "SELECT (updated_at AT TIME ZONE 'UTC')::date, COUNT(*), SUM({key}), COALESCE({total}, 0) FROM {table}"
         " WHERE {condition} AND {fitting} GROUP BY 1"
@@ -110,7 +101,7 @@ def _source_days(session: Session, item: Entity, window: Window) -> Days:
         condition=changed_in(window),
         fitting=_fitting(item),
     )
-    return {day: Figures(rows, Decimal(keys), Decimal(total)) for day, rows, keys, total in session.rows(query)}
+    return {day: DayFigures(rows, Decimal(keys), Decimal(total)) for day, rows, keys, total in session.rows(query)}
 
 
 def _fitting(item: Entity) -> sql.Composable:
@@ -136,7 +127,7 @@ def raw_days(
     for start in range(0, len(without), KEYS_AT_ONCE):
         for day, less in _raw_days(context, item, window, without[start : start + KEYS_AT_ONCE]).items():
             rows, keys, total = figures[day] - less
-            figures[day] = Figures(rows, keys, total)
+            figures[day] = DayFigures(rows, keys, total)
     return {day: held for day, held in figures.items() if held.rows}
 
 
@@ -146,16 +137,16 @@ def _raw_days(context: IngestContext, item: Entity, window: Window, keys: Sequen
     mark = f"({', '.join('?' for _ in item.key)})"
     among = f" AND ({', '.join(item.key)}) IN ({', '.join(mark for _ in keys)})" if keys else ""
     statement, params = bind(
-        f"WITH {_alive(item)} SELECT CAST(updated_at AS DATE), COUNT(*), SUM({number}), COALESCE({total}, 0) FROM alive"
-        f" WHERE updated_at < :until{among} GROUP BY 1",
+        f"WITH {alive_rows(item)} SELECT CAST(updated_at AS DATE), COUNT(*), SUM({number}), COALESCE({total}, 0)"
+        f" FROM alive WHERE updated_at < :until{among} GROUP BY 1",
         since=window.start,
         until=window.end,
     )
     found = context.warehouse.rows(statement, [*params, *(part for key in keys for part in key)])
-    return {day: Figures(rows, Decimal(keys), Decimal(total)) for day, rows, keys, total in found}
+    return {day: DayFigures(rows, Decimal(keys), Decimal(total)) for day, rows, keys, total in found}
 
 
-def _alive(item: Entity) -> str:
+def alive_rows(item: Entity) -> str:
     """SQL for the latest version, changed at ``:since`` or later, of every key that is not deleted."""
     key = ", ".join(item.key)
     keyed = " AND ".join(f"{name} IS NOT NULL" for name in item.key)
@@ -187,211 +178,20 @@ def _key_number(item: Entity, text: str, number: str) -> str:
     return folded
 
 
-# --- reloading what differs --------------------------------------------------------------------------------------
-
-
-def reload_differences(
-    context: IngestContext, source: OltpSource, item: Entity, window: Window, at_source: Seen
-) -> list[LoadResult]:
-    """Compare whole days with what the source's snapshot has, and reload those with a difference not known yet."""
-    in_raw = raw_days(context, item, window, at_source.moved)
-    known = _known_differences(context, item, window)
-    results: list[LoadResult] = []
-    equal = 0
-    for day in _days(window):
-        there, here = at_source.days.get(day, Figures()), in_raw.get(day, Figures())
-        if there == here or known.get(day) == there - here:
-            equal += 1
-            _remember(context, item, day, there, here, "equal" if there == here else "different", None)
-        else:
-            results += _reload_day(context, source, item, day, there, here)
-    if equal < DAYS_BACK:
-        context.progress(f"oltp {item.name}: {DAYS_BACK - equal} of {DAYS_BACK} days differed and were reloaded")
-    return results
-
-
-def _days(window: Window) -> Iterator[date]:
-    start = window.start
-    while start < window.end:
-        yield start.date()
-        start += DAY
-
-
-def _reload_day(
-    context: IngestContext, source: OltpSource, item: Entity, day: date, there: Figures, here: Figures
-) -> list[LoadResult]:
-    start = datetime(day.year, day.month, day.day)
-    window = Window(start, start + DAY)
-    results = [
-        result
-        for piece in pieces(window, max(there.rows, here.rows))
-        for result in reload(context, source, item, piece)
-    ]
-    there, left = compare(context, source, item, window)
-    _remember(context, item, day, there, left, "reloaded" if there == left else "different", results[-1].load_id)
-    context.progress(f"oltp {item.name}: {day} held {here.rows:,} rows of {there.rows:,} at the source, reloaded")
-    return results
-
-
-def compare(context: IngestContext, source: OltpSource, item: Entity, day: Window) -> tuple[Figures, Figures]:
+def compare_day(context: IngestContext, source: OltpSource, item: Entity, day: Window) -> tuple[DayFigures, DayFigures]:
     """What the source has of a day or a part of one now, and what raw holds of it."""
 
-    def attempt() -> Seen:
+    def attempt() -> SourceDays:
         with Session(source) as session:
-            return seen(session, item, day, context.as_of)
+            return source_days(session, item, day, context.as_of)
 
-    there = attempted(source, attempt)
+    at_source = attempted(source, attempt)
+    in_raw = raw_days(context, item, day, at_source.moved)
     date = day.start.date()
-    return there.days.get(date, Figures()), raw_days(context, item, day, there.moved).get(date, Figures())
+    return at_source.days.get(date, DayFigures()), in_raw.get(date, DayFigures())
 
 
-def pieces(window: Window, rows: int) -> list[Window]:
-    """The window cut into equal parts, so that each brings about ``PIECE_ROWS`` rows at most."""
-    count = max(1, ceil(rows / PIECE_ROWS))
-    length = (window.end - window.start) / count
-    bounds = [window.start + length * number for number in range(count)] + [window.end]
-    return [Window(start, end) for start, end in pairwise(bounds)]
-
-
-def reload(
-    context: IngestContext,
-    source: OltpSource,
-    item: Entity,
-    window: Window,
-    covered: datetime | None = None,
-    also: Callable[[LoadResult], None] = lambda result: None,
-) -> list[LoadResult]:
-    """Read the changes of a window again, and find the rows of it that are deleted at the source.
-
-    Args:
-        context: the run.
-        source: how to reach the database.
-        item: the entity.
-        window: of changes, half-open.
-        covered: where the entity's watermark stands afterwards; None leaves it.
-        also: called with the window's result inside the transaction that records it.
-
-    Returns:
-        One result for the package of the window, and one for the tombstones when there are any.
-    """
-
-    def attempt() -> tuple[LoadResult, pa.Table]:
-        with Session(source) as session:
-            reading = _Reread(context, session, item, window, covered)
-            [result] = load_extracts(context, [reading.extract], reading.pairs()).values()
-            return result, reading.gone()
-
-    result, gone = attempted(source, attempt)
-    record_with_corrections(context, [result], lambda: also(result))
-    return [result, *_bury(context, item, window, gone)]
-
-
-class _Reread:
-    """The rows of a window, and those that raw holds in it and the source does not: elsewhere by now, or gone."""
-
-    def __init__(
-        self, context: IngestContext, session: Session, item: Entity, window: Window, covered: datetime | None
-    ) -> None:
-        self.context = context
-        self.session = session
-        self.item = item
-        self.window = window
-        self.seen: list[pa.Table] = []
-        self.missing = pa.schema(item.columns).empty_table()
-        self.elsewhere: list[tuple[object, ...]] = []
-        self.extract = Extract(
-            context, session, item, added_columns(context, session, item), window, covered, keep=self._keep
-        )
-
-    def _keep(self, batch: pa.Table) -> None:
-        self.seen.append(batch.select(list(self.item.key)))
-
-    def pairs(self) -> Pairs:
-        yield from self.extract.batches(changed_in(self.window))
-        self.missing = self._missing()
-        for start in range(0, self.missing.num_rows, KEYS_AT_ONCE):
-            keys = self.missing.select(list(self.item.key)).slice(start, KEYS_AT_ONCE)
-            given = _among(self.item, keys)
-            names = sql.SQL(", ").join(sql.Identifier(name) for name in self.item.key)
-            found = self.session.rows(
-                sql.SQL("SELECT DISTINCT {} FROM {} WHERE {}").format(names, table(self.item), given)
-            )
-            self.elsewhere += found
-            if found:  # changed without its change having been read
-                changed = sql.SQL("updated_at < {} AND NOT ({})").format(
-                    instant(self.context.as_of), changed_in(self.window)
-                )
-                yield from self.extract.batches(sql.SQL("{} AND {}").format(given, changed))
-
-    def _missing(self) -> pa.Table:
-        """The rows that raw holds in the window under keys that the source did not send for it."""
-        columns = ", ".join(column.name for column in self.item.columns)
-        statement, params = bind(
-            f"WITH {_alive(self.item)} SELECT {columns} FROM alive WHERE updated_at < :until",
-            since=self.window.start,
-            until=self.window.end,
-        )
-        alive = self.context.warehouse.arrow(statement, params, pa.schema(self.item.columns))
-        return _without(alive, pa.concat_tables(self.seen), self.item) if self.seen else alive
-
-    def gone(self) -> pa.Table:
-        """The missing rows that the source holds nowhere any more; complete after ``pairs``."""
-        if not self.elsewhere:
-            return self.missing
-        kinds = {column.name: column.type for column in self.item.columns}
-        columns = zip(*self.elsewhere, strict=True)
-        elsewhere = pa.table(
-            {name: pa.array(values, kinds[name]) for name, values in zip(self.item.key, columns, strict=True)}
-        )
-        return _without(self.missing, elsewhere, self.item)
-
-
-def _among(item: Entity, keys: pa.Table) -> sql.Composable:
-    """SQL for rows of the source with one of these keys."""
-    kinds = {column.name: "bigint[]" if column.type == INT else "text[]" for column in item.columns}
-    arrays = [sql.SQL("{}::" + kinds[name]).format(sql.Literal(keys[name].to_pylist())) for name in item.key]
-    return sql.SQL("({}) IN (SELECT * FROM unnest({}))").format(
-        sql.SQL(", ").join(sql.Identifier(name) for name in item.key), sql.SQL(", ").join(arrays)
-    )
-
-
-def _without(rows: pa.Table, others: pa.Table, item: Entity) -> pa.Table:
-    """The rows whose key is not among the others'."""
-    with duckdb.connect() as scratch:
-        scratch.register("kept", rows)
-        scratch.register("others", others)
-        rest = scratch.execute(f"SELECT * FROM kept ANTI JOIN others USING ({', '.join(item.key)})").to_arrow_table()
-    return rest.cast(rows.schema)
-
-
-def _bury(context: IngestContext, item: Entity, window: Window, gone: pa.Table) -> list[LoadResult]:
-    """Tombstones for deleted rows, as a package of their own: later than every version they end."""
-    if not gone.num_rows:
-        return []
-    started_at = utc_now()
-    tombstones = gone.append_column(DELETED_AT, pa.repeat(pa.scalar(context.as_of, DELETED_AT.type), gone.num_rows))
-    load_id = load(context, SOURCE, {item.table: [tombstones]})
-    result = LoadResult(
-        source=SOURCE,
-        entity=item.name,
-        load_id=load_id,
-        window=window,
-        rows=gone.num_rows,
-        source_count=gone.num_rows,
-        started_at=started_at,
-        ended_at=utc_now(),
-    )
-    record_with_corrections(context, [result])
-    context.progress(f"oltp {item.name}: {gone.num_rows:,} rows of {window.start:%Y-%m-%d} are deleted at the source")
-    return [result]
-
-
-# --- what is known of a day --------------------------------------------------------------------------------------
-
-
-def _known_differences(
-    context: IngestContext, item: Entity, window: Window
-) -> dict[date, tuple[int, Decimal, Decimal]]:
+def known_differences(context: IngestContext, item: Entity, window: Window) -> dict[date, tuple[int, Decimal, Decimal]]:
     """The difference that stayed by day, as last recorded."""
     found = context.warehouse.rows(
         "SELECT day, status, source_rows - raw_rows, source_keys - raw_keys, source_sum - raw_sum"
@@ -402,25 +202,28 @@ def _known_differences(
     return {day: (rows, keys, total) for day, status, rows, keys, total in found if status == "different"}
 
 
-def _remember(
-    context: IngestContext, item: Entity, day: date, there: Figures, here: Figures, status: str, load_id: str | None
+def remember(
+    context: IngestContext,
+    item: Entity,
+    day: date,
+    source_day: DayFigures,
+    raw_day: DayFigures,
+    load_id: str | None = None,
 ) -> None:
+    """Record what a comparison found; ``load_id`` is the load that brought the day in again before it."""
+    equal = "equal" if load_id is None else "reloaded"
     row = {
         "source": SOURCE,
         "entity": item.name,
         "day": day,
-        "source_rows": there.rows,
-        "source_keys": there.keys,
-        "source_sum": there.total,
-        "raw_rows": here.rows,
-        "raw_keys": here.keys,
-        "raw_sum": here.total,
-        "status": status,
+        "source_rows": source_day.rows,
+        "source_keys": source_day.keys,
+        "source_sum": source_day.total,
+        "raw_rows": raw_day.rows,
+        "raw_keys": raw_day.keys,
+        "raw_sum": raw_day.total,
+        "status": equal if source_day == raw_day else "different",
         "compared_at": context.as_of,
         "load_id": load_id,
     }
     context.warehouse.insert("ops.source_comparisons", [row])
-
-
-def _midnight(moment: datetime) -> datetime:
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0)

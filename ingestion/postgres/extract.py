@@ -26,7 +26,7 @@ from ingestion.loading.recovery import give_up
 from ingestion.loading.rejects import new_rejects
 from ingestion.postgres import touched_windows
 from ingestion.postgres.rows import SOURCE, typed_rows
-from ingestion.postgres.schema import Added, copy_query
+from ingestion.postgres.schema import AddedColumn, copy_query
 from ingestion.postgres.session import OltpSource, Session, explained, is_transient, table
 
 SALES = ("orders", "order_lines", "refunds")
@@ -34,7 +34,7 @@ Pairs = Iterator[tuple[str, pa.Table]]
 T = TypeVar("T")
 
 
-class Extract:
+class TableExtract:
     """What is read of one entity in one load: the rows of a condition, and of more conditions where a reading has them.
 
     Attributes:
@@ -48,7 +48,7 @@ class Extract:
         context: IngestContext,
         session: Session,
         item: Entity,
-        added: Sequence[Added],
+        added: Sequence[AddedColumn],
         window: Window | None = None,
         covered_through: datetime | None = None,
         keep: Callable[[pa.Table], None] | None = None,
@@ -165,7 +165,7 @@ def control_sum(item: Entity) -> sql.Composable:
     )  # NaN and infinity are greater than every number
 
 
-def load_extracts(context: IngestContext, extracts: Sequence[Extract], pairs: Pairs) -> dict[Entity, LoadResult]:
+def load_extracts(context: IngestContext, extracts: Sequence[TableExtract], pairs: Pairs) -> dict[Entity, LoadResult]:
     """One package of what the extracts yield, and its records, for ``record_with_corrections`` to write."""
     added = {extract.item.table: [column.column for column in extract.added] for extract in extracts if extract.added}
     load_id = load(context, SOURCE, pairs, added)

@@ -20,7 +20,7 @@ from ingestion.contracts import INT, Entity
 from ingestion.loading.backfill import Backfill, begin_backfill, unfinished_backfill
 from ingestion.loading.context import EPOCH, IngestContext, LoadResult, Window
 from ingestion.loading.records import record
-from ingestion.postgres.extract import Extract, attempted, load_extracts, record_with_corrections
+from ingestion.postgres.extract import TableExtract, attempted, load_extracts, record_with_corrections
 from ingestion.postgres.rows import SOURCE
 from ingestion.postgres.schema import added_columns, fits
 from ingestion.postgres.session import OltpSource, Session, instant, table
@@ -98,30 +98,30 @@ def read_first(context: IngestContext, source: OltpSource, item: Entity) -> list
     Raises:
         SourceError: the database cannot be read. The pieces that are in stay, the next run goes on after them.
     """
-    reading = unfinished_backfill(context, SOURCE, item.name, EPOCH) or begin_backfill(
+    backfill = unfinished_backfill(context, SOURCE, item.name, EPOCH) or begin_backfill(
         context, SOURCE, item.name, Window(EPOCH, context.as_of)
     )
-    watch = _Watch(context, item, sum(reading.done.values()))
-    if reading.done:
-        context.progress(f"oltp {item.name}: goes on after {len(reading.done)} pieces, {watch.before:,} rows")
+    watch = _Watch(context, item, sum(backfill.done.values()))
+    if backfill.done:
+        context.progress(f"oltp {item.name}: goes on after {len(backfill.done)} pieces, {watch.before:,} rows")
     results: list[LoadResult] = []
-    piece = _after(reading)
+    piece = _after(backfill)
     while piece is not None:
-        result, piece = _read_piece(context, source, item, reading, piece, watch)
+        result, piece = _read_piece(context, source, item, backfill, piece, watch)
         results.append(result)
         context.warehouse.checkpoint()
     with context.warehouse.transaction():
-        reading.complete()
+        backfill.complete()
         through = LoadResult(
-            SOURCE, item.name, None, reading.window, 0, status="empty", covered_through=reading.begun_as_of
+            SOURCE, item.name, None, backfill.window, 0, status="empty", covered_through=backfill.begun_as_of
         )
         record(context, [through])
     return results
 
 
-def _after(reading: Backfill) -> Piece | None:
+def _after(backfill: Backfill) -> Piece | None:
     """The first piece that is not in yet, its upper bound still to be found; None when all are."""
-    bounds = [json.loads(name) for name in reading.done]
+    bounds = [json.loads(name) for name in backfill.done]
     through = dict(pair for pair in bounds if isinstance(pair, list))
     if {"keyless": True} in bounds:
         return None
@@ -137,7 +137,7 @@ def _read_piece(
     context: IngestContext,
     source: OltpSource,
     item: Entity,
-    reading: Backfill,
+    backfill: Backfill,
     piece: Piece,
     watch: _Watch,
 ) -> tuple[LoadResult, Piece | None]:
@@ -147,15 +147,15 @@ def _read_piece(
         with Session(source) as session:
             watch.estimate(session)
             found = piece if piece.keyless else Piece(piece.after, _bound(session, item, piece))
-            unchanged = sql.SQL("(updated_at < {} OR updated_at IS NULL)").format(instant(reading.begun_as_of))
-            extract = Extract(context, session, item, added_columns(context, session, item), reading.window)
+            unchanged = sql.SQL("(updated_at < {} OR updated_at IS NULL)").format(instant(backfill.begun_as_of))
+            extract = TableExtract(context, session, item, added_columns(context, session, item), backfill.window)
             condition = sql.SQL("{} AND {}").format(found.condition(item), unchanged)
             [result] = load_extracts(context, [extract], extract.batches(condition)).values()
             return found, result
 
     found, result = attempted(source, attempt)
     rows = result.rows + result.rejected_rows
-    record_with_corrections(context, [result], lambda: reading.add(found.name, result.load_id, rows))
+    record_with_corrections(context, [result], lambda: backfill.add(found.name, result.load_id, rows))
     watch.tell(rows)
     if found.keyless:
         return result, None

@@ -26,7 +26,7 @@ PRECISION = 38  # of the widest exact number of the warehouse
 
 
 @dataclass(frozen=True)
-class Live:
+class SourceColumn:
     """A column as the source has it: its name, its type as PostgreSQL writes it, and what that type is underneath."""
 
     name: str
@@ -37,14 +37,14 @@ class Live:
 
 
 @dataclass(frozen=True)
-class Added:
+class AddedColumn:
     """A column beyond the contract: its name at the source, and the raw column it lands in."""
 
-    live: Live
+    live: SourceColumn
     column: pa.Field
 
 
-def added_columns(context: IngestContext, session: Session, item: Entity) -> tuple[Added, ...]:
+def added_columns(context: IngestContext, session: Session, item: Entity) -> tuple[AddedColumn, ...]:
     """The columns of the entity's table beyond the contract, in the table's order. New ones are recorded.
 
     Raises:
@@ -74,7 +74,7 @@ def fits(context: IngestContext, session: Session, item: Entity) -> bool:
     return True
 
 
-def _live_columns(session: Session, item: Entity) -> list[Live]:
+def _live_columns(session: Session, item: Entity) -> list[SourceColumn]:
     found = session.rows(
         "SELECT a.attname, format_type(a.atttypid, a.atttypmod), COALESCE(b.typname, t.typname), t.typcategory,"
         " CASE WHEN b.oid IS NULL THEN a.atttypmod ELSE t.typtypmod END,"
@@ -94,10 +94,10 @@ def _live_columns(session: Session, item: Entity) -> list[Live]:
             f"the role of OLTP_DSN may not read public.{item.name}",
             "Grant the role what deploy/postgres/reader.sql lists",
         )
-    return [Live(*column) for *column, may_read in found if may_read]
+    return [SourceColumn(*column) for *column, may_read in found if may_read]
 
 
-def _readable(live: Live, kind: pa.DataType) -> bool:
+def _readable(live: SourceColumn, kind: pa.DataType) -> bool:
     """Whether values of the live type are read as the contract's, each exactly or as a reject."""
     if pa.types.is_decimal(kind) or kind == INT:
         return live.type_name in NUMBERS
@@ -112,7 +112,7 @@ def _wanted(kind: pa.DataType) -> str:
     return {INT: "bigint", TEXT: "text", INSTANT: "timestamp with time zone", FLAG: "boolean", DATE: "date"}[kind]
 
 
-def _raw_type(live: Live) -> pa.DataType:
+def _raw_type(live: SourceColumn) -> pa.DataType:
     """The type a column beyond the contract has in raw: exact, else its text."""
     if live.type_name == "numeric" and live.typmod >= 4:
         precision, scale = (live.typmod - 4) >> 16, (live.typmod - 4) & 0x7FF
@@ -121,7 +121,7 @@ def _raw_type(live: Live) -> pa.DataType:
     return EXACT_TYPES.get(live.type_name, TEXT)
 
 
-def _recorded(context: IngestContext, item: Entity, live: Sequence[Live]) -> list[Added]:
+def _recorded(context: IngestContext, item: Entity, live: Sequence[SourceColumn]) -> list[AddedColumn]:
     """Raw columns for these, the same ones each time; a column whose type has changed gets another one."""
     known = {
         (name, kind): column
@@ -139,7 +139,7 @@ def _recorded(context: IngestContext, item: Entity, live: Sequence[Live]) -> lis
             name = _safe_name(column.name, taken)
             taken.add(name)
             _record(context, item, column, name, kind)
-        added.append(Added(column, pa.field(name, kind)))
+        added.append(AddedColumn(column, pa.field(name, kind)))
     return added
 
 
@@ -153,7 +153,7 @@ def _safe_name(name: str, taken: set[str]) -> str:
     )
 
 
-def _record(context: IngestContext, item: Entity, live: Live, name: str, kind: pa.DataType) -> None:
+def _record(context: IngestContext, item: Entity, live: SourceColumn, name: str, kind: pa.DataType) -> None:
     row = {
         "source": SOURCE,
         "entity": item.name,
@@ -169,7 +169,7 @@ def _record(context: IngestContext, item: Entity, live: Live, name: str, kind: p
     )
 
 
-def copy_query(item: Entity, added: Sequence[Added], condition: sql.Composable) -> sql.Composable:
+def copy_query(item: Entity, added: Sequence[AddedColumn], condition: sql.Composable) -> sql.Composable:
     """The rows as COPY is to send them: the contract's columns, then the added ones; instants in UTC."""
     columns = [_contract_column(column) for column in item.columns] + [_added_column(column) for column in added]
     return sql.SQL("SELECT {} FROM {} WHERE {}").format(sql.SQL(", ").join(columns), table(item), condition)
@@ -180,7 +180,7 @@ def _contract_column(column: pa.Field) -> sql.Composable:
     return sql.SQL("{} AT TIME ZONE 'UTC'").format(name) if column.type == INSTANT else name
 
 
-def _added_column(added: Added) -> sql.Composable:
+def _added_column(added: AddedColumn) -> sql.Composable:
     name = sql.Identifier(added.live.name)
     if added.live.type_name == "timestamptz":
         return sql.SQL("{} AT TIME ZONE 'UTC'").format(name)

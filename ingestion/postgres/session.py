@@ -55,7 +55,7 @@ class OltpSource:
 
 
 class Session:
-    """One snapshot of the database. ``behind`` says how far it is behind our clock; below a second it is zero."""
+    """One snapshot of the database. ``replica_lag`` says how far it is behind our clock; below a second it is zero."""
 
     def __init__(self, source: OltpSource) -> None:
         self.source = source
@@ -71,7 +71,7 @@ class Session:
             self.connection.read_only = True
             for name, value in _settings(source).items():
                 self.connection.execute("SELECT set_config(%s, %s, true)", [name, value])
-            self.behind = self._behind()
+            self.replica_lag = self._replica_lag()
         except BaseException:
             self.connection.close()
             raise
@@ -87,7 +87,7 @@ class Session:
             self._receiver = Receiver(self.source, self.connection, snapshot)
         return Copy(self._receiver, query.as_string(self.connection))
 
-    def _behind(self) -> timedelta:
+    def _replica_lag(self) -> timedelta:
         """How far the rows of the snapshot are behind our clock.
 
         A replica that receives changes and has applied all of them shows its own clock's time; any other replica the
@@ -166,7 +166,7 @@ class Receiver:
 
     def close(self) -> None:
         """End the connection."""
-        with suppress(Exception):
+        with suppress(asyncpg.InterfaceError, OSError):  # it is lost already
             self.connection.terminate()
             self.loop.run_until_complete(asyncio.sleep(0))
         self.loop.close()

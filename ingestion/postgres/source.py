@@ -18,18 +18,10 @@ from ingestion.loading.context import IngestContext, LoadResult, SourceError, Wi
 from ingestion.loading.intervals import cut_at_midnight
 from ingestion.loading.planning import Reading, covered_through, plan_reading, skipped
 from ingestion.loading.records import record
-from ingestion.postgres.compare import (
-    Figures,
-    Seen,
-    compare,
-    days_due,
-    pieces,
-    reload,
-    reload_differences,
-    seen,
-)
-from ingestion.postgres.extract import SALES, Extract, Pairs, attempted, load_extracts, record_with_corrections
+from ingestion.postgres.compare import SourceDays, compare_day, days_due, source_days
+from ingestion.postgres.extract import SALES, Pairs, TableExtract, attempted, load_extracts, record_with_corrections
 from ingestion.postgres.first_load import read_first, too_large
+from ingestion.postgres.reload import pieces, reload, reload_differences
 from ingestion.postgres.rows import SOURCE, retype
 from ingestion.postgres.schema import added_columns
 from ingestion.postgres.session import OltpSource, Session, changed_in
@@ -104,7 +96,7 @@ def backfill(
     refused: list[SourceError] = []
     for item in _chosen(entities) if window.start < window.end else ():
         try:
-            results += _backfill(context, source, item, window)
+            results += _backfill_entity(context, source, item, window)
         except SourceError as error:
             refused.append(error)
     _raise(refused)
@@ -169,13 +161,13 @@ def _load_group(
 
 def _read(
     context: IngestContext, source: OltpSource, due: dict[Entity, Reading], compared: list[Entity]
-) -> tuple[dict[Entity, LoadResult], dict[Entity, tuple[Window, Seen]], list[SourceError]]:
+) -> tuple[dict[Entity, LoadResult], dict[Entity, tuple[Window, SourceDays]], list[SourceError]]:
     """One package from one snapshot, the days to compare as the snapshot has them, and entities that were refused."""
     with Session(source) as session:
-        if session.behind:
-            seconds = session.behind.total_seconds()
+        if session.replica_lag:
+            seconds = session.replica_lag.total_seconds()
             context.progress(f"oltp: the source is {seconds:,.1f} s behind, changes are read up to that much earlier")
-        extracts: dict[Entity, Extract] = {}
+        extracts: dict[Entity, TableExtract] = {}
         refused = {}
         for item in dict.fromkeys([*due, *compared]):
             try:
@@ -184,18 +176,18 @@ def _read(
                 refused[item] = error
                 continue
             if item in due:
-                until = _as_shown(context, due[item], session.behind)
-                extracts[item] = Extract(context, session, item, added, until.window, until.covered_through)
+                until = _as_shown(context, due[item], session.replica_lag)
+                extracts[item] = TableExtract(context, session, item, added, until.window, until.covered_through)
         loads = load_extracts(context, list(extracts.values()), _pairs(extracts, compared)) if extracts else {}
         figures = {}
         for item in compared:
             read_until = loads[item].covered_through if item in loads else covered_through(context, SOURCE, item.name)
             if item not in refused and read_until and (days := days_due(context, item, read_until)):
-                figures[item] = (days, seen(session, item, days, read_until))
+                figures[item] = (days, source_days(session, item, days, read_until))
         return loads, figures, list(refused.values())
 
 
-def _pairs(extracts: dict[Entity, Extract], compared: list[Entity]) -> Pairs:
+def _pairs(extracts: dict[Entity, TableExtract], compared: list[Entity]) -> Pairs:
     for item, extract in extracts.items():
         if extract.window:
             yield from extract.batches(changed_in(extract.window))
@@ -209,9 +201,9 @@ def _days_due(context: IngestContext, item: Entity) -> bool:
     return read_until is not None and days_due(context, item, read_until) is not None
 
 
-def _as_shown(context: IngestContext, reading: Reading, behind: timedelta) -> Reading:
+def _as_shown(context: IngestContext, reading: Reading, replica_lag: timedelta) -> Reading:
     """The reading, as far as a source that is behind can show it completely."""
-    end = max(min(reading.window.end, context.as_of - behind), reading.window.start)
+    end = max(min(reading.window.end, context.as_of - replica_lag), reading.window.start)
     covered = reading.covered_through and min(reading.covered_through, end)
     return replace(reading, window=Window(reading.window.start, end), covered_through=covered)
 
@@ -219,25 +211,27 @@ def _as_shown(context: IngestContext, reading: Reading, behind: timedelta) -> Re
 # --- backfill ----------------------------------------------------------------------------------------------------
 
 
-def _backfill(context: IngestContext, source: OltpSource, item: Entity, window: Window) -> list[LoadResult]:
+def _backfill_entity(context: IngestContext, source: OltpSource, item: Entity, window: Window) -> list[LoadResult]:
     never_loaded = covered_through(context, SOURCE, item.name) is None
     planned = plan_reading(context, item, window)
-    reading = begin_backfill(context, SOURCE, item.name, window)
+    backfill = begin_backfill(context, SOURCE, item.name, window)
     results: list[LoadResult] = []
     days = cut_at_midnight(window)
     for position, day in enumerate(days, start=1):
-        if _name(day) in reading.done:
+        if _name(day) in backfill.done:
             continue
-        there, here = compare(context, source, item, day)
-        loaded = _reload_day(context, source, reading, item, day, there, here) if never_loaded or there != here else []
-        if _name(day) not in reading.done:
+        source_day, raw_day = compare_day(context, source, item, day)
+        loaded: list[LoadResult] = []
+        if never_loaded or source_day != raw_day:
+            loaded = _reload_day(context, source, backfill, item, day, max(source_day.rows, raw_day.rows))
+        if _name(day) not in backfill.done:
             with context.warehouse.transaction():
-                reading.add(_name(day), None, sum(result.rows for result in loaded))
+                backfill.add(_name(day), None, sum(result.rows for result in loaded))
         results += loaded
         outcome = f"{sum(result.rows for result in loaded):,} rows" if loaded else "nothing differs"
         context.progress(f"oltp {item.name}: {day.start:%Y-%m-%d}, day {position} of {len(days)}: {outcome}")
     with context.warehouse.transaction():
-        reading.complete()
+        backfill.complete()
         if planned and planned.covered_through:  # the window joins on to what is covered already
             whole = LoadResult(SOURCE, item.name, None, window, 0, covered_through=planned.covered_through)
             record(context, [replace(whole, status="empty")])
@@ -247,18 +241,17 @@ def _backfill(context: IngestContext, source: OltpSource, item: Entity, window: 
 def _reload_day(
     context: IngestContext,
     source: OltpSource,
-    reading: Backfill,
+    backfill: Backfill,
     item: Entity,
     day: Window,
-    there: Figures,
-    here: Figures,
+    rows: int,
 ) -> list[LoadResult]:
     results: list[LoadResult] = []
-    for piece in pieces(day, max(there.rows, here.rows)):
-        if _name(piece) not in reading.done:
+    for piece in pieces(day, rows):
+        if _name(piece) not in backfill.done:
 
             def tick(result: LoadResult, name: str = _name(piece)) -> None:
-                reading.add(name, result.load_id, result.rows + result.rejected_rows)
+                backfill.add(name, result.load_id, result.rows + result.rejected_rows)
 
             results += reload(context, source, item, piece, also=tick)
     return results

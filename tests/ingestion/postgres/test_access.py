@@ -174,7 +174,9 @@ def test_a_replica_that_lags_is_read_only_as_far_as_it_has_come(
     sell(1)
     until(lambda: arrived("pg_last_wal_replay_lsn"))
     with Session(source) as session:
-        assert session.behind == timedelta()  # it is idle and has everything: not behind, however old the last change
+        assert (
+            session.replica_lag == timedelta()
+        )  # it is idle and has everything: not behind, however old the last change
     standby.execute("SELECT pg_wal_replay_pause()")
     [(shown,)] = standby.execute("SELECT pg_last_xact_replay_timestamp()").fetchall()
     sell(2)

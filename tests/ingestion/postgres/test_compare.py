@@ -16,8 +16,8 @@ import pytest
 
 from ingestion.contracts import Entity
 from ingestion.loading.context import IngestContext, LoadResult, SourceError, Window
-from ingestion.postgres import compare as postgres_compare
 from ingestion.postgres import extract as postgres_extract
+from ingestion.postgres import reload as postgres_reload
 from ingestion.postgres.source import backfill, ingest
 from ingestion.warehouse import Warehouse
 from insightmart.settings import PROJECT
@@ -159,7 +159,7 @@ def test_a_run_that_ended_before_it_compared_compares_when_it_is_repeated(
 def test_a_backfill_reloads_the_days_that_differ_and_queues_their_hours(
     at: At, oltp: Oltp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_compare, "PIECE_ROWS", 2)
+    monkeypatch.setattr(postgres_reload, "PIECE_ROWS", 2)
     for number in range(1, 4):
         sell(oltp, number, f"2026-03-02 0{number}:10+00")
     sell(oltp, 4, "2026-03-04 09:10+00")

@@ -1,0 +1,214 @@
+"""Reloading what differs: a window of changes is read again, and what the source holds no more gets tombstones.
+
+A key that raw holds in a window and the source nowhere any more is deleted: its tombstone is a copy of its latest
+version with ``_deleted_at``. Whatever is loaded after a tombstone counts again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime
+from itertools import pairwise
+from math import ceil
+
+import duckdb
+import pyarrow as pa
+from psycopg import sql
+
+from ingestion.clock import utc_now
+from ingestion.contracts import DELETED_AT, INT, Entity
+from ingestion.loading.context import IngestContext, LoadResult, Window
+from ingestion.loading.intervals import DAY, cut_at_midnight
+from ingestion.loading.package import load
+from ingestion.postgres.compare import (
+    DAYS_BACK,
+    KEYS_AT_ONCE,
+    DayFigures,
+    SourceDays,
+    alive_rows,
+    compare_day,
+    known_differences,
+    raw_days,
+    remember,
+)
+from ingestion.postgres.extract import Pairs, TableExtract, attempted, load_extracts, record_with_corrections
+from ingestion.postgres.rows import SOURCE
+from ingestion.postgres.schema import added_columns
+from ingestion.postgres.session import OltpSource, Session, changed_in, instant, table
+from ingestion.warehouse import bind
+
+PIECE_ROWS = 500_000  # of a day that is reloaded: one package
+
+
+def reload_differences(
+    context: IngestContext, source: OltpSource, item: Entity, window: Window, at_source: SourceDays
+) -> list[LoadResult]:
+    """Compare whole days with what the source's snapshot has, and reload those with a difference not known yet."""
+    in_raw = raw_days(context, item, window, at_source.moved)
+    known = known_differences(context, item, window)
+    results: list[LoadResult] = []
+    equal = 0
+    for day in (part.start.date() for part in cut_at_midnight(window)):
+        source_day, raw_day = at_source.days.get(day, DayFigures()), in_raw.get(day, DayFigures())
+        if source_day == raw_day or known.get(day) == source_day - raw_day:
+            equal += 1
+            remember(context, item, day, source_day, raw_day)
+        else:
+            results += _reload_day(context, source, item, day, source_day, raw_day)
+    if equal < DAYS_BACK:
+        context.progress(f"oltp {item.name}: {DAYS_BACK - equal} of {DAYS_BACK} days differed and were reloaded")
+    return results
+
+
+def _reload_day(
+    context: IngestContext, source: OltpSource, item: Entity, day: date, source_day: DayFigures, raw_day: DayFigures
+) -> list[LoadResult]:
+    start = datetime(day.year, day.month, day.day)
+    window = Window(start, start + DAY)
+    results = [
+        result
+        for piece in pieces(window, max(source_day.rows, raw_day.rows))
+        for result in reload(context, source, item, piece)
+    ]
+    remember(context, item, day, *compare_day(context, source, item, window), results[-1].load_id)
+    context.progress(
+        f"oltp {item.name}: {day} held {raw_day.rows:,} rows of {source_day.rows:,} at the source, reloaded"
+    )
+    return results
+
+
+def pieces(window: Window, rows: int) -> list[Window]:
+    """The window cut into equal parts, so that each brings about ``PIECE_ROWS`` rows at most."""
+    count = max(1, ceil(rows / PIECE_ROWS))
+    length = (window.end - window.start) / count
+    bounds = [window.start + length * number for number in range(count)] + [window.end]
+    return [Window(start, end) for start, end in pairwise(bounds)]
+
+
+def reload(
+    context: IngestContext,
+    source: OltpSource,
+    item: Entity,
+    window: Window,
+    also: Callable[[LoadResult], None] = lambda result: None,
+) -> list[LoadResult]:
+    """Read the changes of a window again, and find the rows of it that are deleted at the source.
+
+    Args:
+        context: the run.
+        source: how to reach the database.
+        item: the entity.
+        window: of changes, half-open.
+        also: called with the window's result inside the transaction that records it.
+
+    Returns:
+        One result for the package of the window, and one for the tombstones when there are any.
+    """
+
+    def attempt() -> tuple[LoadResult, pa.Table]:
+        with Session(source) as session:
+            reading = _WindowReload(context, session, item, window)
+            [result] = load_extracts(context, [reading.extract], reading.pairs()).values()
+            return result, reading.gone()
+
+    result, gone = attempted(source, attempt)
+    record_with_corrections(context, [result], lambda: also(result))
+    return [result, *_bury(context, item, window, gone)]
+
+
+class _WindowReload:
+    """The rows of a window, and those that raw holds in it and the source does not: elsewhere by now, or gone."""
+
+    def __init__(self, context: IngestContext, session: Session, item: Entity, window: Window) -> None:
+        self.context = context
+        self.session = session
+        self.item = item
+        self.window = window
+        self.seen: list[pa.Table] = []
+        self.missing = pa.schema(item.columns).empty_table()
+        self.elsewhere: list[tuple[object, ...]] = []
+        self.extract = TableExtract(
+            context, session, item, added_columns(context, session, item), window, keep=self._keep
+        )
+
+    def _keep(self, batch: pa.Table) -> None:
+        self.seen.append(batch.select(list(self.item.key)))
+
+    def pairs(self) -> Pairs:
+        yield from self.extract.batches(changed_in(self.window))
+        self.missing = self._missing()
+        for start in range(0, self.missing.num_rows, KEYS_AT_ONCE):
+            keys = self.missing.select(list(self.item.key)).slice(start, KEYS_AT_ONCE)
+            given = _among(self.item, keys)
+            names = sql.SQL(", ").join(sql.Identifier(name) for name in self.item.key)
+            found = self.session.rows(
+                sql.SQL("SELECT DISTINCT {} FROM {} WHERE {}").format(names, table(self.item), given)
+            )
+            self.elsewhere += found
+            if found:  # changed without its change having been read
+                changed = sql.SQL("updated_at < {} AND NOT ({})").format(
+                    instant(self.context.as_of), changed_in(self.window)
+                )
+                yield from self.extract.batches(sql.SQL("{} AND {}").format(given, changed))
+
+    def _missing(self) -> pa.Table:
+        """The rows that raw holds in the window under keys that the source did not send for it."""
+        columns = ", ".join(column.name for column in self.item.columns)
+        statement, params = bind(
+            f"WITH {alive_rows(self.item)} SELECT {columns} FROM alive WHERE updated_at < :until",
+            since=self.window.start,
+            until=self.window.end,
+        )
+        alive = self.context.warehouse.arrow(statement, params, pa.schema(self.item.columns))
+        return _without(alive, pa.concat_tables(self.seen), self.item) if self.seen else alive
+
+    def gone(self) -> pa.Table:
+        """The missing rows that the source holds nowhere any more; complete after ``pairs``."""
+        if not self.elsewhere:
+            return self.missing
+        kinds = {column.name: column.type for column in self.item.columns}
+        columns = zip(*self.elsewhere, strict=True)
+        elsewhere = pa.table(
+            {name: pa.array(values, kinds[name]) for name, values in zip(self.item.key, columns, strict=True)}
+        )
+        return _without(self.missing, elsewhere, self.item)
+
+
+def _among(item: Entity, keys: pa.Table) -> sql.Composable:
+    """SQL for rows of the source with one of these keys."""
+    kinds = {column.name: "bigint[]" if column.type == INT else "text[]" for column in item.columns}
+    arrays = [sql.SQL("{}::" + kinds[name]).format(sql.Literal(keys[name].to_pylist())) for name in item.key]
+    return sql.SQL("({}) IN (SELECT * FROM unnest({}))").format(
+        sql.SQL(", ").join(sql.Identifier(name) for name in item.key), sql.SQL(", ").join(arrays)
+    )
+
+
+def _without(rows: pa.Table, others: pa.Table, item: Entity) -> pa.Table:
+    """The rows whose key is not among the others'."""
+    with duckdb.connect() as scratch:
+        scratch.register("kept", rows)
+        scratch.register("others", others)
+        rest = scratch.execute(f"SELECT * FROM kept ANTI JOIN others USING ({', '.join(item.key)})").to_arrow_table()
+    return rest.cast(rows.schema)
+
+
+def _bury(context: IngestContext, item: Entity, window: Window, gone: pa.Table) -> list[LoadResult]:
+    """Tombstones for deleted rows, as a package of their own: later than every version they end."""
+    if not gone.num_rows:
+        return []
+    started_at = utc_now()
+    tombstones = gone.append_column(DELETED_AT, pa.repeat(pa.scalar(context.as_of, DELETED_AT.type), gone.num_rows))
+    load_id = load(context, SOURCE, {item.table: [tombstones]})
+    result = LoadResult(
+        source=SOURCE,
+        entity=item.name,
+        load_id=load_id,
+        window=window,
+        rows=gone.num_rows,
+        source_count=gone.num_rows,
+        started_at=started_at,
+        ended_at=utc_now(),
+    )
+    record_with_corrections(context, [result])
+    context.progress(f"oltp {item.name}: {gone.num_rows:,} rows of {window.start:%Y-%m-%d} are deleted at the source")
+    return [result]
