@@ -36,8 +36,9 @@ from ingestion.stores.bucket import Bucket, Object, StoreDrops
 from ingestion.stores.csv.decode import UntrustedFileError
 from ingestion.stores.csv.file import CsvFile, Drop, parts, read_file
 from ingestion.stores.csv.typed import parse
-from ingestion.stores.packages import Package, Seen, kept_original
-from ingestion.stores.source import Run
+from ingestion.stores.known_files import KnownFiles
+from ingestion.stores.packages import Package, kept_original
+from ingestion.stores.source import StoreFilesLoad
 
 RECORDS_AT_ONCE = 50_000
 _READERS = {"oltp": "ingestion.postgres.source", "shopify": "ingestion.shopify.source"}  # each with a function `retype`
@@ -131,15 +132,15 @@ def _replay_files(
     days = sorted(_drop(one.item).file_date for one in found)
     source = drops or StoreDrops("")
     run = _FileReplay(context, source, None, days, covered_through(context, STORES, "inventory"))
-    seen = Seen.on(context.warehouse, days[0], days[-1])
-    package = _Again(context, source, seen)
+    known = KnownFiles.of(context.warehouse, days[0], days[-1])
+    package = _Again(context, source, known)
     for number, (rejected, content, why) in enumerate(_contents(context, drops, found, result), 1):
         if content is None:
             result.unread[rejected.item.key] = why
             continue
         if package.is_full:
             _finish(run, package, result, is_dry)
-            package = _Again(context, source, seen)
+            package = _Again(context, source, known)
             context.progress(f"replay {item.table}: {number:,} of {len(found):,} files read")
         if (trouble := package.read_again(rejected, content)) is not None:
             result.unread[rejected.item.key] = trouble
@@ -246,8 +247,8 @@ def _is_of(rejected: _Rejected, item: Object, content: bytes) -> bool:
 class _Again(Package):
     """A package of rows that were missing."""
 
-    def __init__(self, context: IngestContext, source: StoreDrops, seen: Seen) -> None:
-        super().__init__(context, source, seen)
+    def __init__(self, context: IngestContext, source: StoreDrops, known: KnownFiles) -> None:
+        super().__init__(context, source, known)
         self.resolved = 0
         self.whole: list[dict[str, Any]] = []  # records of ops.replays, without the load
 
@@ -277,7 +278,7 @@ class _Again(Package):
     def _take_whole(self, rejected: _Rejected, file: CsvFile) -> str | None:
         if file.is_empty:
             return "it holds no record"
-        self.seen.hashes.pop(file.drop.key, None)  # these bytes are known, as the ones that could not be trusted
+        self.known.hashes.pop(file.drop.key, None)  # these bytes are known, as the ones that could not be trusted
         self.take(rejected.item, file)
         self.resolved += 1
         self.whole.append(
@@ -304,7 +305,7 @@ class _Again(Package):
 _NO_TEXT = hashlib.md5(b"", usedforsecurity=False).hexdigest()  # what CURRENT_REJECTS makes of a file's missing text
 
 
-class _FileReplay(Run):
+class _FileReplay(StoreFilesLoad):
     """Loads packages of missing rows and notes what they resolved."""
 
     def also(self, package: Package, load_id: str | None) -> None:

@@ -1,4 +1,4 @@
-"""What is known of the store files, and the packages they are loaded in.
+"""The packages that store files are loaded in.
 
 A package is many files that go into raw under one load id, with the records of ``ops.files`` about them. It is made
 without the warehouse, so that another thread can do it.
@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -28,78 +27,20 @@ from ingestion.stores.csv.decode import MAX_BYTES, UntrustedFileError
 from ingestion.stores.csv.file import PART_BYTES, CsvFile, parts, read_file
 from ingestion.stores.csv.rejects import whole_file_reject
 from ingestion.stores.csv.typed import parse
-from ingestion.warehouse import Warehouse
+from ingestion.stores.known_files import KnownFiles
 
 PACKAGE_FILES = 5_000
 BATCH_ROWS = 4 * 122_880  # four row groups of DuckDB
 PACKAGE_BYTES = 96 << 20  # unpacked; bounds the memory of a package, of which two are held at a time
 
 
-# --- what was seen before ----------------------------------------------------------------------------------------
-
-
-@dataclass
-class Seen:
-    """What ``ops.files`` knows of the objects of some days.
-
-    Attributes:
-        etags: by key the etag it had last.
-        hashes: by key the hash of the bytes it had last.
-        loaded: by key the hash of the content whose rows count.
-        contents: by kind, store and hour or date, the key of every content ever loaded, by its hash.
-    """
-
-    etags: dict[str, str] = field(default_factory=dict)
-    hashes: dict[str, str] = field(default_factory=dict)
-    loaded: dict[str, str] = field(default_factory=dict)
-    contents: dict[tuple[Any, ...], dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
-
-    @classmethod
-    def on(cls, warehouse: Warehouse, first: date, last: date) -> Seen:
-        seen = cls()
-        rows = warehouse.rows(
-            'SELECT entity, file_name, etag, file_hash, content_hash, store_id, file_date, file_hour, "ROWS", status'
-            " FROM ops.files WHERE source = 'stores' AND (file_date BETWEEN ? AND ? OR status = 'unrecognised')"
-            " ORDER BY load_id",
-            [first, last],
-        )
-        for kind, key, etag, file_hash, content_hash, store_id, day, hour, count, status in rows:
-            seen.etags[key] = etag
-            seen.hashes[key] = file_hash
-            if status == "loaded":
-                seen.contents[(kind, store_id, hour or day)].setdefault(content_hash, key)
-                if count:
-                    seen.loaded[key] = content_hash
-        return seen
-
-    def original(self, file: CsvFile) -> str | None:
-        """The key that brought this content before, for the same store and hour or date; None when it is new."""
-        key = file.drop.key
-        if file.content_hash == self.loaded.get(key) or file.file_hash == self.hashes.get(key):
-            return key
-        found = self.contents[_place(file)].get(file.content_hash, key)
-        return None if found == key else found
-
-    def add(self, file: CsvFile) -> None:
-        """This content is being loaded now."""
-        self.contents[_place(file)].setdefault(file.content_hash, file.drop.key)
-
-
-def _place(file: CsvFile) -> tuple[Any, ...]:
-    """What a file stands for: its kind, store, and hour or date."""
-    return (file.drop.entity, file.drop.store_id, file.drop.file_hour or file.drop.file_date)
-
-
-# --- many files, one package -------------------------------------------------------------------------------------
-
-
 class Package:
     """Files that go into raw under one load id, and the records of ``ops.files`` about them."""
 
-    def __init__(self, context: IngestContext, source: StoreDrops, seen: Seen) -> None:
+    def __init__(self, context: IngestContext, source: StoreDrops, known: KnownFiles) -> None:
         self.context = context
         self.source = source
-        self.seen = seen
+        self.known = known
         self.is_last = False
         self.sums: dict[str, Decimal] = {}  # by table, of its control column as the files say it
         self.started_at = utc_now()
@@ -130,7 +71,7 @@ class Package:
             file = read_file(item.drop, content)
         except UntrustedFileError as fault:
             file_hash = hashlib.sha256(content).hexdigest()
-            if file_hash == self.seen.hashes.get(item.key):
+            if file_hash == self.known.hashes.get(item.key):
                 self.note(item, "duplicate", "quarantined before with the same content", file_hash)
                 return
             self._quarantine(item, fault, file_hash, str(_keep(self.context.home, file_hash, content)))
@@ -142,7 +83,7 @@ class Package:
         hashes = (file.file_hash, file.content_hash)
         if file.is_empty:
             self.note(item, "empty", "no record in the file", *hashes)
-        elif original := self.seen.original(file):
+        elif original := self.known.original(file):
             self.note(item, "duplicate", f"the content that came as {original}", *hashes)
         else:
             self._wait(file, self.note(item, "loaded", "; ".join(file.notes) or None, *hashes))
@@ -257,8 +198,8 @@ class Package:
         )
 
     def _wait(self, file: CsvFile, row: dict[str, Any]) -> None:
-        self.seen.add(file)
-        if file.drop.key in self.seen.loaded and file.drop.file_hour is not None:
+        self.known.add(file)
+        if file.drop.key in self.known.loaded and file.drop.file_hour is not None:
             self.rewritten.append(file.drop.file_hour)
         self._bytes += len(file.body)
         for part in parts(file):

@@ -5,7 +5,7 @@ many files: while one is loaded, the next one is downloaded, cut up and typed. `
 of every object that was seen:
 
 - ``loaded``: its rows are in raw under ``load_id``. The rows of a file that count are those of its latest content that
-  brought any, over all loads that brought parts of it (``touched_windows.current_loads``): content that was
+  brought any, over all loads that brought parts of it (``content.current_loads``): content that was
   rewritten and then came back is loaded again, and a replay adds what could not be read before;
 - ``duplicate``: nothing new: the content the key already had, or one that another key of the same store and hour (or
   date) brought before;
@@ -36,10 +36,9 @@ from ingestion.loading.records import record
 from ingestion.stores import touched_windows
 from ingestion.stores.bucket import KEY_FORM, KINDS, SOURCE, Bucket, Object, StoreDrops
 from ingestion.stores.csv.typed import COUNT_SLACK
-from ingestion.stores.packages import Package, Seen
-from ingestion.warehouse import Warehouse
-
-__all__ = ["StoreDrops", "backfill", "ingest", "missing_files"]
+from ingestion.stores.known_files import KnownFiles
+from ingestion.stores.missing import is_complete, is_in, missing_files
+from ingestion.stores.packages import Package
 
 T = TypeVar("T")
 
@@ -67,19 +66,19 @@ def ingest(
     kinds = [kind for kind in KINDS if entities is None or kind in entities]
     days = _days(context, window)
     bucket = Bucket(source)
-    run = Run(context, source, window, days, covered_through(context, SOURCE, "inventory"))
+    files = StoreFilesLoad(context, source, window, days, covered_through(context, SOURCE, "inventory"))
     for start in range(0, len(days), DAYS_AT_ONCE):
         some = days[start : start + DAYS_AT_ONCE]
-        seen = Seen.on(context.warehouse, some[0], some[-1])
-        new = bucket.objects(kinds, some, context.as_of, seen.etags)
-        run.progress.found(len(new), sum(item.size for item in new), len(some))
+        known = KnownFiles.of(context.warehouse, some[0], some[-1])
+        new = bucket.objects(kinds, some, context.as_of, known.etags)
+        files.progress.found(len(new), sum(item.size for item in new), len(some))
         is_last = start + DAYS_AT_ONCE >= len(days)
-        for package in _one_ahead(_packages(context, source, bucket, seen, new)):
-            run.load(package, kinds if package.is_last and is_last else sorted(package.kinds), is_last)
+        for package in _one_ahead(_packages(context, source, bucket, known, new)):
+            files.load(package, kinds if package.is_last and is_last else sorted(package.kinds), is_last)
     for kind in kinds:
-        result = run.results[kind]
+        result = files.results[kind]
         context.progress(f"stores {kind}: {result.rows:,} rows, {result.rejected_rows:,} rejected")
-    return [run.results[kind] for kind in kinds]
+    return [files.results[kind] for kind in kinds]
 
 
 def backfill(
@@ -109,46 +108,6 @@ def backfill(
     return ingest(context, source, window, entities)
 
 
-def missing_files(warehouse: Warehouse, since: datetime, until: datetime | None = None) -> list[tuple[datetime, int]]:
-    """The inventory files that open stores did not send.
-
-    Which store is open is what its latest reference says. A quarantined file counts as sent, an empty one does not.
-
-    Args:
-        warehouse: where ``ops.files`` and ``raw.stores_reference`` are.
-        since: first hour, UTC.
-        until: end of the last hour; None takes the watermark: hours that are still waited for miss nothing yet.
-
-    Returns:
-        Hour (its start, UTC without a zone) and store id, in order.
-    """
-    if until is None:
-        until = warehouse.value(
-            "SELECT covered_through FROM ops.source_watermarks WHERE source = 'stores' AND entity = 'inventory'"
-        )
-    if until is None or until <= since:
-        return []
-    stores = warehouse.rows(
-        "SELECT store_id, opened_on, closed_on FROM raw.stores_reference QUALIFY ROW_NUMBER() OVER"
-        " (PARTITION BY store_id ORDER BY reference_date DESC, _dlt_load_id DESC, file_line DESC) = 1"
-    )
-    sent = set(
-        warehouse.rows(
-            "SELECT DISTINCT file_hour, store_id FROM ops.files WHERE source = 'stores' AND entity = 'inventory'"
-            " AND status IN ('loaded', 'duplicate', 'quarantined') AND file_hour >= ? AND file_hour < ?",
-            [since, until],
-        )
-    )
-    return [
-        (hour, store_id)
-        for hour in _hours(since, until)
-        for store_id, opened_on, closed_on in sorted(stores)
-        if (opened_on is None or opened_on <= hour.date())
-        and (closed_on is None or closed_on > hour.date())
-        and (hour, store_id) not in sent
-    ]
-
-
 def _days(context: IngestContext, window: Window | None) -> list[date]:
     """The days whose files are looked at; a reference or till may be of the local day before history begins."""
     if window is not None:
@@ -160,21 +119,14 @@ def _days(context: IngestContext, window: Window | None) -> list[date]:
     return [first.date() + timedelta(days=day) for day in range(count)]
 
 
-def _hours(since: datetime, until: datetime) -> Iterator[datetime]:
-    hour = since.replace(minute=0, second=0, microsecond=0)
-    while hour < until:
-        yield hour
-        hour += HOUR
-
-
 # --- one run -----------------------------------------------------------------------------------------------------
 
 
 def _packages(
-    context: IngestContext, source: StoreDrops, bucket: Bucket, seen: Seen, objects: Sequence[Object]
+    context: IngestContext, source: StoreDrops, bucket: Bucket, known: KnownFiles, objects: Sequence[Object]
 ) -> Iterator[Package]:
     """The objects read and typed, package by package; the last one may hold nothing."""
-    package = Package(context, source, seen)
+    package = Package(context, source, known)
     for item in objects:
         if item.drop is None:
             package.note(item, "unrecognised", f"the key is not of the form {KEY_FORM}")
@@ -182,7 +134,7 @@ def _packages(
         if package.is_full:
             package.finish()
             yield package
-            package = Package(context, source, seen)
+            package = Package(context, source, known)
         package.add(item, content)
     package.finish()
     package.is_last = True
@@ -227,7 +179,7 @@ class _Progress:
         self.context.progress(f"stores: {self.files:,} of {self.files_found:,} files{listed}, {rate:,.1f} MB/s{left}")
 
 
-class Run:
+class StoreFilesLoad:
     """Loads packages one after the other and adds up what they did, by entity.
 
     Args:
@@ -283,7 +235,7 @@ class Run:
         self.context.warehouse.execute(
             "UPDATE ops.missing_files SET arrived_at = ?, load_id = ? WHERE arrived_at IS NULL AND EXISTS ("
             " SELECT 1 FROM ops.files AS f WHERE f.load_id = ? AND f.entity = 'inventory'"
-            " AND f.status IN ('loaded', 'duplicate', 'quarantined')"
+            f" AND {is_in('f')}"
             " AND f.store_id = missing_files.store_id AND f.file_hour = missing_files.file_hour)",
             [self.context.as_of, load_id, load_id],
         )
@@ -327,14 +279,9 @@ class Run:
             return None
         not_waited_for = (context.as_of - self.source.grace).replace(minute=0, second=0, microsecond=0)
         covered = max(self.released or context.history_start, not_waited_for)
-        while covered + HOUR <= context.as_of and self._is_complete(covered):
+        while covered + HOUR <= context.as_of and is_complete(context.warehouse, covered):
             covered += HOUR
         return covered
-
-    def _is_complete(self, hour: datetime) -> bool:
-        """Whether every open store's file of an hour is in; without any reference nobody knows."""
-        known = self.context.warehouse.value("SELECT COUNT(*) FROM raw.stores_reference")
-        return bool(known) and not missing_files(self.context.warehouse, hour, hour + HOUR)
 
     def _add(self, result: LoadResult) -> None:
         before = self.results.get(result.entity)

@@ -194,7 +194,7 @@ def source_of(settings: Settings, source: str) -> Any:
 
         token = settings.shopify_token.get_secret_value() if settings.shopify_token else ""
         return ShopifySource(settings.shopify_url, token)
-    from ingestion.stores.source import StoreDrops
+    from ingestion.stores.bucket import StoreDrops
 
     return StoreDrops(
         settings.stores_url or "", endpoint_url=settings.aws_endpoint_url, grace_minutes=settings.store_grace_minutes

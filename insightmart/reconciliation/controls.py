@@ -22,7 +22,7 @@ from datetime import date, datetime, timedelta
 
 from ingestion.contracts import ENTITIES, Entity, entity
 from ingestion.loading.versions import event_instant, not_deleted
-from ingestion.stores.touched_windows import current_loads
+from ingestion.stores.content import current_loads
 from ingestion.warehouse import Warehouse, bind
 from insightmart.reconciliation.sql_text import exact_sum
 from insightmart.settings import Settings

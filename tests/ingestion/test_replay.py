@@ -12,10 +12,10 @@ import pytest
 from ingestion.loading.context import IngestContext
 from ingestion.loading.rejects import CURRENT_REJECTS
 from ingestion.replay import Replayed, replay
+from ingestion.stores.content import current_loads
 from ingestion.stores.csv import layout, typed
 from ingestion.stores.csv import values as csv_values
 from ingestion.stores.source import ingest
-from ingestion.stores.touched_windows import current_loads
 from ingestion.warehouse import Warehouse
 
 if TYPE_CHECKING:

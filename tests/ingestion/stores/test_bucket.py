@@ -1,0 +1,147 @@
+"""The bucket: what is read of it, and each failure with its cause."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ingestion.loading.context import IngestContext, SourceError
+from ingestion.stores.bucket import StoreDrops
+from ingestion.stores.csv.decode import MAX_BYTES
+from ingestion.stores.source import ingest
+from ingestion.warehouse import Warehouse
+from tests.support.store_drops import HEADER, Answer, At, counts, covered, statuses
+
+if TYPE_CHECKING:
+    from conftest import Drops
+
+pytestmark = pytest.mark.usefixtures("aws")
+
+
+def test_an_object_that_grew_since_it_was_listed_is_not_read(at: At, warehouse: Warehouse) -> None:
+    size = MAX_BYTES["inventory"] + 1
+
+    def respond(path: str) -> Answer:
+        if "list-type" in path:
+            return 200, (LISTING if "inventory%2F2026%2F03%2F05" in path else "<ListBucketResult/>").encode()
+        return size, b"CUT: the rest never comes"
+
+    with answering(respond) as endpoint:
+        ingest(at("2026-03-05T11:10"), StoreDrops("s3://shop/in", endpoint, attempts=1))
+    assert warehouse.rows("SELECT rule_id FROM raw.rejects") == [("file_too_large",)]
+
+
+@contextmanager
+def answering(respond: Callable[[str], Answer]) -> Iterator[str]:
+    """The URL of an HTTP server whose answer follows from the path and query of a GET.
+
+    The number is the status, or beyond 599 a length that the answer claims to have.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = respond(self.path)
+            self.send_response(status if status < 600 else 200)
+            self.send_header("Content-Length", str(len(body) if status < 600 else status))
+            self.send_header("ETag", f'"{hashlib.md5(body).hexdigest()}"')
+            self.send_header("Last-Modified", "Thu, 05 Mar 2026 11:01:00 GMT")
+            self.end_headers()
+            self.wfile.write(body[:-5] if b"CUT" in body else body)
+            self.close_connection = b"CUT" in body
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def failure(context: IngestContext, source: StoreDrops) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        ingest(context, source)
+    assert "verysecret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+def test_a_missing_bucket_is_named(at: At, drops: Drops, warehouse: Warehouse) -> None:
+    source = StoreDrops("s3://no-such-bucket/in", drops.source.endpoint_url, attempts=1)
+    error = failure(at("2026-03-05T12:30"), source)
+    assert (error.source, error.cause) == ("stores", "there is no bucket 'no-such-bucket'")
+    assert "STORES_URL" in error.cure
+    assert covered(warehouse) is None
+
+
+def test_a_refused_endpoint_is_named(at: At) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    error = failure(at("2026-03-05T12:30"), StoreDrops("s3://shop/in", f"http://127.0.0.1:{port}", attempts=1))
+    assert f"127.0.0.1:{port}" in error.cause
+    assert "AWS_ENDPOINT_URL" in error.cure
+
+
+def test_missing_credentials_are_named(at: At, drops: Drops, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    assert "AWS_ACCESS_KEY_ID" in failure(at("2026-03-05T12:30"), drops.source).cure
+
+
+def test_denied_access_is_named(at: At) -> None:
+    refusal = 403, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+    with answering(lambda path: refusal) as endpoint:
+        error = failure(at("2026-03-05T12:30"), StoreDrops("s3://shop/in", endpoint, attempts=1))
+    assert error.cause == "access to bucket 'shop' was denied (AccessDenied)"
+    assert "s3:ListBucket" in error.cure
+
+
+@pytest.mark.parametrize("url", ["", "drops", "https://bucket/in", "s3:///in"])
+def test_a_location_that_is_none_is_named(at: At, url: str) -> None:
+    assert "STORES_URL" in failure(at("2026-03-05T12:30"), StoreDrops(url)).cure
+
+
+LISTING = """<ListBucketResult><Contents><Key>in/inventory/2026/03/05/10/store_007.csv</Key>
+<LastModified>2026-03-05T11:01:00.000Z</LastModified><ETag>"x"</ETag><Size>70</Size></Contents></ListBucketResult>"""
+
+
+@pytest.mark.parametrize("trouble", [(503, b"slow down"), (403, b"no"), (200, b"CUT short in the middle")])
+def test_an_object_that_does_not_come_at_once_is_asked_for_again(at: At, warehouse: Warehouse, trouble: Answer) -> None:
+    content = (HEADER + "7,A,5,0,2026-03-05T10:15:00Z\n").encode()
+    asked = []
+
+    def respond(path: str) -> Answer:
+        if "list-type" in path:
+            return 200, (LISTING if "inventory%2F2026%2F03%2F05" in path else "<ListBucketResult/>").encode()
+        asked.append(path)
+        return trouble if len(asked) == 1 else (200, content)
+
+    with answering(respond) as endpoint:
+        ingest(at("2026-03-05T11:10"), StoreDrops("s3://shop/in", endpoint, attempts=2))
+    assert len(asked) == 2
+    assert counts(warehouse) == [(7, "A", 5, datetime(2026, 3, 5, 10, 15))]
+    assert warehouse.value("SELECT etag FROM ops.files") == hashlib.md5(content).hexdigest()
+
+
+def test_an_object_that_is_gone_when_it_is_read_is_left_out(at: At, warehouse: Warehouse) -> None:
+    def respond(path: str) -> Answer:
+        if "list-type" in path:
+            return 200, (LISTING if "inventory%2F2026%2F03%2F05" in path else "<ListBucketResult/>").encode()
+        return 404, b"<Error><Code>NoSuchKey</Code><Message>gone</Message></Error>"
+
+    with answering(respond) as endpoint:
+        results = ingest(at("2026-03-05T11:10"), StoreDrops("s3://shop/in", endpoint, attempts=1))
+    assert [result.rows for result in results] == [0, 0, 0]
+    assert statuses(warehouse) == []
