@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -46,6 +48,25 @@ CURRENT_REJECTS = f"""
             AND COALESCE(again.file_hour, again.file_date) = COALESCE(place.file_hour, place.file_date)
     )
 """
+
+
+@dataclass
+class Replayed:
+    """What came of the rejects of one entity.
+
+    Attributes:
+        entity: raw table, e.g. ``stores_inventory``.
+        rejects: rejected records and whole files that were looked at.
+        resolved: how many of them can be read now.
+        rows: rows that came in, or would come in.
+        unread: what is still rejected or gone, by file (or for other sources as a whole), with the reason.
+    """
+
+    entity: str
+    rejects: int = 0
+    resolved: int = 0
+    rows: int = 0
+    unread: dict[str, str] = field(default_factory=dict)
 
 
 def new_rejects(context: IngestContext, source: str, entity: str, faults: pa.Table) -> pa.Table:

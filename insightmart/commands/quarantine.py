@@ -29,7 +29,7 @@ from insightmart.quarantine.quarantine import (
 from insightmart.settings import load_settings
 
 if TYPE_CHECKING:
-    from ingestion.replay import Replayed
+    from ingestion.loading.rejects import Replayed
 
 
 @click.group()

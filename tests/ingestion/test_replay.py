@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ingestion.loading.context import IngestContext
-from ingestion.loading.rejects import CURRENT_REJECTS
-from ingestion.replay import Replayed, replay
+from ingestion.loading.rejects import CURRENT_REJECTS, Replayed
+from ingestion.replay import replay
 from ingestion.stores.content import current_loads
 from ingestion.stores.csv import layout, typed
 from ingestion.stores.csv import values as csv_values
