@@ -48,7 +48,9 @@ OPS_TABLES: dict[str, str] = {
         reject_key VARCHAR, is_whole_file BOOLEAN, rule_id VARCHAR, load_id VARCHAR, replayed_at TIMESTAMP_NTZ""",
     "runs": """run_id VARCHAR, command VARCHAR, as_of TIMESTAMP_NTZ, git_sha VARCHAR, gateway VARCHAR,
         environment VARCHAR, plan_id VARCHAR, status VARCHAR, error VARCHAR, started_at TIMESTAMP_NTZ,
-        ended_at TIMESTAMP_NTZ, summary VARCHAR""",
+        ended_at TIMESTAMP_NTZ, summary VARCHAR, actor VARCHAR""",
+    # settings that shape figures, as the warehouse was set up with them
+    "settings": "name VARCHAR, value VARCHAR, recorded_at TIMESTAMP_NTZ",
     "run_intervals": """run_id VARCHAR, model VARCHAR, snapshot_version VARCHAR, fingerprint VARCHAR,
         interval_start TIMESTAMP_NTZ, interval_end TIMESTAMP_NTZ, "ROWS" BIGINT, seconds DECIMAL(18, 3),
         audits_passed BIGINT, audits_failed BIGINT, status VARCHAR, recorded_at TIMESTAMP_NTZ""",
@@ -74,6 +76,8 @@ def table_statements() -> Iterator[str]:
             yield f"ALTER TABLE raw.{table} ADD COLUMN IF NOT EXISTS {DELETED_AT.name} {sql_type(DELETED_AT.type)}"
     for table, declaration in OPS_TABLES.items():
         yield f"CREATE TABLE IF NOT EXISTS ops.{table} ({declaration})"
+    # a warehouse from before it was kept who acted
+    yield "ALTER TABLE ops.runs ADD COLUMN IF NOT EXISTS actor VARCHAR"
 
 
 def create_tables(warehouse: Warehouse) -> None:

@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "reconcile_command",
         "Tie control totals from the sources to the certified tables.",
     ),
+    "sql": ("insightmart.commands.sql", "sql_command", "Ask the warehouse a question; reads only."),
     "report": (
         "insightmart.commands.report",
         "report_command",

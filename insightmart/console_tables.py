@@ -31,14 +31,15 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     cells = [[shown(cell) for cell in row] for row in rows]
     console = Console()
     if console.is_terminal:
-        table = Table(title=title, title_justify="left")
+        table = Table(title=title or None, title_justify="left")
         for name, to_the_right in zip(names, right, strict=True):
             table.add_column(name, justify="right" if to_the_right else "left", overflow="fold")
         for row in cells:
             table.add_row(*(Text(cell) for cell in row))
         console.print(table)
     else:
-        click.echo(title)
+        if title:
+            click.echo(title)
         for line in _aligned([names, *cells], right):
             click.echo(line)
     if note:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 import subprocess
 import uuid
 from collections.abc import Iterator, Mapping
@@ -14,6 +16,8 @@ from typing import Any
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
 from insightmart.settings import PROJECT, Settings
+
+CI_ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID")  # GitHub, GitLab, Jenkins
 
 _current: str | None = None
 
@@ -61,6 +65,7 @@ def recorded_run(warehouse: Warehouse, settings: Settings, command: str, as_of: 
                 "environment": "prod",
                 "status": "running",
                 "started_at": utc_now(),
+                "actor": actor(settings),
             }
         ],
     )
@@ -75,6 +80,17 @@ def recorded_run(warehouse: Warehouse, settings: Settings, command: str, as_of: 
             [run.status, run.error, run.plan_id, utc_now(), json.dumps(run.summary, default=str), run.run_id],
         )
         _current = None
+
+
+def actor(settings: Settings) -> str:
+    """Who acts: INSIGHTMART_ACTOR, else whom a CI job runs for, else the operating system's user."""
+    from_ci = next((os.environ[name] for name in CI_ACTORS if os.environ.get(name)), None)
+    if named := settings.actor or from_ci:
+        return named
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        return f"uid {os.getuid()}"
 
 
 def git_sha() -> str | None:

@@ -29,6 +29,7 @@ class Settings(BaseSettings):
     start: date = Field(date(2026, 1, 1), alias="INSIGHTMART_START")
     currency: str = Field("USD", alias="INSIGHTMART_CURRENCY", pattern="^[A-Z]{3}$")
     timezone: str = Field("America/New_York", alias="INSIGHTMART_TIMEZONE")
+    actor: str | None = Field(None, alias="INSIGHTMART_ACTOR")
 
     oltp_dsn: SecretStr | None = Field(None, alias="OLTP_DSN")
     oltp_statement_timeout: int = Field(3600, alias="OLTP_STATEMENT_TIMEOUT", ge=1)

@@ -9,12 +9,22 @@ from sqlmesh import macro
 def create_source_tables(evaluator: t.Any) -> t.List[str]:
     """Create what is missing of the raw and ops schemas on the local warehouse. On Snowflake the bootstrap does.
 
+    Also keeps the settings that shape figures with the warehouse, and refuses other ones.
+
     Executes the statements itself and returns none: two dozen of them, rendered by SQLMesh before every plan and run,
     would cost more than a whole layer of models.
     """
     from ingestion.ops_tables import table_statements
+    from ingestion.warehouse import Warehouse
+    from insightmart.recorded_settings import keep_or_refuse, refuse_other
+    from insightmart.settings import load_settings
 
-    if evaluator.runtime_stage == "before_all" and evaluator.gateway == "local":
-        for statement in table_statements():
-            evaluator.engine_adapter.cursor.execute(statement.replace("TIMESTAMP_NTZ", "TIMESTAMP"))
+    if evaluator.runtime_stage == "before_all":
+        adapter, settings = evaluator.engine_adapter, load_settings()
+        if evaluator.gateway == "local":
+            for statement in table_statements():
+                adapter.cursor.execute(statement.replace("TIMESTAMP_NTZ", "TIMESTAMP"))
+            keep_or_refuse(Warehouse(adapter.cursor, "duckdb"), settings)
+        elif adapter.table_exists("ops.settings"):
+            refuse_other(dict(adapter.fetchall("SELECT name, value FROM ops.settings")), settings)
     return ["SELECT 1"]  # SQLMesh warns about a statement that renders to nothing

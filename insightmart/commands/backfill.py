@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ingestion.clock import as_of_or_now
 from ingestion.contracts import ENTITIES, SOURCES
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
 from insightmart.commands.ingest import Ingested, load_each, source_module, source_of, window_of
 from insightmart.commands.options import Instant, as_of_option
-from insightmart.commands.session import writing
+from insightmart.commands.session import acting_instant, writing
 from insightmart.console_tables import print_table
 from insightmart.errors import FAILED, InsightMartError
 from insightmart.settings import Settings, load_settings
@@ -119,7 +118,8 @@ def backfill_command(
     Exit codes: 0 the whole window is in; 1 the source failed (run it again); 2 wrong usage or configuration;
     75 another process is writing to this warehouse.
     """
-    settings, now = load_settings(), as_of_or_now(as_of)
+    settings = load_settings()
+    now = acting_instant(settings, as_of)
     window, chosen = window_of(start, end, now), _chosen(source, entities)
     with writing(settings, "backfill") as session, session.recorded_run(now) as run:
         done = backfill(session.warehouse, settings, now, source, window, chosen)

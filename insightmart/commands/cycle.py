@@ -11,11 +11,10 @@ from functools import partial
 
 import click
 
-from ingestion.clock import as_of_or_now
 from ingestion.warehouse import Warehouse
 from insightmart.commands.ingest import check_as_of, ingest
 from insightmart.commands.options import as_of_option
-from insightmart.commands.session import Session, writing
+from insightmart.commands.session import Session, acting_instant, writing
 from insightmart.errors import FAILED, InsightMartError
 from insightmart.progress import Step, console, step
 from insightmart.reconciliation import reconcile
@@ -145,8 +144,10 @@ def cycle_command(as_of: datetime | None, as_json: bool) -> int:
     Exit codes: 0 everything due is published; 1 a source, a gate or a step failed (the rest is done); 75 another cycle
     is at work.
     """
-    with open_cycles(load_settings()) as cycle:
-        result = cycle(as_of_or_now(as_of))
+    settings = load_settings()
+    now = acting_instant(settings, as_of)
+    with open_cycles(settings) as cycle:
+        result = cycle(now)
     if as_json:
         click.echo(json.dumps(asdict(result), default=str))
     for line in result.errors:

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import structlog
 
-from ingestion.clock import as_of_or_now
 from ingestion.contracts import SOURCES
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
 from insightmart.commands.options import Instant, as_of_option
-from insightmart.commands.session import writing
+from insightmart.commands.session import acting_instant, writing
 from insightmart.errors import FAILED, ConfigurationError
 from insightmart.gateway import dlt_destination, open_beside
 from insightmart.progress import step
@@ -250,7 +249,8 @@ def ingest_command(
     """
     if (start is None) != (end is None):
         raise click.UsageError("--from and --to belong together")
-    settings, now = load_settings(), as_of_or_now(as_of)
+    settings = load_settings()
+    now = acting_instant(settings, as_of)
     window = window_of(start, end, now) if start and end else None
     with writing(settings, "ingest") as session:
         if window is None:

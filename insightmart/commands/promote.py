@@ -9,9 +9,8 @@ from pathlib import Path
 
 import click
 
-from ingestion.clock import as_of_or_now
 from insightmart.commands.options import as_of_option
-from insightmart.commands.session import writing
+from insightmart.commands.session import acting_instant, writing
 from insightmart.console_tables import print_table
 from insightmart.errors import USAGE
 from insightmart.progress import console
@@ -43,7 +42,8 @@ def promote_command(
       insightmart promote dev --dry-run   # the report for the reviewer
       insightmart promote dev
     """
-    settings, now = load_settings(), as_of_or_now(as_of)
+    settings = load_settings()
+    now = acting_instant(settings, as_of)
     with writing(settings, "promote") as session, open_transformer(settings, session.warehouse) as transformer:
         environments = Environments(transformer, environment)
         if not environments.changed:

@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ingestion.clock import as_of_or_now
 from ingestion.contracts import ENTITIES
 from insightmart.certification.evidence import existing_tables
 from insightmart.commands.options import Instant, as_of_option
-from insightmart.commands.session import writing
+from insightmart.commands.session import acting_instant, reading, writing
 from insightmart.console_tables import print_table
 from insightmart.errors import FAILED
-from insightmart.gateway import open_warehouse
 from insightmart.progress import step
 from insightmart.quarantine.quarantine import (
     TABLES,
@@ -55,7 +53,7 @@ def list_command(entity: str | None, rule: str | None, since: datetime | None, l
       insightmart quarantine list
       insightmart quarantine list --entity oltp_order_lines --since 2026-03-06T16:00
     """
-    with open_warehouse(load_settings()) as warehouse:
+    with reading(load_settings()) as warehouse:
         existing = existing_tables(warehouse)
         counts = rule_counts(warehouse, existing, entity=entity, rule=rule, since=since)
         files = quarantined_files(warehouse, existing, entity=entity, rule=rule, since=since)
@@ -94,7 +92,7 @@ def show_command(entity: str, rule: str | None, limit: int, as_json: bool) -> No
       insightmart quarantine show oltp_order_lines --rule unit_price_negative
       insightmart quarantine show stores_inventory --json
     """
-    with open_warehouse(load_settings()) as warehouse:
+    with reading(load_settings()) as warehouse:
         existing = existing_tables(warehouse)
         rows = quarantined_rows(warehouse, existing, entity, rule, limit)
         texts = rejected_texts(warehouse, existing, entity, rule, limit)
@@ -137,7 +135,8 @@ def replay_command(
     from ingestion.stores.bucket import StoreDrops
     from insightmart.commands.ingest import ingest_context
 
-    settings, now = load_settings(), as_of_or_now(as_of)
+    settings = load_settings()
+    now = acting_instant(settings, as_of)
     chosen = [item for item in ENTITIES if entity in (None, item.table)]
     drops = StoreDrops(settings.stores_url, settings.aws_endpoint_url) if settings.stores_url else None
     with (

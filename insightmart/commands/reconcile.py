@@ -11,9 +11,8 @@ from typing import Any
 
 import click
 
-from ingestion.clock import as_of_or_now
 from insightmart.commands.options import as_of_option
-from insightmart.commands.session import writing
+from insightmart.commands.session import acting_instant, writing
 from insightmart.console_tables import print_table
 from insightmart.errors import FAILED
 from insightmart.reconciliation.controls import FAILED as DIFFERS
@@ -42,7 +41,8 @@ def reconcile_command(
     """
     if date_from and date_to and date_to < date_from:
         raise click.UsageError("--to must not be earlier than --from")
-    settings, now = load_settings(), as_of_or_now(as_of)
+    settings = load_settings()
+    now = acting_instant(settings, as_of)
     with writing(settings, "reconcile") as session, session.recorded_run(now) as run:
         result = reconcile(session.warehouse, settings, now, run.run_id, _date(date_from), _date(date_to))
         run.status = "failed" if result.differences else "succeeded"

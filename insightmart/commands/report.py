@@ -6,9 +6,8 @@ from datetime import datetime
 
 import click
 
-from ingestion.clock import as_of_or_now
 from insightmart.commands.options import as_of_option
-from insightmart.gateway import open_warehouse
+from insightmart.commands.session import acting_instant, reading
 from insightmart.settings import load_settings
 from insightmart.status.facts import gather
 from insightmart.status.report import Occasion, make_report, send_report
@@ -22,8 +21,9 @@ def report_command(email: bool, as_of: datetime | None) -> None:
 
     The cycle mails the same report after it failed, after it recovered, and once a day.
     """
-    settings, now = load_settings(), as_of_or_now(as_of)
-    with open_warehouse(settings) as warehouse:
+    settings = load_settings()
+    now = acting_instant(settings, as_of)
+    with reading(settings) as warehouse:
         if email:
             click.echo(f"mailed to {settings.report_to}: {send_report(warehouse, settings, now, None)}")
             return

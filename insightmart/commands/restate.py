@@ -8,9 +8,8 @@ from typing import Any
 
 import click
 
-from ingestion.clock import as_of_or_now
 from insightmart.commands.options import Instant, as_of_option
-from insightmart.commands.session import Session, writing
+from insightmart.commands.session import Session, acting_instant, writing
 from insightmart.errors import FAILED, USAGE, ConfigurationError
 from insightmart.progress import step
 from insightmart.settings import load_settings
@@ -42,7 +41,8 @@ def restate_command(
     """
     if end <= start:
         raise click.UsageError("--to must be later than --from")
-    settings, now = load_settings(), as_of_or_now(as_of)
+    settings = load_settings()
+    now = acting_instant(settings, as_of)
     with writing(settings, "restate") as session, open_transformer(settings, session.warehouse) as transformer:
         name = _restatable(transformer, model)
         wanted = Restatement(start, end, frozenset({(BY_HAND, name)}))

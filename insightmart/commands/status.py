@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
-from ingestion.clock import as_of_or_now
 from insightmart.commands.options import as_of_option
-from insightmart.gateway import open_warehouse
+from insightmart.commands.session import acting_instant, reading
 from insightmart.settings import load_settings
 from insightmart.status.page import write_page
 
@@ -25,6 +24,7 @@ def status_command(out: Path | None, as_of: datetime | None) -> None:
     One HTML file that needs no server. The cycle writes it as well.
     """
     settings = load_settings()
-    with open_warehouse(settings) as warehouse:
-        path = write_page(warehouse, settings, as_of_or_now(as_of), out)
+    now = acting_instant(settings, as_of)
+    with reading(settings) as warehouse:
+        path = write_page(warehouse, settings, now, out)
     click.echo(path)
