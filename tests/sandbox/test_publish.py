@@ -1,0 +1,288 @@
+"""72 hours of the business in real services: the sources hold what is visible, and the truth follows from it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import boto3
+import psycopg
+import pytest
+
+from sandbox.business import Business
+from sandbox.events.inventory_files import files_of_hour
+from sandbox.events.versions import COLUMNS, KEYS, NULL, STATUSES
+from sandbox.publish import publish
+from sandbox.state import BUCKET, PREFIX, REGION, SandboxState
+from sandbox.truth.facts import OLTP, SHOPIFY
+from tests.support.simulated import EASTERN, HOUR, MIDNIGHT, REPOSITORY, SOUND_FILE, Row, tiny_truth
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxState]:
+    home = tmp_path_factory.mktemp("home")
+    environment = os.environ | {"INSIGHTMART_HOME": str(home)}
+
+    def run(*arguments: str) -> None:
+        command = [sys.executable, "-m", "sandbox", *arguments]
+        done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+
+    run("up", "--size", "tiny", "--seed", "1", "--preload-hours", "70", "--parent", str(os.getpid()))
+    try:
+        run("advance", "--hours", "2")
+        yield SandboxState.load(home)
+    finally:
+        run("down")
+
+
+@pytest.fixture(scope="module")
+def tables(sandbox: SandboxState) -> dict[str, list[Row]]:
+    return read_tables(sandbox)
+
+
+def read_tables(sandbox: SandboxState) -> dict[str, list[Row]]:
+    found = {}
+    with psycopg.connect(sandbox.admin_dsn, row_factory=psycopg.rows.dict_row) as connection:
+        for name in ("customers", "products", "orders", "order_lines", "refunds"):
+            found[name] = connection.execute(
+                psycopg.sql.SQL("SELECT * FROM {}").format(psycopg.sql.Identifier(name))
+            ).fetchall()
+    return found
+
+
+@pytest.fixture(scope="module")
+def files(sandbox: SandboxState) -> dict[str, bytes]:
+    """Every key of the bucket; with the bytes of those that are looked into."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=sandbox.s3_url,
+        region_name=REGION,
+        aws_access_key_id=sandbox.aws_access_key_id,
+        aws_secret_access_key=sandbox.aws_secret_access_key,
+    )
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{PREFIX}/")
+    keys = [entry["Key"].removeprefix(f"{PREFIX}/") for page in pages for entry in page["Contents"]]
+    return {
+        key: client.get_object(Bucket=BUCKET, Key=f"{PREFIX}/{key}")["Body"].read()
+        if key.startswith("tills/") or key == SOUND_FILE
+        else b""
+        for key in keys
+    }
+
+
+def replayed(business: Business, name: str, clock: int) -> list[tuple[Any, ...]]:
+    """The rows of a table after its versions have been committed one by one."""
+    table: dict[tuple[int, ...], list[tuple[Any, ...]]] = defaultdict(list)
+    for version in business.sales(clock).table(name).to_dict("records"):
+        if version["visible_at"] >= clock:
+            break
+        key = tuple(version[column] for column in KEYS[name])
+        if NULL not in key and not version["appended"]:
+            table[key].clear()
+        table[key].append(tuple(as_stored(business, column, version[column]) for column in COLUMNS[name]))
+    return [row for rows in table.values() for row in rows]
+
+
+def as_stored(business: Business, column: str, number: int) -> Any:
+    if number == NULL:
+        return None
+    if column.endswith("amount") or column == "unit_price":
+        return Decimal(number).scaleb(-4)
+    if column.endswith("_at"):
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=number)
+    texts: dict[str, Any] = {
+        "sku": business.catalogue.skus,
+        "status": STATUSES,
+        "channel": ("store", "phone", "online", "unknown", "kiosk"),
+        "currency": ("USD", "EUR", "GBP"),
+        "reason": (
+            "damaged",
+            "wrong size",
+            "changed mind",
+            "late delivery",
+            'customer said "too small"',
+            "price match",
+        ),
+        "is_test": (False, True),
+    }
+    return texts[column][number] if column in texts else number
+
+
+@pytest.mark.slow
+def test_tables_hold_exactly_what_is_visible(tiny: Business, tables: dict[str, list[Row]]) -> None:
+    clock = tiny.epoch + 72 * HOUR
+    for name in KEYS:
+        there = Counter(tuple(row[column] for column in COLUMNS[name]) for row in tables[name])
+        assert there == Counter(replayed(tiny, name, clock)), name
+        assert len(there) < sum(there.values()), f"{name} should hold a row twice"
+    customers = tiny.customers(clock).drop_duplicates("customer_id", keep="last")
+    loyalty = {row["customer_id"]: row["loyalty_tier"] for row in tables["customers"]}
+    assert loyalty == dict(zip(customers["customer_id"], customers["loyalty_tier"], strict=True))
+    prices = {row["sku"]: row["list_price"] for row in tables["products"]}
+    skus = tiny.catalogue.skus[: tiny.catalogue.size.products]
+    assert prices == {
+        sku: Decimal(int(price)).scaleb(-4) for sku, price in zip(skus, tiny.catalogue.list_prices(2), strict=False)
+    }
+
+
+@pytest.mark.slow
+def test_the_truth_follows_from_the_tables(tables: dict[str, list[Row]]) -> None:
+    """Store and phone sales by store and day, worked out row by row from PostgreSQL."""
+    zones = {s["store_id"]: ZoneInfo(s["timezone"]) for s in tiny_truth(72)["dimensions"]["dim_stores"]["stores"]}
+    lines = defaultdict(list)
+    for line in newest(tables["order_lines"], "order_id", "line_number"):
+        if is_good_line(line):
+            lines[line["order_id"]].append(line)
+    expected: dict[tuple[str, int, str], list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 6)
+    orders = {order["order_id"]: order for order in newest(tables["orders"], "order_id")}
+
+    def add(place: tuple[str, int, str], *amounts: Decimal | int | None) -> None:
+        expected[place] = [a + (b or 0) for a, b in zip(expected[place], amounts, strict=True)]
+
+    for order_id, order in orders.items():
+        if counts(order):
+            own = lines[order_id]
+            gross = sum((line["quantity"] * line["unit_price"] for line in own), Decimal(0))
+            discount = order["discount_amount"] or sum(line["discount_amount"] for line in own)
+            tax = order["tax_amount"] or sum(line["tax_amount"] for line in own)
+            day = order["ordered_at"].astimezone(zones[order["store_id"]]).date().isoformat()
+            add((day, order["store_id"], order["channel"]), 1, gross, discount, 0, tax, order["shipping_amount"])
+    for refund in newest(tables["refunds"], "refund_id"):
+        sold = orders.get(refund["order_id"])
+        sound = refund["refunded_at"] and refund["amount"] is not None and refund["amount"] >= 0
+        if sound and refund["refunded_at"] <= refund["updated_at"] + timedelta(days=1) and (not sold or counts(sold)):
+            store, channel = (sold["store_id"], sold["channel"]) if sold else (-1, "unknown")
+            day = refund["refunded_at"].astimezone(zones.get(store, EASTERN)).date().isoformat()
+            add((day, store, channel), 0, 0, 0, refund["amount"], 0, 0)
+    measures = ("orders", "gross_sales", "discounts", "returns", "taxes", "shipping")
+    assert {
+        (row["business_date"], row["store_id"], row["channel"]): [Decimal(row[measure]) for measure in measures]
+        for row in tiny_truth(72)["agg_sales_daily"]
+        if row["channel"] != "online"
+    } == expected
+
+
+def newest(rows: list[Row], *key: str) -> list[Row]:
+    found: dict[tuple[Any, ...], Row] = {}
+    for row in rows:
+        identity = tuple(row[column] for column in key)
+        if None not in identity and (identity not in found or row["updated_at"] > found[identity]["updated_at"]):
+            found[identity] = row
+    return list(found.values())
+
+
+def is_good_line(line: Row) -> bool:
+    quantity, price = line["quantity"], line["unit_price"]
+    if line["sku"] is None or quantity is None or quantity <= 0 or price is None or price < 0:
+        return False
+    return bool(0 <= line["discount_amount"] <= quantity * price and line["tax_amount"] >= 0)
+
+
+def counts(order: Row) -> bool:
+    amounts = [order[name] or 0 for name in ("discount_amount", "tax_amount", "shipping_amount", "total_amount")]
+    return (
+        order["status"] in ("pending", "paid", "shipped", "completed")
+        and not order["is_test"]
+        and order["channel"] in ("store", "phone")
+        and order["currency"] == "USD"
+        and order["store_id"] is not None
+        and order["ordered_at"] is not None
+        and MIDNIGHT <= order["ordered_at"] <= order["updated_at"] + timedelta(days=1)
+        and min(amounts) >= 0
+    )
+
+
+@pytest.mark.slow
+def test_the_truth_follows_from_the_shop(sandbox: SandboxState) -> None:
+    """Online sales by day, worked out from the shop's documents."""
+    with sqlite3.connect(sandbox.shop_path) as connection:
+        documents = [json.loads(row[0]) for row in connection.execute("SELECT document FROM orders")]
+    expected: dict[str, list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 6)
+
+    def add(instant: str, *amounts: Decimal | int) -> None:
+        day = datetime.fromisoformat(instant).astimezone(EASTERN).date().isoformat()
+        expected[day] = [a + b for a, b in zip(expected[day], amounts, strict=True)]
+
+    for order in documents:
+        if order["cancelledAt"] or order["test"] or order["currencyCode"] != "USD":
+            continue
+        good = [line for line in order["lineItems"] if line["sku"] and line["quantity"] > 0]
+        gross = sum((line["quantity"] * Decimal(line["unitPrice"]) for line in good), Decimal(0))
+        discount, tax = (sum((Decimal(line[name]) for line in good), Decimal(0)) for name in ("discount", "tax"))
+        add(order["processedAt"], 1, gross, discount, 0, tax, Decimal(order["shipping"]))
+        for refund in order["refunds"]:
+            back = [line for line in refund["lines"] if Decimal(line["subtotal"]) >= 0]
+            subtotal, tax = (sum((Decimal(line[name]) for line in back), Decimal(0)) for name in ("subtotal", "tax"))
+            if back or Decimal(refund["shipping"]):
+                add(refund["createdAt"], 0, 0, 0, subtotal, -tax, -Decimal(refund["shipping"]))
+    measures = ("orders", "gross_sales", "discounts", "returns", "taxes", "shipping")
+    assert {
+        row["business_date"]: [Decimal(row[measure]) for measure in measures]
+        for row in tiny_truth(72)["agg_sales_daily"]
+        if row["channel"] == "online"
+    } == expected
+
+
+def cells(content: bytes) -> list[dict[str, str]]:
+    """The rows of a sound file, whatever it is written in."""
+    encoding = "utf-16" if content[:2] == b"\xff\xfe" else "utf-8-sig"
+    lines = content.decode(encoding).splitlines()
+    delimiter = next(mark for mark in ";\t," if mark in lines[0])
+    return list(csv.DictReader(lines, delimiter=delimiter))
+
+
+@pytest.mark.slow
+def test_tills_in_the_bucket_are_the_truth(files: dict[str, bytes]) -> None:
+    expected = {(row["store_id"], row["business_date"]): row for row in tiny_truth(72)["tills"]}
+    found = {}
+    for key, content in files.items():
+        if key.startswith("tills/"):
+            (row,) = cells(content)
+            found[int(row["store_id"]), row["business_date"]] = row
+            assert key == f"tills/{row['business_date'].replace('-', '/')}/store_{int(row['store_id']):03d}.csv"
+    assert found.keys() == expected.keys()
+    for place, row in found.items():
+        assert int(row["transactions"]) == expected[place]["transactions"]
+        for measure in ("gross_sales", "discounts", "returns", "net_sales"):
+            assert Decimal(row[measure]) == Decimal(expected[place][measure])
+
+
+@pytest.mark.slow
+def test_every_open_store_has_its_files(tiny: Business, files: dict[str, bytes]) -> None:
+    kinds = Counter(key.partition("/")[0] for key in files)
+    assert kinds["reference"] == 3 * 6
+    hourly = {key.removesuffix(".gz") for key in files if key.startswith("inventory/") and "_resent" not in key}
+    assert len(hourly) == 72 * 6
+    sound = cells(files[SOUND_FILE])
+    assert [row["sku"] for row in sound] == [
+        tiny.catalogue.skus[count.product]
+        for file in files_of_hour(tiny.catalogue, 10)
+        if file.key.endswith("store_003.csv")
+        for count in file.counts
+    ]
+
+
+@pytest.mark.slow
+def test_publishing_again_changes_nothing(sandbox: SandboxState, tables: dict[str, list[Row]]) -> None:
+    before = sandbox.model_copy(update={"clock": sandbox.clock - timedelta(hours=30)})
+    publish(before, sandbox.clock)
+    again = read_tables(sandbox)
+    for name, rows in tables.items():
+        assert Counter(tuple(row.values()) for row in again[name]) == Counter(tuple(row.values()) for row in rows)
+
+
+def test_sources_of_a_row_are_told_apart(tiny: Business) -> None:
+    facts = tiny.store_facts(tiny.epoch + 72 * HOUR).with_other(tiny.online_facts(tiny.epoch + 72 * HOUR))
+    assert set(facts.orders["source"]) == {OLTP, SHOPIFY}
+    assert set(facts.orders.loc[facts.orders["source"] == SHOPIFY, "store_id"]) == {0}
