@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -15,9 +13,11 @@ import yaml
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
 from insightmart.errors import GateError
+from insightmart.gate.candidates import Candidates, Published, asked_window
+from insightmart.gate.candidates import whole_days as asked_whole_days
 from insightmart.gate.check_contract import check_contract
+from insightmart.gate.evidence import record, snapshot_versions
 from insightmart.gateway import open_warehouse
-from insightmart.runs import current_run_id
 from insightmart.settings import load_settings
 
 if TYPE_CHECKING:
@@ -25,29 +25,6 @@ if TYPE_CHECKING:
 
 DATA_SOURCE = "insightmart"
 BLOCKING = "critical"
-PAST_WEEKS = 4
-PUBLISHED_BEFORE = timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class Published:
-    """A certified table that a gate reads beside its candidates, as it stands: name, instant column, other columns."""
-
-    table: str
-    instant: str
-    columns: tuple[str, ...]
-
-    def select(self, warehouse: Warehouse, start: datetime, end: datetime) -> str:
-        """Its rows of a window; none while it is not published yet."""
-        there = warehouse.value(
-            "SELECT COUNT(*) FROM INFORMATION_SCHEMA.TABLES"
-            " WHERE UPPER(TABLE_SCHEMA) = 'CERTIFIED' AND UPPER(TABLE_NAME) = ?",
-            [self.table.upper()],
-        )
-        if there:
-            listed = ", ".join(self.columns)
-            return f"SELECT {listed} FROM certified.{self.table} WHERE {_bounds(self.instant, start, end)}"
-        return f"SELECT {', '.join(f'CAST(NULL AS VARCHAR) AS {column}' for column in self.columns)} WHERE FALSE"
 
 
 def scan_window(
@@ -95,50 +72,34 @@ def scan_window(
     Raises:
         GateError: a critical check failed, or the scan itself could not run.
     """
-    asked = _window(start, end)
-    window_start, window_end = _whole_days(*asked) if whole_days else asked
+    asked = asked_window(start, end)
+    window = asked_whole_days(*asked) if whole_days else asked
     gate = f"{area}__{part}" if part else area
     scan_id = uuid.uuid4().hex
     scratch = f"GATE_SCAN_{scan_id[:12].upper()}"
-    views = {name: (model, column, "window") for name, (model, column) in datasets.items()}
-    views |= {name: (model, column, "since") for name, (model, column) in (changed_since or {}).items()}
-    views |= {name: (model, column, "weeks before") for name, (model, column) in (weeks_before or {}).items()}
-    models = [*(model for model, _, _ in views.values()), *(whole or {}).values()]
-    tables = {model: str(context.resolve_table(model)) for model in models}
+    candidates = Candidates(datasets, changed_since or {}, weeks_before or {}, whole or {}, published or {})
+    tables = {model: str(context.resolve_table(model)) for model in candidates.models()}
     looked_at = {
-        "SCHEMA": scratch,
         "SOURCES": ", ".join(f"'{source}'" for source in sources) or "''",
-        "WINDOW_START": f"CAST('{window_start}' AS TIMESTAMP)",
-        "WINDOW_END": f"CAST('{window_end}' AS TIMESTAMP)",
-        **{name: tables[model] for name, model in (whole or {}).items()},
-        **{name: f"{scratch}.{name}" for name in [*(weeks_before or {}), *(published or {})]},
+        "WINDOW_START": f"CAST('{window[0]}' AS TIMESTAMP)",
+        "WINDOW_END": f"CAST('{window[1]}' AS TIMESTAMP)",
+        **candidates.variables(scratch, tables),
     }
 
     with _own_connection(context) as warehouse:
-        warehouse.execute(f"CREATE SCHEMA {scratch}")
-        try:
-            for name, (model, column, cut) in views.items():
-                condition = _cut(cut, column, window_start, window_end)
-                warehouse.execute(f"CREATE VIEW {scratch}.{name} AS SELECT * FROM {tables[model]}{condition}")
-            for name, source in (published or {}).items():
-                selected = source.select(warehouse, window_start - PUBLISHED_BEFORE, window_end)
-                warehouse.execute(f"CREATE VIEW {scratch}.{name} AS {selected}")
+        with candidates.seen(warehouse, scratch, tables, *window):
             outcomes = _scan(warehouse, scratch, checks, variables, looked_at)
-        finally:
-            warehouse.execute(f"DROP SCHEMA IF EXISTS {scratch} CASCADE")
         # the gate's own table stands for the version of its checks
         scanned = snapshot_versions({**tables, f"gate.{gate}": str(context.resolve_table(f"gate.{gate}"))})
-        _record(warehouse, gate, scan_id, outcomes, window_start, window_end, scanned, execution_time)
+        record(warehouse, gate, scan_id, outcomes, *window, scanned, execution_time)
 
     failed = [o for o in outcomes if o["outcome"] == "fail" and o["severity"] == BLOCKING]
     broken = [o for o in outcomes if o["outcome"] == "error"]
     if broken:
-        raise GateError(
-            f"gate.{gate} {_spoken(window_start, window_end)}: the scan could not run: {broken[0]['value']}"
-        )
+        raise GateError(f"gate.{gate} {_spoken(*window)}: the scan could not run: {broken[0]['value']}")
     if failed:
         listed = "; ".join(_finding(outcome) for outcome in failed)
-        raise GateError(f"gate.{gate} {_spoken(window_start, window_end)}: {listed}")
+        raise GateError(f"gate.{gate} {_spoken(*window)}: {listed}")
     return pd.DataFrame(
         [
             {
@@ -151,11 +112,6 @@ def scan_window(
             }
         ]
     )
-
-
-def snapshot_versions(tables: Mapping[str, str]) -> str:
-    """What a scan is evidence for, as in ops.check_results: model -> physical table, the gate itself included."""
-    return json.dumps(dict(sorted(tables.items())))
 
 
 def _finding(outcome: Mapping[str, str]) -> str:
@@ -174,37 +130,6 @@ def _own_connection(context: ExecutionContext) -> Warehouse:
     if context.engine_adapter.dialect == "duckdb":
         return Warehouse(context.engine_adapter.connection.cursor(), "duckdb")
     return open_warehouse(load_settings())
-
-
-def _window(start: datetime, end: datetime) -> tuple[datetime, datetime]:
-    """The half-open window in UTC without a zone."""
-    first, last = start.replace(tzinfo=None), end.replace(tzinfo=None)
-    if last.microsecond == 999999:  # SQLMesh makes the end inclusive for Python models
-        last += timedelta(microseconds=1)
-    return first, last
-
-
-def _whole_days(start: datetime, end: datetime) -> tuple[datetime, datetime]:
-    """The UTC dates that a window touches."""
-    last_day = (end - timedelta(microseconds=1)).date()
-    return datetime.combine(start.date(), time.min), datetime.combine(last_day, time.min) + timedelta(days=1)
-
-
-def _bounds(column: str, start: datetime, end: datetime) -> str:
-    # Both values come from SQLMesh's own intervals; a view cannot bind parameters.
-    return f"{column} >= TIMESTAMP '{start}' AND {column} < TIMESTAMP '{end}'"
-
-
-def _cut(cut: str, column: str | None, start: datetime, end: datetime) -> str:
-    """The condition of a view; empty for a whole table."""
-    if column is None:
-        return ""
-    if cut == "since":
-        return f" WHERE {column} >= TIMESTAMP '{start}'"
-    if cut == "weeks before":
-        weeks = [timedelta(weeks=week) for week in range(1, PAST_WEEKS + 1)]
-        return f" WHERE {' OR '.join(f'({_bounds(column, start - week, end - week)})' for week in weeks)}"
-    return f" WHERE {_bounds(column, start, end)}"
 
 
 def _spoken(start: datetime, end: datetime) -> str:
@@ -277,27 +202,3 @@ def _snowflake_source(warehouse: Warehouse) -> str:
         }
     }
     return str(yaml.safe_dump(source))
-
-
-def _record(
-    warehouse: Warehouse,
-    gate: str,
-    scan_id: str,
-    outcomes: list[dict[str, str]],
-    start: datetime,
-    end: datetime,
-    scanned: str,
-    execution_time: datetime,
-) -> None:
-    """Write the results to ops.check_results."""
-    shared = {
-        "run_id": current_run_id(),
-        "scan_id": scan_id,
-        "area": gate,
-        "window_start": start,
-        "window_end": end,
-        "snapshot_versions": scanned,
-        "scanned_at": utc_now(),
-        "as_of": execution_time.replace(tzinfo=None),
-    }
-    warehouse.insert("ops.check_results", [{**shared, **outcome} for outcome in outcomes])

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
 from insightmart.errors import ConfigurationError, InsightMartError
-from insightmart.gate.scan import BLOCKING, snapshot_versions
+from insightmart.gate.evidence import snapshot_versions
+from insightmart.gate.scan import BLOCKING
 from insightmart.progress import step
 from insightmart.promotion.diff import Build, Comparison, TableDiff, compare
 from insightmart.runs import Run, git_sha

@@ -1,54 +1,11 @@
 """The gate of the customer dimension: scans the candidate before what changed is published."""
 
-import typing as t
-from datetime import datetime
-from pathlib import Path
+from macros.gates import gate
 
-import pandas as pd
-from sqlmesh import ExecutionContext, model
-from sqlmesh.core.model.kind import ModelKindName
-
-# Part of the model, so that a changed check is a reviewed change and runs as it was when it was promoted.
-CHECKS = (Path(__file__).parents[2] / "soda" / "checks" / "customers.yml").read_text(encoding="utf-8")
-VARIABLES = (Path(__file__).parents[2] / "soda" / "variables.yml").read_text(encoding="utf-8")
-
-
-@model(
-    "gate.customers",
-    kind={"name": ModelKindName.INCREMENTAL_BY_TIME_RANGE, "time_column": "window_start"},
-    cron="@hourly",
-    owner="data-engineering",
-    grain=["window_start"],
-    description="Soda scans of customers candidates; a row is a window that passed; a failed critical check raises.",
-    tags=["customers"],
-    depends_on=[
-        "core.dim_customers",
-    ],
-    columns={
-        "window_start": "timestamp_ntz",
-        "window_end": "timestamp_ntz",
-        "scan_id": "varchar",
-        "checks_passed": "int",
-        "checks_warned": "int",
-        "scanned_at": "timestamp_ntz",
-    },
+gate(
+    "customers",
+    datasets={},
+    changed_since={"DIM_CUSTOMERS": ("core.dim_customers", "changed_at")},
+    whole={"ALL_CUSTOMERS": "core.dim_customers"},
+    published={"PUBLISHED_ORDERS": ("fct_orders", "ordered_at", ("customer_id",))},
 )
-def execute(
-    context: ExecutionContext, start: datetime, end: datetime, execution_time: datetime, **kwargs: t.Any
-) -> pd.DataFrame:
-    from insightmart.gate import Published, scan_window
-
-    return scan_window(
-        context,
-        area="customers",
-        part=None,
-        start=start,
-        end=end,
-        execution_time=execution_time,
-        checks=CHECKS,
-        variables=VARIABLES,
-        datasets={},
-        changed_since={"DIM_CUSTOMERS": ("core.dim_customers", "changed_at")},
-        whole={"ALL_CUSTOMERS": "core.dim_customers"},
-        published={"PUBLISHED_ORDERS": Published("fct_orders", "ordered_at", ("customer_id",))},
-    )

@@ -1,55 +1,5 @@
 """The gate of the store dimension and the calendar."""
 
-import typing as t
-from datetime import datetime
-from pathlib import Path
+from macros.gates import gate
 
-import pandas as pd
-from sqlmesh import ExecutionContext, model
-from sqlmesh.core.model.kind import ModelKindName
-
-# Part of the model, so that a changed check is a reviewed change and runs as it was when it was promoted.
-CHECKS = (Path(__file__).parents[2] / "soda" / "checks" / "stores.yml").read_text(encoding="utf-8")
-VARIABLES = (Path(__file__).parents[2] / "soda" / "variables.yml").read_text(encoding="utf-8")
-
-
-@model(
-    "gate.stores",
-    kind={"name": ModelKindName.INCREMENTAL_BY_TIME_RANGE, "time_column": "window_start"},
-    cron="@hourly",
-    owner="data-engineering",
-    grain=["window_start"],
-    description="Soda scans of stores candidates; a row is a window that passed; a failed critical check raises.",
-    tags=["stores"],
-    depends_on=[
-        "core.dim_stores",
-        "core.dim_dates",
-    ],
-    columns={
-        "window_start": "timestamp_ntz",
-        "window_end": "timestamp_ntz",
-        "scan_id": "varchar",
-        "checks_passed": "int",
-        "checks_warned": "int",
-        "scanned_at": "timestamp_ntz",
-    },
-)
-def execute(
-    context: ExecutionContext, start: datetime, end: datetime, execution_time: datetime, **kwargs: t.Any
-) -> pd.DataFrame:
-    from insightmart.gate import scan_window
-
-    return scan_window(
-        context,
-        area="stores",
-        part=None,
-        start=start,
-        end=end,
-        execution_time=execution_time,
-        checks=CHECKS,
-        variables=VARIABLES,
-        datasets={
-            "DIM_STORES": ("core.dim_stores", None),
-            "DIM_DATES": ("core.dim_dates", None),
-        },
-    )
+gate("stores", datasets={"DIM_STORES": ("core.dim_stores", None), "DIM_DATES": ("core.dim_dates", None)})
