@@ -4,15 +4,13 @@ A macro an entity, because SQLMesh keeps in each model what its macros refer to:
 models of that entity, and one table of all rules would change every model of staging.
 """
 
-import functools
 import typing as t
 from pathlib import Path
 
 from sqlglot import exp
 from sqlmesh import macro
-from sqlmesh.core.loader import SqlMeshLoader
 
-from insightmart.definitions.files import DEFINITIONS, RULES
+from insightmart.definitions.files import RULES
 from insightmart.definitions.rules import Rule, read_rules
 
 ROW_RULES = read_rules(Path(__file__).parents[1] / RULES)
@@ -56,20 +54,3 @@ def described_rules(evaluator: t.Any) -> exp.Select:
     """A query of all rules: rule_id, entity, meaning, severity, owner, condition."""
     columns = ["rule_id", "entity", "meaning", "severity", "owner", "condition"]
     return exp.select(*columns).from_(exp.values(DESCRIBED_RULES, alias="rules", columns=columns))
-
-
-def _with_definitions(entry_id: t.Callable[..., str]) -> t.Callable[..., str]:
-    """SQLMesh keeps loaded models in a cache, keyed by the times of the Python and SQL files: add those of the YAML."""
-
-    @functools.wraps(entry_id)
-    def run(self: t.Any, model_path: Path) -> str:
-        files = [file for name in DEFINITIONS if (file := self.config_path / name).exists()]
-        return "__".join([entry_id(self, model_path), *(str(file.stat().st_mtime_ns) for file in files)])
-
-    run.insightmart_definitions = True  # type: ignore[attr-defined]
-    return run
-
-
-_entry_id = SqlMeshLoader._Cache._model_cache_entry_id
-if not hasattr(_entry_id, "insightmart_definitions"):
-    SqlMeshLoader._Cache._model_cache_entry_id = _with_definitions(_entry_id)  # type: ignore[method-assign]

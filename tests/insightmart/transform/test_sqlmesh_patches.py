@@ -1,0 +1,69 @@
+"""What SQLMesh does otherwise here: the changes are in place, and a library that has moved on is noticed."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+import sqlglot
+from sqlmesh.core.engine_adapter.duckdb import DuckDBEngineAdapter
+from sqlmesh.core.loader import SqlMeshLoader
+from sqlmesh.core.model import SqlModel, load_sql_based_model
+
+from insightmart.errors import ConfigurationError
+from insightmart.settings import PROJECT
+from insightmart.transform.sqlmesh_patches import patch
+
+PLACES = [
+    (DuckDBEngineAdapter, "_insert_overwrite_by_condition"),
+    (DuckDBEngineAdapter, "merge"),
+    (SqlModel, "is_breaking_change"),
+    (SqlMeshLoader._Cache, "_model_cache_entry_id"),
+]
+
+
+@pytest.mark.parametrize(("owner", "attribute"), PLACES)
+def test_every_change_is_in_place_once(owner: type, attribute: str) -> None:
+    changed = getattr(owner, attribute)
+    assert changed.changed_by == "insightmart.transform.sqlmesh_patches"
+    patch(owner, attribute, lambda operation: lambda *_: None)  # as when SQLMesh loads the project again
+    assert getattr(owner, attribute) is changed
+    assert not hasattr(changed.__wrapped__, "changed_by")
+
+
+def test_a_library_without_the_place_of_a_change_is_refused_with_name_version_and_cure() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"SQLMesh \d\S* has no DuckDBEngineAdapter\.mergers.*Install SQLMesh \d"
+    ):
+        patch(DuckDBEngineAdapter, "mergers", lambda operation: operation)
+
+
+def model(name: str, columns: str) -> SqlModel:
+    found = load_sql_based_model(sqlglot.parse(f"MODEL (name {name}); SELECT {columns} FROM a.b", read="snowflake"))
+    assert isinstance(found, SqlModel)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "breaking"), [("core.facts", None), ("CORE.facts", None), ("staging.facts", False), ("a.core", False)]
+)
+def test_a_column_more_is_no_small_change_of_a_candidate(name: str, breaking: bool | None) -> None:
+    before, after = model(name, "x::INT AS x"), model(name, "x::INT AS x, y::INT AS y")
+    assert after.is_breaking_change(before) is breaking
+
+
+def _changes_of_libraries() -> Iterator[str]:
+    """The files of the project that assign to attributes of what they have imported by its class name."""
+    for folder in ("ingestion", "insightmart", "macros", "signals", "linter", "sandbox"):
+        for path in sorted((PROJECT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "setattr"
+                targets = node.targets if isinstance(node, ast.Assign) else []
+                named = [t for t in targets if isinstance(t, ast.Attribute) and isinstance(t.value, ast.Name)]
+                if called or any(t.value.id[:1].isupper() for t in named):  # type: ignore[attr-defined]
+                    yield path.relative_to(PROJECT).as_posix()
+
+
+def test_no_other_module_changes_a_library() -> None:
+    assert set(_changes_of_libraries()) == {"insightmart/transform/sqlmesh_patches.py"}
