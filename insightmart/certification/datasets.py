@@ -1,8 +1,16 @@
-"""What is certified: the tables, and the parts of a subject area that pass a gate of their own."""
+"""What is certified: the tables, and the parts of a subject area that pass a gate of their own.
+
+The lists stand in datasets.yml, which ``make docs`` reads off the models (``certification.graph``): readers such as the
+status page need not load the project for them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import yaml
 
 from ingestion.contracts import entity
 
@@ -16,7 +24,8 @@ class Part:
         label: the part of it, for people; empty where the area has one part.
         gate: the gate's name within the schema ``gate``.
         inputs: ``source.entity`` names whose watermarks it waits for.
-        corrected_by: (source, entity) of the correction windows that restate it.
+        corrected_by: (source, area) of the correction windows that restate it; None where it follows loads.
+        models: the models of its area above and below its gate, and the gate: restating one by hand restates the part.
     """
 
     area: str
@@ -24,6 +33,7 @@ class Part:
     gate: str
     inputs: tuple[str, ...]
     corrected_by: tuple[str, str] | None = None
+    models: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -38,38 +48,36 @@ class Part:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A certified table: what one row is, and the gates it passes."""
+    """A certified table: what it holds, and the gates it passes."""
 
     table: str
     meaning: str
     gates: tuple[str, ...]
 
 
-SALES = ("sales__oltp", "sales__shopify")
-INVENTORY = ("inventory__stores", "inventory__shopify")
+@dataclass(frozen=True)
+class Catalogue:
+    """Everything that is certified, in the order it is shown."""
 
-PARTS: tuple[Part, ...] = (
-    Part("Sales", "store and phone", SALES[0], ("oltp.orders", "oltp.order_lines", "oltp.refunds"), ("oltp", "sales")),
-    Part("Sales", "online", SALES[1], ("shopify.orders",), ("shopify", "sales")),
-    Part("Inventory", "stores", INVENTORY[0], ("stores.inventory",), ("stores", "inventory")),
-    Part("Inventory", "online", INVENTORY[1], ("shopify.inventory",), ("shopify", "inventory")),
-    Part("Customers", "", "customers", ("oltp.customers",)),
-    Part("Products", "", "products", ("oltp.products", "shopify.products")),
-    Part("Stores", "", "stores", ("stores.reference",)),
-)
+    parts: tuple[Part, ...]
+    datasets: tuple[Dataset, ...]
 
-DATASETS: tuple[Dataset, ...] = (
-    Dataset("fct_orders", "an order that counts", SALES),
-    Dataset("fct_order_lines", "a line of an order that counts", SALES),
-    Dataset("fct_refunds", "a refunded line, on the day of the refund", SALES),
-    Dataset("agg_sales_hourly", "sales of a business hour, store and channel", SALES),
-    Dataset("agg_sales_daily", "sales of a business date, store and channel", SALES),
-    Dataset("row_counts", "rows and rejected rows of a UTC hour", SALES),
-    Dataset("fct_inventory", "the last count of a product in a store and hour", INVENTORY),
-    Dataset("agg_inventory_daily", "closing stock of a business date, store and product", INVENTORY),
-    Dataset("inventory_coverage", "how many stores sent their counts of an hour", INVENTORY[:1]),
-    Dataset("dim_customers", "a customer, with history", ("customers",)),
-    Dataset("dim_products", "a product", ("products",)),
-    Dataset("dim_stores", "a store, with history", ("stores",)),
-    Dataset("dim_dates", "a day", ("stores",)),
-)
+
+@cache
+def catalogue() -> Catalogue:
+    """What datasets.yml says."""
+    stated = yaml.safe_load(Path(__file__).with_name("datasets.yml").read_text(encoding="utf-8"))
+    return Catalogue(
+        tuple(
+            Part(
+                area=part["area"],
+                label=part["label"],
+                gate=part["gate"],
+                inputs=tuple(part["inputs"]),
+                corrected_by=tuple(part["corrected_by"]) if part["corrected_by"] else None,
+                models=tuple(part["models"]),
+            )
+            for part in stated["parts"]
+        ),
+        tuple(Dataset(item["table"], item["meaning"], tuple(item["gates"])) for item in stated["datasets"]),
+    )

@@ -10,7 +10,7 @@ from datetime import datetime
 from itertools import takewhile
 
 from ingestion.warehouse import Warehouse
-from insightmart.certification.datasets import DATASETS, PARTS, Part
+from insightmart.certification.datasets import Part, catalogue
 from insightmart.certification.evidence import existing_tables, open_corrections, recent_scans, watermarks, with_remarks
 from insightmart.certification.verdict import DatasetState, PartState, judge, late_inputs, restates, whole_hour
 
@@ -22,7 +22,7 @@ def part_states(warehouse: Warehouse, as_of: datetime, existing: set[str] | None
     scans = recent_scans(warehouse, existing)
     corrections = open_corrections(warehouse, existing)
     states = []
-    for part in PARTS:
+    for part in catalogue().parts:
         scanned = scans.get(part.gate, [])
         through = _through(warehouse, existing, part, marks)
         last = with_remarks(warehouse, scanned[0]) if scanned else None
@@ -42,7 +42,7 @@ def dataset_states(parts: Sequence[PartState], existing: set[str]) -> list[Datas
     by_gate = {state.part.gate: state for state in parts}
     return [
         DatasetState(item, tuple(by_gate[gate] for gate in item.gates), f"certified.{item.table}" in existing)
-        for item in DATASETS
+        for item in catalogue().datasets
     ]
 
 
@@ -54,7 +54,7 @@ def certified_through(warehouse: Warehouse, existing: set[str] | None = None) ->
     """
     existing = existing_tables(warehouse) if existing is None else existing
     marks = watermarks(warehouse, existing)
-    return {part.gate: _through(warehouse, existing, part, marks) for part in PARTS}
+    return {part.gate: _through(warehouse, existing, part, marks) for part in catalogue().parts}
 
 
 def _through(warehouse: Warehouse, existing: set[str], part: Part, marks: Mapping[str, datetime]) -> datetime | None:

@@ -94,13 +94,7 @@ def restates(correction: OpenCorrection, part: Part) -> bool:
     """Whether an open window is one of a part: what is certified of it may change."""
     if correction.source != "manual":
         return (correction.source, correction.entity) == part.corrected_by
-    # Queued by hand: its entity is a model, for example staging._oltp_orders or core.fct_inventory__stores.
-    model = correction.entity
-    if part.corrected_by is None:
-        return part.gate in model
-    source, subject = part.corrected_by
-    about = "inventory" if "inventory" in model else "sales"
-    return source in model and about == subject and not any(name in model for name in ("customers", "products"))
+    return correction.entity in part.models  # queued by hand: its entity is a model
 
 
 def late_inputs(part: Part, marks: Mapping[str, datetime], as_of: datetime) -> dict[str, datetime | None]:

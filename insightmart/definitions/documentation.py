@@ -1,4 +1,5 @@
-"""`make docs`: pages and column comments written from the definitions, so that each thing is explained in one place.
+"""`make docs`: pages, column comments and the list of what is certified, written from the definitions and the models,
+so that each thing is said in one place.
 
 ``python -m insightmart.definitions.documentation`` writes what is out of date and names it; a test fails while
 anything is.
@@ -11,8 +12,10 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ingestion  # noqa: F401  keeps SQLMesh from calling home; before it is imported
+from insightmart.certification.graph import AREAS, DATASETS, catalogue_of, read_areas, written
 from insightmart.definitions.columns import Meanings, read_meanings
 from insightmart.definitions.files import COLUMNS, METRICS, RULES, mistake
 from insightmart.definitions.metrics import Metric
@@ -20,6 +23,9 @@ from insightmart.definitions.rules import Rule, read_rules
 from insightmart.errors import DONE, ConfigurationError
 from insightmart.settings import PROJECT
 from insightmart.transform.lineage import origins
+
+if TYPE_CHECKING:
+    from sqlmesh import Context
 
 # table.column of certified -> the columns of raw that its values are made of
 Origins = Mapping[str, Sequence[str]]
@@ -78,9 +84,16 @@ def generated(sources: Origins, project: Path = PROJECT) -> dict[Path, str]:
     }
 
 
-def outdated(sources: Origins, project: Path = PROJECT) -> dict[Path, str]:
-    """The generated files that do not say what they have to, with what they should say."""
-    return {path: text for path, text in generated(sources, project).items() if _content(path) != text}
+def outdated(context: Context, project: Path = PROJECT) -> dict[Path, str]:
+    """The generated files that do not say what they have to, with what they should say.
+
+    Raises:
+        ConfigurationError: a file of definitions cannot be read or speaks of what does not exist, or a model is
+            certified without a gate.
+    """
+    certified = catalogue_of(context, read_areas(project / AREAS))
+    texts = {**generated(origins(context), project), project / DATASETS: written(certified)}
+    return {path: text for path, text in texts.items() if _content(path) != text}
 
 
 def rules_page(rules: Sequence[Rule]) -> str:
@@ -179,7 +192,7 @@ def main(project: Path = PROJECT) -> int:
         # before the models, which are made of them: SQLMesh would wrap the error into its own
         read_rules(project / RULES)
         read_meanings(project)
-        for path, text in outdated(origins(Context(paths=str(project))), project).items():
+        for path, text in outdated(Context(paths=str(project)), project).items():
             path.write_text(text, encoding="utf-8")
             sys.stdout.write(f"{path.relative_to(project)}\n")
     except ConfigurationError as error:

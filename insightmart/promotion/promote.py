@@ -26,7 +26,8 @@ from insightmart.promotion.diff import Build, Comparison, TableDiff, compare
 from insightmart.runs import Run, git_sha
 from insightmart.settings import Settings
 from insightmart.status.rendering import render
-from insightmart.transform.context import PROD, Transformer, short_name
+from insightmart.transform.context import PROD, Transformer
+from insightmart.transform.graph import short_name
 
 if TYPE_CHECKING:
     from sqlmesh.core.environment import Environment

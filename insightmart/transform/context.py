@@ -14,6 +14,7 @@ from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
 from insightmart.runs import current_run_id
 from insightmart.settings import PROJECT, Settings
+from insightmart.transform.graph import short_name
 
 if t.TYPE_CHECKING:
     from sqlmesh import Context
@@ -222,11 +223,6 @@ def _recorder() -> t.Any:
             self.skipped |= {short_name(name) for name in snapshot_names}
 
     return Recorder()
-
-
-def short_name(name: str) -> str:
-    """``gate.sales__oltp`` for ``"INSIGHTMART"."GATE"."SALES__OLTP"``."""
-    return ".".join(part.strip('"') for part in name.split(".")[-2:]).lower()
 
 
 def _instant(milliseconds: t.Any) -> datetime:

@@ -7,24 +7,16 @@ cycle tries again; SQLMesh's own state would call the window complete.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
 from insightmart.transform.context import Transformer
+from insightmart.transform.graph import Kind, restated_by
 
-# What a queue entry of a source restates; everything below follows by itself.
-MODELS: dict[tuple[str, str], tuple[str, ...]] = {
-    ("oltp", "sales"): ("staging._oltp_orders", "staging._oltp_order_lines", "staging._oltp_refunds"),
-    ("shopify", "sales"): ("staging._shopify_orders", "staging._shopify_order_lines", "staging._shopify_refunds"),
-    ("shopify", "inventory"): ("staging._shopify_inventory",),
-    ("stores", "inventory"): ("staging._stores_inventory",),
-}
 BY_HAND = "manual"  # source of an entry that somebody queued; its entity is the model
-
-Kind = tuple[str, str]  # source and entity of a queue entry
 
 HOUR = timedelta(hours=1)
 
@@ -71,10 +63,12 @@ class Restated:
     plan_id: str | None
 
 
-def models_of(kind: Kind) -> tuple[str, ...]:
-    """What a queue entry restates; an entry made by hand names its model itself. Empty for a kind nobody knows."""
-    source, entity = kind
-    return (entity,) if source == BY_HAND else MODELS.get(kind, ())
+def models_of(kinds: Iterable[Kind], transformer: Transformer) -> dict[Kind, list[str]]:
+    """What queue entries of these kinds restate: all that the graph knows of the source, or the one model that an entry
+    made by hand names. None for what is not in the project."""
+    known, by_source = transformer.models(), restated_by(transformer.context)
+    wanted = {kind: [kind[1]] if kind[0] == BY_HAND else by_source.get(kind, ()) for kind in kinds}
+    return {kind: [name for name in names if name in known] for kind, names in wanted.items()}
 
 
 def open_restatements(warehouse: Warehouse, as_of: datetime) -> list[Restatement]:
@@ -141,8 +135,7 @@ def apply_corrections(warehouse: Warehouse, transformer: Transformer, as_of: dat
 
 def restate(warehouse: Warehouse, transformer: Transformer, restatement: Restatement, as_of: datetime) -> Restated:
     """Apply one restatement and settle the queue entries it covers."""
-    known = transformer.models()
-    models = {kind: [name for name in models_of(kind) if name in known] for kind in restatement.kinds}
+    models = models_of(restatement.kinds, transformer)
     failures: dict[str, str] = {}
     plan_id = None
     for source, entity in sorted(kind for kind in models if not models[kind]):

@@ -193,4 +193,4 @@ def test_a_column_comes_from_what_its_values_are_made_of_in_both_sources(project
 
 
 def test_generated_files_are_up_to_date(project: Context) -> None:
-    assert [path.name for path in outdated(origins(project))] == [], "run `make docs` and commit what it writes"
+    assert [path.name for path in outdated(project)] == [], "run `make docs` and commit what it writes"

@@ -12,7 +12,9 @@ from insightmart.certification.verdict import DatasetState, PartState, Verdict, 
 
 NOW = datetime(2026, 3, 6, 17, 5)
 HOUR = timedelta(hours=1)
-SALES = Part("Sales", "online", "sales__shopify", ("shopify.orders",), ("shopify", "sales"))
+SALES = Part(
+    "Sales", "online", "sales__shopify", ("shopify.orders",), ("shopify", "sales"), ("core.fct_orders__shopify",)
+)
 CUSTOMERS = Part("Customers", "", "customers", ("oltp.customers",))
 
 
