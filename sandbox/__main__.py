@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import shutil
 import sys
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # imported inside the commands, so that --help and env answer
     from sandbox.state import SandboxState
 
 SHELL_QUOTE = "'\"'\"'"
+# Settings of which `env` makes no word: the clock moves by itself, and a proxy's exceptions are added to.
+EXTENDED = {"INSIGHTMART_AS_OF", "NO_PROXY", "no_proxy"}
 
 
 class OneLineErrors(click.Group):
@@ -152,12 +155,23 @@ def env(as_json: bool) -> None:
     \b
     eval "$(insightmart sandbox env)"
 
+    They replace what the shell has; which settings had another value is said on standard error.
+
     They include passwords, and the sandbox's clock as INSIGHTMART_AS_OF: evaluate them again after `advance`.
     """
     settings = _running().environment()
     if as_json:
         click.echo(json.dumps(settings, indent=1))
         return
+    replaced = [
+        name for name, value in settings.items() if name not in EXTENDED and os.environ.get(name, value) != value
+    ]
+    if replaced:
+        click.echo(
+            f"sandbox: this replaces the value that this shell has for {', '.join(replaced)}."
+            " To keep it, point another shell at the sandbox",
+            err=True,
+        )
     for name, value in settings.items():
         quoted = value.replace("'", SHELL_QUOTE)
         click.echo(f"export {name}='{quoted}'")

@@ -108,7 +108,7 @@ def demo(size: str, home: Path | None, keep: bool) -> int:
     out.print(_tie_table(ties))
     failures = [tie for tie in ties if not tie.exact]
     missing = _missing(story, quarantined)
-    _say_where(out, home)
+    _say_where(out, home, settings)
     verdict = "every total exact" if not failures else f"{len(failures)} totals DIFFER"
     out.print(f"{verdict}, {story.cycles} cycles in {time.monotonic() - started:.0f} s")
     for line in missing:
@@ -275,7 +275,13 @@ def _number(value: Any) -> str:
     return f"{value:,.4f}" if isinstance(value, Decimal) and value % 1 else f"{value:,.0f}"
 
 
-def _say_where(out: Console, home: Path) -> None:
+def _say_where(out: Console, home: Path, settings: Settings) -> None:
+    end = settings.history_start + timedelta(hours=CYCLES[-1]) + MINUTES_PAST
     out.print(f"warehouse    {home / 'INSIGHTMART.duckdb'}", soft_wrap=True)
     out.print(f"mails        {home / 'sandbox' / 'inbox'}", soft_wrap=True)
     out.print(f"status page  {home / 'status' / 'index.html'}", soft_wrap=True)
+    out.print(
+        f"look at it   export INSIGHTMART_HOME={home} INSIGHTMART_START={settings.start}"
+        f" INSIGHTMART_AS_OF={end:%Y-%m-%dT%H:%M}",
+        soft_wrap=True,
+    )

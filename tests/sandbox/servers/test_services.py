@@ -239,6 +239,15 @@ def test_env_can_be_evaluated_by_a_shell(home: Home, settings: dict[str, str]) -
     assert "INSIGHTMART_AS_OF" not in names
 
 
+def test_env_says_which_settings_of_the_shell_it_replaces(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLTP_DSN", "postgresql://secret@elsewhere/db")
+    monkeypatch.setenv("INSIGHTMART_AS_OF", "2020-01-01")
+    said = home.run("env").stderr
+    assert "replaces the value that this shell has for OLTP_DSN." in said and "secret" not in said
+    monkeypatch.delenv("OLTP_DSN")
+    assert "OLTP_DSN" not in home.run("env").stderr
+
+
 def test_the_state_file_is_private_and_up_prints_no_secret(home: Home, settings: dict[str, str]) -> None:
     assert (home.files / "sandbox.json").stat().st_mode & 0o777 == 0o600
     printed = home.run("up", "--empty").stdout + home.run("status").stdout
