@@ -73,8 +73,7 @@ format: $(SETUP) ## Write Python, models and audits in the project's format
 lint: $(SETUP) ## Check formatting and rules of Python, models and audits
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
-	$(SQLMESH) format --check
-	$(SQLMESH) lint
+	INSIGHTMART_HOME=var/lint $(BIN)/python -m linter
 
 types: $(SETUP) ## Check types
 	$(BIN)/mypy
