@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,10 @@ from typing import Any
 
 import pytest
 import structlog
+
+# SQLMesh loads models in forked processes, which costs more than it saves where tests keep every core busy already.
+# It is read when SQLMesh is imported.
+os.environ.setdefault("MAX_FORK_WORKERS", "1")
 
 
 @pytest.fixture(scope="session")
