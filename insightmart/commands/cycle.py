@@ -23,7 +23,7 @@ from insightmart.settings import Settings, load_settings
 from insightmart.status import page as status
 from insightmart.status import report
 from insightmart.transform.context import Outcome, Transformer, open_transformer
-from insightmart.transform.corrections import apply_corrections
+from insightmart.transform.restatement import apply_corrections
 
 
 @dataclass

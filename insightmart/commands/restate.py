@@ -14,8 +14,8 @@ from insightmart.errors import FAILED, USAGE, ConfigurationError
 from insightmart.progress import step
 from insightmart.settings import load_settings
 from insightmart.transform.context import Transformer, open_transformer
-from insightmart.transform.corrections import BY_HAND, Restatement, queue_by_hand, restate, whole_hour
 from insightmart.transform.preview import preview_restatement, print_preview
+from insightmart.transform.restatement import BY_HAND, Restatement, queue_by_hand, restate, whole_hour
 
 
 @click.command()

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import os
-import typing as t
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
-from insightmart.runs import current_run_id
 from insightmart.settings import PROJECT, Settings
 from insightmart.transform.graph import short_name
 
-if t.TYPE_CHECKING:
+if TYPE_CHECKING:
     from sqlmesh import Context
     from sqlmesh.core.plan import Plan
+
+    from insightmart.transform.recorder import Recorder
 
 PROD = "prod"
 
@@ -53,7 +53,7 @@ class Transformer:
         history_start: first instant that the models hold anything of, UTC.
     """
 
-    def __init__(self, context: Context, recorder: t.Any, warehouse: Warehouse, history_start: datetime) -> None:
+    def __init__(self, context: Context, recorder: Recorder, warehouse: Warehouse, history_start: datetime) -> None:
         self.context = context
         self.history_start = history_start
         self._recorder = recorder
@@ -72,13 +72,15 @@ class Transformer:
         """
         from sqlmesh.utils.errors import SQLMeshError
 
+        from insightmart.transform.recorder import reason
+
         try:
             self.context.plan(
                 PROD, auto_apply=True, no_prompts=True, skip_tests=True, skip_backfill=True, execution_time=as_of
             )
         except SQLMeshError as error:
             raise InsightMartError(
-                f"SQLMesh could not set up the warehouse: {_reason(error)}", "Try `sqlmesh plan`"
+                f"SQLMesh could not set up the warehouse: {reason(error)}", "Try `sqlmesh plan`"
             ) from error
 
     def run(self, as_of: datetime, *, only: Sequence[str] | None = None, clean_up: bool = False) -> Outcome:
@@ -111,13 +113,15 @@ class Transformer:
         """
         from sqlmesh.utils.errors import SQLMeshError
 
+        from insightmart.transform.recorder import reason
+
         with self._recorded() as outcome:
             outcome.plan_id = plan.plan_id
             try:
                 self.context.apply(plan)
             except SQLMeshError as error:
                 if not self._recorder.failures:
-                    raise InsightMartError(f"SQLMesh could not apply the plan: {_reason(error)}") from error
+                    raise InsightMartError(f"SQLMesh could not apply the plan: {reason(error)}") from error
         return outcome
 
     def models(self) -> dict[str, str]:
@@ -157,7 +161,9 @@ def open_transformer(settings: Settings, warehouse: Warehouse) -> Iterator[Trans
     from sqlmesh.core.console import set_console
     from sqlmesh.utils.errors import SQLMeshError
 
-    recorder = _recorder()
+    from insightmart.transform.recorder import Recorder
+
+    recorder = Recorder()
     set_console(recorder)
     os.environ["INSIGHTMART_HOME"] = str(settings.home)
     try:
@@ -170,74 +176,3 @@ def open_transformer(settings: Settings, warehouse: Warehouse) -> Iterator[Trans
         yield Transformer(context, recorder, warehouse, settings.history_start)
     finally:
         context.close()
-
-
-def _recorder() -> t.Any:
-    """A console that shows nothing and remembers evaluations and failures."""
-    from sqlmesh.core.console import NoopConsole
-
-    class Recorder(NoopConsole):
-        def __init__(self) -> None:
-            super().__init__()
-            self.clear()
-
-        def clear(self) -> None:
-            self.intervals: list[dict[str, t.Any]] = []
-            self.failures: dict[str, str] = {}
-            self.skipped: set[str] = set()
-
-        def update_snapshot_evaluation_progress(
-            self,
-            snapshot: t.Any,
-            interval: t.Any,
-            batch_idx: int,
-            duration_ms: int | None,
-            num_audits_passed: int,
-            num_audits_failed: int,
-            *args: t.Any,
-            **kwargs: t.Any,
-        ) -> None:
-            self.intervals.append(
-                {
-                    "run_id": current_run_id(),
-                    "model": short_name(snapshot.name),
-                    "snapshot_version": snapshot.version,
-                    "fingerprint": snapshot.fingerprint.to_identifier(),
-                    "interval_start": _instant(interval[0]),
-                    "interval_end": _instant(interval[1]),
-                    "seconds": None if duration_ms is None else duration_ms / 1000,
-                    "audits_passed": num_audits_passed,
-                    "audits_failed": num_audits_failed,
-                    "status": "failed" if duration_ms is None or num_audits_failed else "evaluated",
-                    "recorded_at": utc_now(),
-                }
-            )
-
-        def log_failed_models(self, errors: t.Any) -> None:
-            for error in errors:
-                node = error.node if isinstance(error.node, str) else getattr(error.node, "snapshot_name", error.node)
-                name = node[0] if isinstance(node, tuple) else node
-                self.failures[short_name(str(name))] = _reason(error)
-
-        def log_skipped_models(self, snapshot_names: t.Any) -> None:
-            self.skipped |= {short_name(name) for name in snapshot_names}
-
-    return Recorder()
-
-
-def _instant(milliseconds: t.Any) -> datetime:
-    from sqlmesh.utils.date import to_datetime
-
-    instant: datetime = to_datetime(milliseconds)
-    return instant.replace(tzinfo=None)
-
-
-def _reason(error: BaseException) -> str:
-    """The one line that matters of a chain of exceptions: ours if there is one, else the innermost."""
-    current: BaseException | None = error
-    while current is not None:
-        if isinstance(current, InsightMartError):
-            return str(current)
-        last, current = current, current.__cause__ or current.__context__
-    lines = [line for line in str(last).splitlines() if line.strip()]
-    return " ".join(lines)[:500] if lines else type(last).__name__

@@ -36,7 +36,7 @@ from ingestion.stores.csv.typed import parse
 from ingestion.warehouse import Warehouse, open_duckdb
 from insightmart.settings import Settings
 from insightmart.transform.context import Transformer, open_transformer
-from insightmart.transform.corrections import apply_corrections
+from insightmart.transform.restatement import apply_corrections
 from sandbox.business import Business
 from sandbox.events.daily_files import reference_files
 from sandbox.events.instants import to_instant

@@ -14,7 +14,7 @@ import pytest
 
 from insightmart.settings import load_settings
 from insightmart.transform.context import Transformer, open_transformer
-from insightmart.transform.corrections import (
+from insightmart.transform.restatement import (
     PLAN_COST_HOURS,
     Restatement,
     apply_corrections,
