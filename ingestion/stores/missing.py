@@ -38,6 +38,18 @@ def is_in(file: str) -> str:
     return f"{file}.status IN ('loaded', 'duplicate', 'quarantined')"
 
 
+def expected_files(warehouse: Warehouse, since: datetime, until: datetime) -> list[tuple[datetime, int]]:
+    """The inventory files that stores have to send, those of hours that begin in ``since`` to ``until`` (UTC).
+
+    Returns:
+        Hour (its start, UTC without a zone) and store id, in order.
+    """
+    if until <= since:
+        return []
+    stores = _stores(warehouse)
+    return [(hour, store.store_id) for hour in hours(Window(since, until)) for store in stores if store.is_open(hour)]
+
+
 def missing_files(warehouse: Warehouse, since: datetime, until: datetime | None = None) -> list[tuple[datetime, int]]:
     """The inventory files that open stores did not send.
 
@@ -53,9 +65,8 @@ def missing_files(warehouse: Warehouse, since: datetime, until: datetime | None 
         until = warehouse.value(
             "SELECT covered_through FROM ops.source_watermarks WHERE source = 'stores' AND entity = 'inventory'"
         )
-    if until is None or until <= since:
+    if until is None:
         return []
-    stores = _stores(warehouse)
     sent = set(
         warehouse.rows(
             "SELECT DISTINCT file_hour, store_id FROM ops.files AS f WHERE source = 'stores' AND entity = 'inventory'"
@@ -63,12 +74,7 @@ def missing_files(warehouse: Warehouse, since: datetime, until: datetime | None 
             [since, until],
         )
     )
-    return [
-        (hour, store.store_id)
-        for hour in hours(Window(since, until))
-        for store in stores
-        if store.is_open(hour) and (hour, store.store_id) not in sent
-    ]
+    return [place for place in expected_files(warehouse, since, until) if place not in sent]
 
 
 def is_complete(warehouse: Warehouse, hour: datetime) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -289,32 +290,35 @@ def _files(warehouse: Warehouse, existing: set[str], as_of: datetime) -> list[tu
 
 
 def _missing_stores(warehouse: Warehouse, existing: set[str], settings: Settings) -> list[MissingStore]:
-    """Open stores without all their files of the last 24 hours that are due, most missing first."""
+    """Stores without all files of the last 24 hours that are due and in which they were open, most missing first."""
+    from ingestion.stores.missing import expected_files, is_in, missing_files  # imports dlt, which takes seconds
+
     due = watermarks(warehouse, existing).get("stores.inventory")
-    if due is None or not {"ops.files", "certified.dim_stores"} <= existing:
+    if due is None or not {"ops.files", "raw.stores_reference", "certified.dim_stores"} <= existing:
         return []
     end = whole_hour(due)
     start = max(end - timedelta(days=1), settings.history_start)
-    expected = int((end - start) / timedelta(hours=1))
+    expected = Counter(store_id for _, store_id in expected_files(warehouse, start, end))
+    missing = Counter(store_id for _, store_id in missing_files(warehouse, start, end))
     rows = warehouse.rows(
-        """
-        SELECT s.store_id, MAX(s.store_name), COUNT(DISTINCT f.file_hour) AS hours_in, MAX(f.file_hour)
+        f"""
+        SELECT s.store_id, MAX(s.store_name), MAX(f.file_hour)
         FROM certified.dim_stores AS s
         LEFT JOIN ops.files AS f
-            ON f.store_id = s.store_id AND f.entity = 'inventory' AND f.status IN ('loaded', 'quarantined')
+            ON f.store_id = s.store_id AND f.entity = 'inventory' AND {is_in("f")}
             AND f.file_hour >= ? AND f.file_hour < ?
-        WHERE s.is_current AND NOT s.is_inferred AND s.store_id > 0
-            AND (s.opened_on IS NULL OR s.opened_on <= ?) AND (s.closed_on IS NULL OR s.closed_on > ?)
+        WHERE s.is_current
         GROUP BY s.store_id
-        HAVING COUNT(DISTINCT f.file_hour) < ?
-        ORDER BY hours_in, s.store_id
         """,
-        [start, end, start.date(), end.date(), expected],
+        [start, end],
     )
-    return [
-        MissingStore(store_id, name or "", expected - hours, expected, last_hour)
-        for store_id, name, hours, last_hour in rows
+    known = {store_id: (name or "", last_hour) for store_id, name, last_hour in rows}
+    stores = [
+        MissingStore(store_id, name, hours, expected[store_id], last_hour)
+        for store_id, hours in missing.items()
+        for name, last_hour in [known.get(store_id, ("", None))]
     ]
+    return sorted(stores, key=lambda store: (-store.missing_hours, store.store_id))
 
 
 # --- corrections, sales, reconciliation, runs --------------------------------------------------------------------

@@ -178,6 +178,8 @@ def test_missing_stores_are_listed_with_their_hours(business: Business, settings
     for store, name in ((1, "Berlin"), (2, "Tokyo")):
         store_row = {"store_id": store, "store_name": name, "timezone": "Asia/Tokyo", "is_current": True}
         business.warehouse.insert("certified.dim_stores", [store_row | {"is_inferred": False}])
+        reference = {"store_id": store, "timezone": "Asia/Tokyo", "reference_date": date(2026, 3, 5)}
+        business.warehouse.insert("raw.stores_reference", [reference])
     hours = [datetime(2026, 3, 5, 17 + hour) if hour < 7 else datetime(2026, 3, 6, hour - 7) for hour in range(24)]
     seen = {"source": "stores", "entity": "inventory", "status": "loaded", "seen_at": AS_OF}
     files = [{**seen, "store_id": 1, "file_hour": hour} for hour in hours]
