@@ -12,6 +12,8 @@ def event_instant(evaluator: t.Any, stated: exp.Expression, updated: exp.Express
 
     The stated instant where it can be believed: not before the first day of history and at most a day after the
     record's last change. Otherwise the last change, so that the row still falls into a window and is quarantined there.
+    Loads and reconciliation say the same in ingestion/loading/versions.py, as of ``not_deleted`` and
+    ``is_latest_version``; tests/models/test_rules_agree.py holds the two against each other.
     """
     start = f"CAST('{evaluator.var('history_start')}' AS TIMESTAMP_NTZ)"
     changed = f"COALESCE({updated.sql('snowflake')}, {loaded.sql('snowflake')})"
@@ -20,6 +22,46 @@ def event_instant(evaluator: t.Any, stated: exp.Expression, updated: exp.Express
         f"CASE WHEN {at} >= {start} AND {at} <= DATEADD(DAY, 1, {changed}) THEN {at} "
         f"ELSE GREATEST({start}, {changed}) END"
     )
+
+
+@macro()
+def not_deleted(evaluator: t.Any, table: exp.Expression, row: exp.Expression, *key: exp.Expression) -> str:
+    """Whether a row of a raw table, read as ``row``, is no tombstone and no earlier version of a record that has one.
+
+    A record that was deleted at its source counts no more, up to its tombstone; what was loaded later has come back.
+    """
+    alias = row.sql("snowflake")
+    same = " AND ".join(f"d.{column.name} = {alias}.{column.name}" for column in _listed(*key))
+    return (
+        f"NOT EXISTS(SELECT 1 FROM {table.sql('snowflake')} AS d"
+        f" WHERE {same} AND NOT d._deleted_at IS NULL AND d._dlt_load_id >= {alias}._dlt_load_id)"
+    )
+
+
+@macro()
+def is_latest_version(
+    evaluator: t.Any,
+    key: exp.Expression,
+    updated: exp.Expression,
+    load_id: exp.Expression,
+    ties: t.Optional[exp.Expression] = None,
+    content: t.Optional[exp.Expression] = None,
+) -> str:
+    """Whether a row is the latest version of its record, for QUALIFY: changed last, and of these the one loaded last.
+
+    Args:
+        key: one column or several in brackets.
+        updated: when the version was changed at its source.
+        load_id: the load that brought it.
+        ties: columns, of which the greatest value decides between versions that a source sends twice.
+        content: where the key may be missing the other columns: rows without a key are as many records as contents.
+    """
+    columns = [column.sql("snowflake") for column in _listed(key)]
+    order = [f"{column.sql('snowflake')} DESC NULLS LAST" for column in _listed(updated, *([ties] if ties else []))]
+    order.insert(1, f"{load_id.sql('snowflake')} DESC")
+    if content:
+        columns.append(_content_without(" OR ".join(f"{column} IS NULL" for column in columns), _listed(content)))
+    return f"ROW_NUMBER() OVER (PARTITION BY {', '.join(columns)} ORDER BY {', '.join(order)}) = 1"
 
 
 @macro()
@@ -34,11 +76,25 @@ def oltp_order_counts(evaluator: t.Any, status: exp.Expression, is_test: exp.Exp
 @macro()
 def row_without_key(evaluator: t.Any, missing: exp.Expression, *columns: exp.Expression) -> str:
     """A text that tells rows without a key apart by their content, so that each is kept; NULL for other rows."""
-    listed = [
-        name for column in columns for name in (column.expressions if isinstance(column, exp.Tuple) else [column])
+    return _content_without(missing.sql("snowflake"), _listed(*columns))
+
+
+def _listed(*columns: exp.Expression) -> t.List[exp.Expression]:
+    """Columns that are given one by one or in brackets."""
+    return [
+        name
+        for column in columns
+        for name in (
+            column.expressions
+            if isinstance(column, exp.Tuple)
+            else [column.this if isinstance(column, exp.Paren) else column]
+        )
     ]
-    content = " || '|' || ".join(f"COALESCE(CAST({column.sql('snowflake')} AS VARCHAR), '')" for column in listed)
-    return f"CASE WHEN {missing.sql('snowflake')} THEN MD5({content}) END"
+
+
+def _content_without(missing: str, columns: t.List[exp.Expression]) -> str:
+    content = " || '|' || ".join(f"COALESCE(CAST({column.sql('snowflake')} AS VARCHAR), '')" for column in columns)
+    return f"CASE WHEN {missing} THEN MD5({content}) END"
 
 
 @macro()

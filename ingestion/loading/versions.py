@@ -1,18 +1,27 @@
 """SQL that every source shares: when a raw row counts, whether it is still alive, and which rows of a load are new.
 
-The models say the same of ``raw`` with macros of their own (``macros/sql.py``).
+The models say the same of ``raw`` with macros of the same names (``macros/sql.py``); tests/models/test_rules_agree.py
+holds the two against each other.
 """
 
 from __future__ import annotations
 
 from ingestion.contracts import Entity
 
+# Where a source sends a version of a record twice the greatest values decide, so that it is the same one each time.
+_TIES = {
+    "orders": ("total_amount", "status"),
+    "order_lines": ("quantity", "unit_price"),
+    "refunds": ("amount",),
+    "products": ("list_price",),
+}
+
 
 def event_instant(column: str, updated_at: str = "updated_at") -> str:
     """SQL for the instant a row counts at: its event, or when it was written where the event cannot be believed.
 
     An event cannot be believed when it is missing, before history or more than a day later than the row's last change.
-    The models place rows by the same rule (macro ``event_instant``). ``:history_start`` is history's first instant.
+    ``:history_start`` is history's first instant.
     """
     changed = f"COALESCE({updated_at}, _loaded_at)"
     return (
@@ -36,6 +45,26 @@ def not_deleted(item: Entity, row: str) -> str:
         f"NOT EXISTS (SELECT 1 FROM raw.{item.table} AS d"
         f" WHERE {same} AND d._deleted_at IS NOT NULL AND d._dlt_load_id >= {row}._dlt_load_id)"
     )
+
+
+def is_latest_version(item: Entity, keyed: bool = False) -> str:
+    """SQL, for QUALIFY, for whether a raw row is the latest version of its record: changed last, of these loaded last.
+
+    The OLTP promises no key: rows without one are as many records as they have contents. ``keyed`` says that the
+    statement leaves them out anyway.
+    """
+    is_oltp = item.source == "oltp"
+    key = [*item.key, *([_content_without_key(item)] if is_oltp and not keyed else [])]
+    ties = "".join(f", {name} DESC NULLS LAST" for name in _TIES.get(item.name, ()) if is_oltp)
+    order = f"updated_at DESC NULLS LAST, _dlt_load_id DESC{ties}"
+    return f"ROW_NUMBER() OVER (PARTITION BY {', '.join(key)} ORDER BY {order}) = 1"
+
+
+def _content_without_key(item: Entity) -> str:
+    missing = " OR ".join(f"{name} IS NULL" for name in item.key)
+    others = [column.name for column in item.columns if column.name not in item.key]
+    content = " || '|' || ".join(f"COALESCE(CAST({name} AS VARCHAR), '')" for name in others)
+    return f"CASE WHEN {missing} THEN MD5({content}) END"
 
 
 def changed_rows(item: Entity, probe: str) -> str:

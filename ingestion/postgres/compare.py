@@ -20,7 +20,7 @@ from psycopg import sql
 from ingestion.contracts import INSTANT, INT, Entity
 from ingestion.loading.context import IngestContext, Window
 from ingestion.loading.intervals import DAY, start_of_day
-from ingestion.loading.versions import not_deleted
+from ingestion.loading.versions import is_latest_version, not_deleted
 from ingestion.postgres.extract import attempted, control_sum
 from ingestion.postgres.rows import SOURCE
 from ingestion.postgres.session import OltpSource, Session, changed_in, instant, table
@@ -147,15 +147,13 @@ def _raw_days(context: IngestContext, item: Entity, window: Window, keys: Sequen
 
 
 def alive_rows(item: Entity) -> str:
-    """SQL for the latest version, changed at ``:since`` or later, of every key that is not deleted."""
-    key = ", ".join(item.key)
-    keyed = " AND ".join(f"{name} IS NOT NULL" for name in item.key)
-    order = f", {item.control_sum} DESC NULLS LAST" if item.control_sum else ""
+    """SQL for ``alive``: the latest version, changed at ``:since`` or later, of every key that is not deleted."""
+    has_key = " AND ".join(f"{name} IS NOT NULL" for name in item.key)
     return f"""
         alive AS (
             SELECT * FROM raw.{item.table} AS r
-            WHERE updated_at >= :since AND {keyed} AND {not_deleted(item, "r")}
-            QUALIFY ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY updated_at DESC, _dlt_load_id DESC{order}) = 1
+            WHERE updated_at >= :since AND {has_key} AND {not_deleted(item, "r")}
+            QUALIFY {is_latest_version(item, keyed=True)}
         )"""
 
 

@@ -54,16 +54,7 @@ WITH loaded AS (
     *
   FROM loaded AS r
   WHERE
-    NOT EXISTS(
-      SELECT
-        1
-      FROM raw.oltp_order_lines AS d
-      WHERE
-        d.order_id = r.order_id
-        AND d.line_number = r.line_number
-        AND NOT d._deleted_at IS NULL
-        AND d._dlt_load_id >= r._dlt_load_id
-    ) /* a record that was deleted at its source, up to its tombstone, counts no more */
+    @not_deleted(raw.oltp_order_lines, r, order_id, line_number)
 ), latest AS (
   SELECT
     order_id,
@@ -79,18 +70,13 @@ WITH loaded AS (
     @event_instant(updated_at, updated_at, _loaded_at) AS changed_at
   FROM kept
   QUALIFY
-    ROW_NUMBER() OVER (
-      PARTITION BY order_id, line_number, @row_without_key(
-        order_id IS NULL OR line_number IS NULL,
-        sku,
-        quantity,
-        unit_price,
-        discount_amount,
-        tax_amount,
-        updated_at
-      )
-      ORDER BY updated_at DESC NULLS LAST, _dlt_load_id DESC, quantity DESC NULLS LAST, unit_price DESC NULLS LAST
-    ) = 1
+    @is_latest_version(
+      (order_id, line_number),
+      updated_at,
+      _dlt_load_id,
+      (quantity, unit_price),
+      (sku, quantity, unit_price, discount_amount, tax_amount, updated_at)
+    )
 ), placed AS (
   SELECT
     l.order_id,
@@ -136,16 +122,7 @@ WITH loaded AS (
           1
         FROM raw.oltp_orders AS r
         WHERE
-          r.order_id = p.order_id
-          AND NOT EXISTS(
-            SELECT
-              1
-            FROM raw.oltp_orders AS d
-            WHERE
-              d.order_id = r.order_id
-              AND NOT d._deleted_at IS NULL
-              AND d._dlt_load_id >= r._dlt_load_id
-          )
+          r.order_id = p.order_id AND @not_deleted(raw.oltp_orders, r, order_id)
       )
     ) /* an order that the source knows but that is not released yet is no orphan: the line comes with its window */
 )

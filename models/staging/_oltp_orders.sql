@@ -31,20 +31,15 @@ WITH latest AS (
     @event_instant(ordered_at, updated_at, _loaded_at) AS event_at
   FROM raw.oltp_orders AS r
   WHERE
-    NOT EXISTS(
-      SELECT
-        1
-      FROM raw.oltp_orders AS d
-      WHERE
-        d.order_id = r.order_id
-        AND NOT d._deleted_at IS NULL
-        AND d._dlt_load_id >= r._dlt_load_id
-    ) /* a record that was deleted at its source, up to its tombstone, counts no more */
+    @not_deleted(raw.oltp_orders, r, order_id)
     AND _loaded_at >= DATEADD(DAY, -1, @start_ts) /* an order is loaded after it was placed: older loads hold nothing of this window */
   QUALIFY
-    ROW_NUMBER() OVER (
-      PARTITION BY order_id, @row_without_key(
-        order_id IS NULL,
+    @is_latest_version(
+      order_id,
+      updated_at,
+      _dlt_load_id,
+      (total_amount, status),
+      (
         customer_id,
         store_id,
         channel,
@@ -58,8 +53,7 @@ WITH latest AS (
         total_amount,
         updated_at
       )
-      ORDER BY updated_at DESC NULLS LAST, _dlt_load_id DESC, total_amount DESC NULLS LAST, status DESC NULLS LAST
-    ) = 1
+    )
 ), typed AS (
   SELECT
     'oltp'::VARCHAR AS source_system,

@@ -26,21 +26,16 @@ WITH latest AS (
     @event_instant(refunded_at, updated_at, _loaded_at) AS event_at
   FROM raw.oltp_refunds AS r
   WHERE
-    NOT EXISTS(
-      SELECT
-        1
-      FROM raw.oltp_refunds AS d
-      WHERE
-        d.refund_id = r.refund_id
-        AND NOT d._deleted_at IS NULL
-        AND d._dlt_load_id >= r._dlt_load_id
-    ) /* a record that was deleted at its source, up to its tombstone, counts no more */
+    @not_deleted(raw.oltp_refunds, r, refund_id)
     AND _loaded_at >= DATEADD(DAY, -1, @start_ts)
   QUALIFY
-    ROW_NUMBER() OVER (
-      PARTITION BY refund_id, @row_without_key(refund_id IS NULL, order_id, line_number, quantity, amount, reason, refunded_at, updated_at)
-      ORDER BY updated_at DESC NULLS LAST, _dlt_load_id DESC, amount DESC NULLS LAST
-    ) = 1
+    @is_latest_version(
+      refund_id,
+      updated_at,
+      _dlt_load_id,
+      amount,
+      (order_id, line_number, quantity, amount, reason, refunded_at, updated_at)
+    )
 ), refunds AS (
   SELECT
     *
@@ -75,15 +70,7 @@ WITH latest AS (
     @oltp_order_counts(w.status, w.is_test) AS is_counted
   FROM raw.oltp_orders AS w
   WHERE
-    NOT EXISTS(
-      SELECT
-        1
-      FROM raw.oltp_orders AS d
-      WHERE
-        d.order_id = w.order_id
-        AND NOT d._deleted_at IS NULL
-        AND d._dlt_load_id >= w._dlt_load_id
-    )
+    @not_deleted(raw.oltp_orders, w, order_id)
     AND w.order_id IN (
       SELECT
         r.order_id
@@ -96,10 +83,7 @@ WITH latest AS (
         )
     )
   QUALIFY
-    ROW_NUMBER() OVER (
-      PARTITION BY w.order_id
-      ORDER BY w.updated_at DESC NULLS LAST, w._dlt_load_id DESC, w.total_amount DESC NULLS LAST, w.status DESC NULLS LAST
-    ) = 1
+    @is_latest_version(w.order_id, w.updated_at, w._dlt_load_id, (w.total_amount, w.status))
 ), orders AS (
   SELECT
     order_id,

@@ -22,7 +22,7 @@ WITH latest AS (
   WHERE
     _loaded_at >= DATEADD(DAY, -1, @start_ts)
   QUALIFY
-    ROW_NUMBER() OVER (PARTITION BY order_id ORDER BY updated_at DESC NULLS LAST, _dlt_load_id DESC) = 1
+    @is_latest_version(order_id, updated_at, _dlt_load_id)
 ), refunds AS (
   SELECT
     r.refund_id,
