@@ -161,6 +161,11 @@ def bind(sql: str, **values: Any) -> tuple[str, list[Any]]:
     return re.sub(r"(?<!:):([a-z_]+)", mark, sql), order
 
 
+def exact_sum(value: str) -> str:
+    """SQL for the sum of a value with a declared type: whatever an engine makes of SUM, totals are decimals."""
+    return f"CAST(SUM({value}) AS DECIMAL(38, 4))"
+
+
 def open_duckdb(path: Path) -> Warehouse:
     """Open (or create) the local warehouse file.
 

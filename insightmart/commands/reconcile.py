@@ -15,8 +15,8 @@ from insightmart.commands.options import as_of_option
 from insightmart.commands.session import acting_instant, writing
 from insightmart.console_tables import print_table
 from insightmart.errors import FAILED
-from insightmart.reconciliation.controls import FAILED as DIFFERS
-from insightmart.reconciliation.reconcile import ControlSummary, ReconcileResult, reconcile
+from insightmart.reconciliation.reconcile import reconcile
+from insightmart.reconciliation.result import DIFFERS, ControlSummary, ReconcileResult
 from insightmart.settings import load_settings
 
 SHOWN = 40  # differences listed on a terminal

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from ingestion.warehouse import Warehouse
+from ingestion.warehouse import Warehouse, exact_sum
 
 SAMPLES = 10  # rows shown of each kind of difference
 
@@ -156,7 +156,7 @@ class _Comparer:
             if build is None:
                 continue
             names = [name for name in self.diff.measures if name in build.columns]
-            sums = "".join(f", CAST(SUM({_quoted(name)}) AS DECIMAL(38, 4))" for name in names)
+            sums = "".join(f", {exact_sum(_quoted(name))}" for name in names)
             for first, count, *totals in self.warehouse.rows(
                 f"SELECT {month}, COUNT(*){sums} FROM {build.view} GROUP BY 1"
             ):

@@ -12,12 +12,11 @@ from zoneinfo import ZoneInfo
 
 from ingestion.clock import utc_now
 from ingestion.contracts import ENTITIES
-from ingestion.warehouse import Warehouse
+from ingestion.warehouse import Warehouse, exact_sum
 from insightmart.certification.evidence import OpenCorrection, existing_tables, open_corrections, watermarks
 from insightmart.certification.state import dataset_states, part_states
 from insightmart.certification.verdict import DatasetState, PartState, Verdict, spoken, whole_hour
 from insightmart.quarantine.quarantine import QuarantinedFile, RuleCount, quarantined_files, rule_counts
-from insightmart.reconciliation.sql_text import exact_sum
 from insightmart.settings import Settings
 
 QUARANTINE_DAYS = 30  # older rejects stay in quarantine, but are no news

@@ -7,7 +7,7 @@ from collections import Counter
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import fakesnow
 import pytest
@@ -18,12 +18,10 @@ from click.testing import CliRunner
 from ingestion.warehouse import Warehouse, open_duckdb
 from insightmart.cli import cli
 from insightmart.errors import FAILED
-from insightmart.reconciliation.controls import Controls, Scope
-from insightmart.reconciliation.reconcile import Difference, ReconcileResult, reconcile
+from insightmart.reconciliation.reconcile import reconcile
+from insightmart.reconciliation.result import Difference, ReconcileResult
+from insightmart.reconciliation.statements import SQL, with_examples
 from insightmart.settings import Settings
-
-if TYPE_CHECKING:
-    from conftest import Business
 
 AS_OF = datetime(2026, 3, 6, 10, 5)
 DAY = date(2026, 3, 5)
@@ -320,33 +318,10 @@ def test_both_engines_find_the_same(built: Warehouse, settings: Settings, tmp_pa
     assert on_snowflake == on_duckdb
 
 
-class _Recorder:
-    """A warehouse that only remembers statements, as Snowflake would get them."""
-
-    dialect = "snowflake"
-
-    def __init__(self) -> None:
-        self.statements: list[tuple[str, int]] = []
-
-    def execute(self, sql: str, params: list[Any]) -> None:
-        self.statements.append((sql, len(params)))
-
-
-def test_the_statements_are_snowflake_sql_with_a_value_for_every_mark(business: Business, settings: Settings) -> None:
-    recorder = _Recorder()
-    scope = Scope("run-1", AS_OF, DAY, DAY, AS_OF)
-    controls = Controls(recorder, settings, scope)  # type: ignore[arg-type]
-    for source in ("oltp", "shopify"):
-        controls.sales_rows(source, AS_OF)
-    for source in ("stores", "shopify"):
-        controls.inventory_rows(source, AS_OF)
-    controls.loads()
-    controls.tills(AS_OF)
-    controls.levels()
-    controls.totals()
-    controls.drop_repetitions()
-    assert len(recorder.statements) == 9
-    for sql, values in recorder.statements:
-        statement = sqlglot.parse_one(sql, read="snowflake")
-        assert len(list(statement.find_all(sqlglot.exp.Placeholder))) == values
-        assert "AT TIME ZONE" not in sql
+@pytest.mark.slow
+def test_every_file_runs_alone_as_its_header_says(built: Warehouse) -> None:
+    built.connection.execute((SQL / "duckdb.sql").read_text(encoding="utf-8"))
+    for name in sorted(path.stem for path in SQL.glob("*.sql") if path.stem != "duckdb"):
+        built.connection.execute(with_examples(name))
+    tied = built.connection.execute(with_examples("rows_sales_oltp")).fetchall()
+    assert {row[-1] for row in tied} == {"matched"}

@@ -1,0 +1,186 @@
+-- Ties the certified sales tables to each other, by business date, store and channel (entity sales_CHANNEL), in every
+-- measure: orders less refunds (source_total) = hours (core_total) = days (certified_total).
+--
+-- Parameters, each with an example:
+--   :date_from    '2026-03-01'::DATE                first business date
+--   :date_to      '2026-03-08'::DATE                last business date
+--   :events_from  '2026-02-28 10:00'::TIMESTAMPNTZ  before the first business date begins anywhere on earth, UTC
+--   :events_to    '2026-03-09 12:00'::TIMESTAMPNTZ  after the last business date has ended everywhere, UTC
+--
+-- To run it alone, print it with the examples in place:
+--   python -m insightmart.reconciliation.statements levels
+WITH movements AS (
+  SELECT
+    business_date,
+    store_id,
+    channel,
+    1 AS orders,
+    units,
+    gross_sales,
+    discount_amount AS discounts,
+    0 AS returns,
+    tax_amount AS taxes,
+    shipping_amount AS shipping
+  FROM certified.fct_orders
+  WHERE
+    business_date BETWEEN :date_from AND :date_to
+    AND ordered_at >= :events_from
+    AND ordered_at < :events_to
+  UNION ALL
+  SELECT
+    business_date,
+    store_id,
+    channel,
+    0 AS orders,
+    0 AS units,
+    0 AS gross_sales,
+    0 AS discounts,
+    refund_amount AS returns,
+    -tax_amount AS taxes,
+    -shipping_amount AS shipping
+  FROM certified.fct_refunds
+  WHERE
+    business_date BETWEEN :date_from AND :date_to
+    AND refunded_at >= :events_from
+    AND refunded_at < :events_to
+), levels AS (
+  SELECT
+    'order' AS level,
+    business_date,
+    store_id,
+    channel,
+    CAST(SUM(orders) AS DECIMAL(38, 4)) AS orders,
+    CAST(SUM(units) AS DECIMAL(38, 4)) AS units,
+    CAST(SUM(gross_sales) AS DECIMAL(38, 4)) AS gross_sales,
+    CAST(SUM(discounts) AS DECIMAL(38, 4)) AS discounts,
+    CAST(SUM(returns) AS DECIMAL(38, 4)) AS returns,
+    CAST(SUM(gross_sales - discounts - returns) AS DECIMAL(38, 4)) AS net_sales,
+    CAST(SUM(taxes) AS DECIMAL(38, 4)) AS taxes,
+    CAST(SUM(shipping) AS DECIMAL(38, 4)) AS shipping,
+    CAST(SUM(gross_sales - discounts - returns + taxes + shipping) AS DECIMAL(38, 4)) AS total_sales
+  FROM movements
+  GROUP BY
+    business_date,
+    store_id,
+    channel
+  UNION ALL
+  SELECT
+    'hour' AS level,
+    business_date,
+    store_id,
+    channel,
+    CAST(SUM(orders) AS DECIMAL(38, 4)) AS orders,
+    CAST(SUM(units) AS DECIMAL(38, 4)) AS units,
+    CAST(SUM(gross_sales) AS DECIMAL(38, 4)) AS gross_sales,
+    CAST(SUM(discounts) AS DECIMAL(38, 4)) AS discounts,
+    CAST(SUM(returns) AS DECIMAL(38, 4)) AS returns,
+    CAST(SUM(net_sales) AS DECIMAL(38, 4)) AS net_sales,
+    CAST(SUM(taxes) AS DECIMAL(38, 4)) AS taxes,
+    CAST(SUM(shipping) AS DECIMAL(38, 4)) AS shipping,
+    CAST(SUM(total_sales) AS DECIMAL(38, 4)) AS total_sales
+  FROM certified.agg_sales_hourly
+  WHERE
+    business_date BETWEEN :date_from AND :date_to
+  GROUP BY
+    business_date,
+    store_id,
+    channel
+  UNION ALL
+  SELECT
+    'day' AS level,
+    business_date,
+    store_id,
+    channel,
+    CAST(SUM(orders) AS DECIMAL(38, 4)) AS orders,
+    CAST(SUM(units) AS DECIMAL(38, 4)) AS units,
+    CAST(SUM(gross_sales) AS DECIMAL(38, 4)) AS gross_sales,
+    CAST(SUM(discounts) AS DECIMAL(38, 4)) AS discounts,
+    CAST(SUM(returns) AS DECIMAL(38, 4)) AS returns,
+    CAST(SUM(net_sales) AS DECIMAL(38, 4)) AS net_sales,
+    CAST(SUM(taxes) AS DECIMAL(38, 4)) AS taxes,
+    CAST(SUM(shipping) AS DECIMAL(38, 4)) AS shipping,
+    CAST(SUM(total_sales) AS DECIMAL(38, 4)) AS total_sales
+  FROM certified.agg_sales_daily
+  WHERE
+    business_date BETWEEN :date_from AND :date_to
+  GROUP BY
+    business_date,
+    store_id,
+    channel
+), measures AS (
+  SELECT
+    v.level,
+    v.business_date,
+    v.store_id,
+    v.channel,
+    m.measure,
+    CASE m.measure
+      WHEN 'orders'
+      THEN v.orders
+      WHEN 'units'
+      THEN v.units
+      WHEN 'gross_sales'
+      THEN v.gross_sales
+      WHEN 'discounts'
+      THEN v.discounts
+      WHEN 'returns'
+      THEN v.returns
+      WHEN 'net_sales'
+      THEN v.net_sales
+      WHEN 'taxes'
+      THEN v.taxes
+      WHEN 'shipping'
+      THEN v.shipping
+      WHEN 'total_sales'
+      THEN v.total_sales
+    END AS total
+  FROM levels AS v
+  CROSS JOIN (VALUES
+    ('orders'),
+    ('units'),
+    ('gross_sales'),
+    ('discounts'),
+    ('returns'),
+    ('net_sales'),
+    ('taxes'),
+    ('shipping'),
+    ('total_sales')) AS m(measure)
+), compared AS (
+  SELECT
+    business_date,
+    store_id,
+    channel,
+    measure,
+    CAST(SUM(CASE WHEN level = 'order' THEN total ELSE 0 END) AS DECIMAL(38, 4)) AS source_total,
+    CAST(SUM(CASE WHEN level = 'hour' THEN total ELSE 0 END) AS DECIMAL(38, 4)) AS core_total,
+    CAST(SUM(CASE WHEN level = 'day' THEN total ELSE 0 END) AS DECIMAL(38, 4)) AS certified_total
+  FROM measures
+  GROUP BY
+    business_date,
+    store_id,
+    channel,
+    measure
+)
+SELECT
+  'sales_' || channel AS entity,
+  'levels' AS control,
+  business_date,
+  store_id,
+  measure,
+  source_total,
+  NULL AS raw_total,
+  core_total,
+  certified_total,
+  NULL AS excluded_total,
+  NULL AS quarantined_total,
+  CASE
+    WHEN source_total <> core_total
+    THEN source_total - core_total
+    ELSE core_total - certified_total
+  END AS difference,
+  CASE
+    WHEN source_total = core_total AND core_total = certified_total
+    THEN 'matched'
+    ELSE 'failed'
+  END AS status
+FROM compared

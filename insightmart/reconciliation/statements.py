@@ -1,0 +1,81 @@
+"""The SQL of the reconciliation: whole files in ``sql/``, bound to the values of a run.
+
+The files are written in Snowflake's dialect, with parameters ``:name`` that their headers explain. DuckDB runs them as
+they are once it knows the few names of Snowflake's in ``sql/duckdb.sql``. ``python -m
+insightmart.reconciliation.statements NAME`` prints a file with the examples of its header in place, for an analyst.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ingestion.warehouse import Warehouse, bind
+
+SQL = Path(__file__).with_name("sql")
+DUCKDB = "duckdb"  # the file that teaches DuckDB the names
+
+TOTALS = ("source_total", "raw_total", "core_total", "certified_total", "excluded_total", "quarantined_total")
+# what every control selects, in this order
+COMPARISON = ("entity", "control", "business_date", "store_id", "measure", *TOTALS, "difference", "status")
+_RECORDED = f"""
+INSERT INTO ops.reconciliations (run_id, as_of, reconciled_at, {", ".join(COMPARISON)})
+SELECT :run_id, :as_of, :reconciled_at, {", ".join(COMPARISON)} FROM ("""
+
+_PARAMETER = re.compile(r"^--   :([a-z_]+) +('[^']*'(?:::[A-Z]+)?)", re.MULTILINE)
+
+
+class Statements:
+    """The files on one warehouse.
+
+    Args:
+        warehouse: open connection.
+        values: a value for each parameter of the files that are run, by name.
+    """
+
+    def __init__(self, warehouse: Warehouse, values: Mapping[str, Any]) -> None:
+        self.warehouse = warehouse
+        self.values = values
+        if warehouse.dialect == DUCKDB:
+            warehouse.execute(statement(DUCKDB))
+
+    def record(self, name: str, **more: Any) -> None:
+        """Run a file that compares, and keep what it selects in ops.reconciliations. ``more``: further values."""
+        self._execute(f"{_RECORDED}{statement(name)}) AS found", **more)
+
+    def execute(self, name: str) -> None:
+        """Run a file that selects nothing."""
+        self._execute(statement(name))
+
+    def rows(self, name: str) -> list[tuple[Any, ...]]:
+        """What a file selects."""
+        return self.warehouse.rows(*bind(statement(name), **self.values))
+
+    def _execute(self, sql: str, **more: Any) -> None:
+        self.warehouse.execute(*bind(sql, **self.values, **more))
+
+
+@cache
+def statement(name: str) -> str:
+    """The SQL of a file without its header, which names parameters that need no value."""
+    lines = (SQL / f"{name}.sql").read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("--"))
+
+
+def examples(name: str) -> dict[str, str]:
+    """The parameters that a file's header explains, each with its example, a literal of SQL."""
+    return dict(_PARAMETER.findall((SQL / f"{name}.sql").read_text(encoding="utf-8")))
+
+
+def with_examples(name: str) -> str:
+    """A file's statement with the examples of its header in place of the parameters."""
+    values = examples(name)
+    return re.sub(r"(?<!:):([a-z_]+)", lambda mark: values[mark[1]], statement(name))
+
+
+if __name__ == "__main__":
+    sys.stdout.write(with_examples(sys.argv[1]))

@@ -1,0 +1,219 @@
+"""The SQL files of the reconciliation: form, parameters, and the rules that they state once more."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from datetime import date, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import duckdb
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from ingestion.contracts import ENTITIES, entity
+from ingestion.loading.versions import event_instant, not_deleted
+from ingestion.stores.content import current_loads
+from ingestion.warehouse import Warehouse, bind, sql_type
+from insightmart.reconciliation.controls import ROWS, Scope
+from insightmart.reconciliation.statements import COMPARISON, SQL, Statements, examples, statement
+from insightmart.settings import Settings
+
+FILES = sorted(path.stem for path in SQL.glob("*.sql") if path.stem != "duckdb")
+CONTROLS = [*itertools.chain(*ROWS.values()), "loads", "levels", "tills", "all_stores"]
+START = datetime(2026, 1, 1)
+AT = datetime(2026, 3, 5, 12)
+STEPS = ("located", "layers", "measures", "totals", "compared")  # the same in every file that compares rows
+
+
+@cache
+def parsed(name: str) -> exp.Expression:
+    return sqlglot.parse_one(statement(name), read="snowflake")
+
+
+def parameters(sql: str) -> set[str]:
+    return set(re.findall(r"(?<!:):([a-z_]+)", sql))
+
+
+def steps(name: str) -> dict[str, exp.CTE]:
+    return {step.alias: step for step in parsed(name).find_all(exp.CTE)}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_one_statement_in_the_format_of_the_models(name: str) -> None:
+    (tree,) = sqlglot.parse(statement(name), read="snowflake")
+    assert tree is not None
+    assert statement(name) == tree.sql("snowflake", pretty=True) + "\n"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_header_explains_just_the_parameters_that_a_run_has_values_for(name: str, settings: Settings) -> None:
+    known = {*Scope("run-1", AT, AT.date(), AT.date(), AT).values(settings), "through"}
+    assert set(examples(name)) == parameters(statement(name)) <= known
+    assert f"insightmart.reconciliation.statements {name}\n" in (SQL / f"{name}.sql").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_control_selects_the_columns_of_a_comparison(name: str) -> None:
+    select = parsed(name)
+    assert isinstance(select, exp.Select)
+    assert tuple(select.named_selects) == COMPARISON
+
+
+@pytest.mark.parametrize("name", [name for name in CONTROLS if name.startswith("rows_")])
+def test_layers_are_compared_in_the_same_steps_for_every_source(name: str) -> None:
+    ours, others = steps(name), steps("rows_sales_oltp")
+    assert [ours[step].sql() for step in STEPS] == [others[step].sql() for step in STEPS]
+    last, others_last = (statement(file).rpartition("\n)\nSELECT")[2] for file in (name, "rows_sales_oltp"))
+    assert last == others_last != ""
+
+
+def test_loads_of_every_entity_are_counted_again() -> None:
+    tables = {table.name for table in steps("loads")["landed"].find_all(exp.Table)}
+    assert tables == {item.table for item in ENTITIES}
+
+
+class _Recorder:
+    """A warehouse that only remembers statements, as Snowflake would get them."""
+
+    dialect = "snowflake"
+
+    def __init__(self) -> None:
+        self.statements: list[tuple[str, list[Any]]] = []
+
+    def execute(self, sql: str, params: list[Any]) -> None:
+        self.statements.append((sql, params))
+
+
+def test_snowflake_gets_a_value_for_every_mark(settings: Settings) -> None:
+    recorder = _Recorder()
+    scope = Scope("run-1", AT, date(2026, 3, 5), date(2026, 3, 5), AT)
+    statements = Statements(recorder, scope.values(settings))  # type: ignore[arg-type]
+    for name in CONTROLS:
+        statements.record(name, through=AT)
+    statements.execute("forget_repetitions")
+    assert len(recorder.statements) == len(CONTROLS) + 1
+    for sql, params in recorder.statements:
+        tree = sqlglot.parse_one(sql, read="snowflake")
+        assert len(list(tree.find_all(exp.Placeholder))) == len(params)
+        assert "AT TIME ZONE" not in sql
+
+
+# --- rules that loads and models state too ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def raw() -> Warehouse:
+    """Empty raw tables in memory."""
+    warehouse = Warehouse(duckdb.connect(), "duckdb")
+    warehouse.execute("CREATE SCHEMA raw")
+    for item in ENTITIES:
+        columns = ", ".join(f"{column.name} {sql_type(column.type)}" for column in item.raw_columns)
+        warehouse.execute(f"CREATE TABLE raw.{item.table} ({columns})")
+    return warehouse
+
+
+def step(warehouse: Warehouse, name: str, wanted: str, columns: str = "*") -> list[tuple[Any, ...]]:
+    """The rows of one step of a file."""
+    before = [f"{cte.alias} AS ({cte.this.sql('snowflake')})" for cte in steps(name).values()]
+    until = [cte.alias for cte in steps(name).values()].index(wanted) + 1
+    sql = f"WITH {', '.join(before[:until])} SELECT {columns} FROM {wanted} ORDER BY ALL"
+    return warehouse.rows(*bind(sql, history_start=START, loaded_from=datetime(2000, 1, 1)))
+
+
+STATED = [None, START - timedelta(1), START, AT, AT + timedelta(days=1), AT + timedelta(days=1, microseconds=1)]
+WRITTEN = [None, START - timedelta(1), START, AT]
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "column", "table", "stated", "updated"),
+    [
+        ("rows_sales_oltp", "raw_orders", "event_at", "oltp_orders", "ordered_at", "updated_at"),
+        ("rows_sales_oltp", "raw_lines", "changed_at", "oltp_order_lines", "updated_at", "updated_at"),
+        ("rows_refunds_oltp", "raw_refunds", "event_at", "oltp_refunds", "refunded_at", "updated_at"),
+        ("rows_sales_shopify", "raw_orders", "event_at", "shopify_orders", "processed_at", "updated_at"),
+        ("rows_inventory_stores", "raw_counts", "event_at", "stores_inventory", "counted_at", "_loaded_at"),
+        ("rows_inventory_shopify", "raw_counts", "event_at", "shopify_inventory", "updated_at", "_loaded_at"),
+    ],
+)
+def test_an_event_has_the_instant_that_the_loads_give_it(
+    raw: Warehouse, name: str, wanted: str, column: str, table: str, stated: str, updated: str
+) -> None:
+    (item,) = [item for item in ENTITIES if item.table == table]
+    rows = []
+    for number, (said, changed) in enumerate(itertools.product(STATED, WRITTEN)):
+        row = dict.fromkeys(item.key, number) if "counted_at" not in item.key else {"store_id": number}
+        row |= {"_loaded_at": AT, "_dlt_load_id": "1"} | (
+            {"file_name": "f", "file_hash": "h"} if item.from_file else {}
+        )
+        if updated != stated and updated != "_loaded_at":
+            row[updated] = changed
+        rows.append(row | {stated: said})
+    raw.insert(f"raw.{table}", rows)
+    rule = event_instant(stated, updated)
+    expected = raw.rows(*bind(f"SELECT {rule} FROM raw.{table} ORDER BY ALL", history_start=START))
+    assert step(raw, name, wanted, column) == expected
+    assert len({instant for (instant,) in expected}) > 2
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "table"),
+    [
+        ("rows_sales_oltp", "raw_orders", "orders"),
+        ("rows_sales_oltp", "raw_lines", "order_lines"),
+        ("rows_refunds_oltp", "raw_refunds", "refunds"),
+    ],
+)
+def test_a_tombstone_takes_away_what_it_does_for_the_loads(raw: Warehouse, name: str, wanted: str, table: str) -> None:
+    item = entity("oltp", table)
+    versions = [
+        (1, "1", None),
+        (1, "2", AT),
+        (2, "1", None),
+        (2, "2", AT),
+        (2, "3", None),
+        (3, "5", None),
+        (4, "4", AT),
+    ]
+    raw.insert(
+        f"raw.{item.table}",
+        [
+            dict.fromkeys(item.key, number)
+            | {"order_id": number, "updated_at": AT, "_loaded_at": AT, "_dlt_load_id": load, "_deleted_at": deleted}
+            for number, load, deleted in versions
+        ],
+    )
+    alive = raw.rows(f"SELECT DISTINCT order_id FROM raw.{item.table} AS r WHERE {not_deleted(item, 'r')} ORDER BY 1")
+    assert step(raw, name, wanted, "order_id") == alive == [(2,), (3,)]
+
+
+def test_the_content_of_a_file_counts_that_does_for_the_loads(raw: Warehouse) -> None:
+    contents = [("a", "x", "1"), ("a", "y", "2"), ("b", "x", "1"), ("b", "x", "3"), ("c", "x", "1"), ("c", "y", "2")]
+    contents += [("c", "x", "3"), ("d", "z", "9")]
+    raw.insert(
+        "raw.stores_inventory",
+        [
+            {"file_name": name, "file_hash": content, "_dlt_load_id": load, "_loaded_at": AT}
+            for name, content, load in contents
+        ],
+    )
+    expected = raw.rows(f"SELECT * FROM ({current_loads('raw.stores_inventory')}) AS current_loads ORDER BY ALL")
+    assert step(raw, "rows_inventory_stores", "current_loads") == expected
+    assert expected == [("a", "2"), ("b", "1"), ("b", "3"), ("c", "3"), ("d", "9")]
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "table"),
+    [
+        ("rows_sales_oltp", "raw_orders", "orders"),
+        ("rows_sales_oltp", "raw_lines", "order_lines"),
+        ("rows_refunds_oltp", "raw_refunds", "refunds"),
+    ],
+)
+def test_rows_without_a_key_are_told_apart_by_all_their_columns(name: str, wanted: str, table: str) -> None:
+    item = entity("oltp", table)
+    (content,) = steps(name)[wanted].find_all(exp.ConcatWs)
+    columns = [column.name for column in content.find_all(exp.Column, bfs=False)]
+    assert columns == [column.name for column in item.columns if column.name not in item.key]
