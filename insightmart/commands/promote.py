@@ -15,7 +15,10 @@ from insightmart.console_tables import print_table
 from insightmart.errors import USAGE
 from insightmart.progress import console
 from insightmart.promotion.diff import TableDiff
-from insightmart.promotion.promote import Environments, Review, as_json, built_from_these_files, promote, refusal
+from insightmart.promotion.environments import Environments
+from insightmart.promotion.evidence import built_from_these_files
+from insightmart.promotion.promote import promote, refusal
+from insightmart.promotion.review import Review, as_json
 from insightmart.settings import load_settings
 from insightmart.transform.context import open_transformer
 

@@ -16,7 +16,7 @@ import pytest
 from filelock import FileLock
 
 from insightmart.promotion.diff import Month, Sample, TableDiff
-from insightmart.promotion.promote import Change, Review, write_review
+from insightmart.promotion.review import Change, Review, write_review
 
 if TYPE_CHECKING:
     from conftest import CommandLine, Workshop

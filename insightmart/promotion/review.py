@@ -1,0 +1,93 @@
+"""What the reviewer gets: the findings, and their page and JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from insightmart.errors import InsightMartError
+from insightmart.promotion.diff import TableDiff
+from insightmart.status.rendering import render
+
+
+@dataclass(frozen=True)
+class Change:
+    """A model that prod would get in another version."""
+
+    model: str
+    what: str
+
+
+@dataclass(frozen=True)
+class PassedGate:
+    """A gate that has scanned the candidates of the environment: how many scans, and what they cover (UTC)."""
+
+    gate: str
+    scans: int
+    start: datetime
+    end: datetime
+
+
+@dataclass
+class Review:
+    """What the reviewer gets. Written as HTML and JSON before anything is applied, and again when it has been."""
+
+    environment: str
+    gateway: str
+    reviewed_at: datetime
+    built_at: datetime
+    git_sha: str | None
+    unit_tests: int = 0
+    changes: list[Change] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    gates: list[PassedGate] = field(default_factory=list)
+    backfill: list[str] = field(default_factory=list)
+    tables: list[TableDiff] = field(default_factory=list)
+    unchanged_tables: list[str] = field(default_factory=list)
+    promoted_at: datetime | None = None
+    plan_id: str | None = None
+
+    @property
+    def headline(self) -> str:
+        """The verdict in a few words."""
+        differ = [table for table in self.tables if not table.is_equal]
+        if self.promoted_at:
+            return f"{self.environment} has been promoted"
+        if not differ:
+            return f"{self.environment} may be promoted; no certified figure changes"
+        noun = "table changes" if len(differ) == 1 else "tables change"
+        return f"{self.environment} may be promoted; {len(differ)} certified {noun}"
+
+
+def write_review(folder: Path, review: Review) -> Path:
+    """Write index.html and promotion.json; the page is complete in itself. Returns the path of the page.
+
+    Raises:
+        InsightMartError: the folder cannot be written.
+    """
+    page = folder / "index.html"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        page.write_text(render("promotion.html.j2", review=review, nothing="\N{EN DASH}"), encoding="utf-8")
+        (folder / "promotion.json").write_text(json.dumps(as_json(review), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InsightMartError(f"{page} cannot be written: {error.strerror}") from None
+    return page
+
+
+def as_json(review: Review) -> dict[str, Any]:
+    """The review for a program: decimals as text, exact."""
+    found: dict[str, Any] = json.loads(json.dumps(asdict(review), default=str))
+    return {"headline": review.headline, "promoted": review.promoted_at is not None, **found}
+
+
+def new_folder(wanted: Path) -> Path:
+    """The wanted folder, or one with a number behind its name when it exists: no review is overwritten."""
+    number, folder = 1, wanted
+    while folder.exists():
+        number += 1
+        folder = wanted.with_name(f"{wanted.name}-{number}")
+    return folder
