@@ -81,11 +81,11 @@ def ingest_source(environment: Mapping[str, str], source: str, home: Path) -> tu
     from ingestion.postgres import source as postgres  # noqa: F401 (`ingest` imports them when it needs them)
     from ingestion.shopify import source as shopify  # noqa: F401 (`ingest` imports them when it needs them)
     from ingestion.stores import source as stores  # noqa: F401 (`ingest` imports them when it needs them)
-    from insightmart.commands.ingest import ingest
     from insightmart.gateway import open_warehouse
     from insightmart.logs import configure_logging
     from insightmart.progress import console
     from insightmart.settings import load_settings
+    from insightmart.sources import ingest
 
     configure_logging(False)
     console.quiet = True

@@ -13,12 +13,12 @@ import click
 from ingestion.contracts import ENTITIES, SOURCES
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
-from insightmart.commands.ingest import Ingested, load_each, source_module, source_of, window_of
-from insightmart.commands.options import Instant, as_of_option
+from insightmart.commands.options import Instant, as_of_option, window_of
 from insightmart.commands.session import acting_instant, writing
 from insightmart.console_tables import print_table
 from insightmart.errors import FAILED, InsightMartError
 from insightmart.settings import Settings, load_settings
+from insightmart.sources import Ingested, load_each, source_module, source_of
 
 if TYPE_CHECKING:
     from ingestion.loading.context import IngestContext, LoadResult, Window

@@ -12,7 +12,6 @@ from functools import partial
 import click
 
 from ingestion.warehouse import Warehouse
-from insightmart.commands.ingest import check_as_of, ingest
 from insightmart.commands.options import as_of_option
 from insightmart.commands.session import Session, acting_instant, writing
 from insightmart.errors import FAILED, InsightMartError
@@ -20,6 +19,7 @@ from insightmart.progress import Step, console, step
 from insightmart.reconciliation import reconcile
 from insightmart.runs import Run
 from insightmart.settings import Settings, load_settings
+from insightmart.sources import check_as_of, ingest
 from insightmart.status import page as status
 from insightmart.status import report
 from insightmart.transform.context import Outcome, Transformer, open_transformer

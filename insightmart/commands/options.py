@@ -1,11 +1,14 @@
-"""What several commands take: instants, and the clock to act by."""
+"""What several commands take: instants, windows, and the clock to act by."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from ingestion.loading.context import Window
 
 
 class Instant(click.ParamType[datetime]):
@@ -29,3 +32,18 @@ as_of_option = click.option(
     envvar="INSIGHTMART_AS_OF",
     help="Act as if it were this UTC instant (default: now, or INSIGHTMART_AS_OF).",
 )
+
+
+def window_of(start: datetime, end: datetime, as_of: datetime) -> Window:
+    """The window that --from and --to name.
+
+    Raises:
+        click.UsageError: it is empty, or nothing of it has happened yet.
+    """
+    from ingestion.loading.context import Window
+
+    if end <= start:
+        raise click.UsageError("--to must be later than --from")
+    if start >= as_of:
+        raise click.UsageError(f"--from lies in the future: it is {as_of:%Y-%m-%d %H:%M} UTC")
+    return Window(start, end)

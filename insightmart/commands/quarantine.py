@@ -133,7 +133,7 @@ def replay_command(
     from ingestion.loading.context import SourceError
     from ingestion.replay import replay
     from ingestion.stores.bucket import StoreDrops
-    from insightmart.commands.ingest import ingest_context
+    from insightmart.sources import ingest_context
 
     settings = load_settings()
     now = acting_instant(settings, as_of)

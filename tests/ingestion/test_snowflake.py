@@ -21,10 +21,10 @@ from dlt.destinations.impl.snowflake.configuration import SnowflakeClientConfigu
 
 from ingestion.contracts import SOURCES, raw_tables
 from ingestion.warehouse import open_duckdb
-from insightmart.commands.ingest import ingest
 from insightmart.errors import ConfigurationError
 from insightmart.gateway import dlt_destination, open_warehouse
 from insightmart.settings import Settings
+from insightmart.sources import ingest
 
 if TYPE_CHECKING:
     from conftest import Trade

@@ -13,8 +13,8 @@ import pytest
 from ingestion.contracts import SOURCES
 from ingestion.loading.context import IngestContext, LoadResult
 from ingestion.warehouse import open_duckdb
-from insightmart.commands.ingest import ingest, load_each
 from insightmart.settings import Settings
+from insightmart.sources import ingest, load_each
 
 if TYPE_CHECKING:
     from conftest import Trade

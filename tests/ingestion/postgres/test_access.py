@@ -22,8 +22,8 @@ from ingestion.loading.context import IngestContext, SourceError
 from ingestion.postgres import session as postgres_session
 from ingestion.postgres.session import Session
 from ingestion.postgres.source import OltpSource, ingest
-from insightmart.commands.ingest import source_of
 from insightmart.settings import PROJECT, Settings
+from insightmart.sources import source_of
 from sandbox.servers import postgres as server
 
 if TYPE_CHECKING:
