@@ -27,34 +27,11 @@ from insightmart.gateway import open_warehouse
 from insightmart.progress import console as progress_console
 from insightmart.progress import step
 from insightmart.settings import PROJECT, Settings, load_settings
+from insightmart.tie_out import Tie, tie_out
 
 # Hours of simulated time at which a cycle runs: sparse while nothing happens, dense around the incidents.
 CYCLES = (24, 40, 41, 46, 56, 60, 72, 96)
 MINUTES_PAST = timedelta(minutes=5)
-# Measures of each certified table that are compared with the truth; every table's rows are compared as well.
-AGGREGATES = ("agg_sales_daily", "agg_sales_hourly")
-MEASURES = ("orders", "units", "gross_sales", "discounts", "returns", "net_sales", "taxes", "shipping", "total_sales")
-TILL_MEASURES = {
-    "transactions": "orders",
-    "gross_sales": "gross_sales",
-    "discounts": "discounts",
-    "returns": "returns",
-    "net_sales": "net_sales",
-}
-
-
-@dataclass
-class Tie:
-    """One line of the tie-out: what the events say and what is certified."""
-
-    what: str
-    truth: Any
-    certified: Any
-
-    @property
-    def exact(self) -> bool:
-        """Whether the two are equal, to the last decimal."""
-        return bool(self.truth == self.certified)
 
 
 @dataclass
@@ -171,52 +148,6 @@ def _call(home: Path, *arguments: str) -> str:
         said = (done.stderr or done.stdout).strip().splitlines()
         raise InsightMartError(f"the sandbox failed: {said[-1] if said else arguments[0]}")
     return done.stdout
-
-
-# --- tie-out -----------------------------------------------------------------------------------------------------
-
-
-def tie_out(warehouse: Warehouse, truth: Mapping[str, Any]) -> list[Tie]:
-    """Compare the certified tables with the truth: rows and every sum, the aggregates row by row, and the tills."""
-    ties = []
-    for table, expected in truth["certified"].items():
-        ties.append(Tie(f"{table}: rows", expected["rows"], warehouse.value(f"SELECT COUNT(*) FROM certified.{table}")))
-        for measure, total in expected.get("sums", {}).items():
-            found = warehouse.value(f"SELECT SUM({measure}) FROM certified.{table}")
-            ties.append(Tie(f"{table}: {measure}", Decimal(str(total)), Decimal(found or 0)))
-    ties += [_rows_tie(warehouse, table, truth[table]) for table in AGGREGATES]
-    ties.append(_till_tie(warehouse, truth["tills"]))
-    return ties
-
-
-def _rows_tie(warehouse: Warehouse, table: str, rows: list[Mapping[str, Any]]) -> Tie:
-    """The rows of an aggregate that are the same in both, against the number of rows in the truth."""
-    keys = [name for name in ("business_date", "business_hour", "store_id", "channel") if name in rows[0]]
-    names = [*keys, *MEASURES]
-    found = {_comparable(row, names) for row in warehouse.records(f"SELECT {', '.join(names)} FROM certified.{table}")}
-    expected = {_comparable(row, names) for row in rows}
-    return Tie(f"{table}: rows equal in every measure", len(expected | found), len(expected & found))
-
-
-def _comparable(row: Mapping[str, Any], names: list[str]) -> tuple[str, ...]:
-    return tuple(f"{Decimal(str(row[name])):.4f}" if name in MEASURES else str(row[name]) for name in names)
-
-
-def _till_tie(warehouse: Warehouse, tills: list[Mapping[str, Any]]) -> Tie:
-    """Closing figures of stores and days that certified repeats exactly, against the number of closings sent."""
-    columns = ", ".join(dict.fromkeys(TILL_MEASURES.values()))
-    certified = {
-        (row["store_id"], str(row["business_date"])): row
-        for row in warehouse.records(
-            f"SELECT store_id, business_date, {columns} FROM certified.agg_sales_daily WHERE channel = 'store'"
-        )
-    }
-    nothing: dict[str, Any] = dict.fromkeys(TILL_MEASURES.values(), 0)
-    exact = 0
-    for till in tills:
-        row = certified.get((till["store_id"], till["business_date"]), nothing)
-        exact += all(Decimal(str(till[mine])) == Decimal(row[theirs]) for mine, theirs in TILL_MEASURES.items())
-    return Tie("store tills: closings equal in every measure", len(tills), exact)
 
 
 def _quarantined(warehouse: Warehouse) -> int:

@@ -16,7 +16,8 @@ from click.testing import CliRunner
 from pydantic import SecretStr
 
 from insightmart.cli import cli
-from insightmart.commands.doctor import Finding, examine, exit_code
+from insightmart.doctor.examination import examine
+from insightmart.doctor.findings import Finding, exit_code
 from insightmart.errors import DONE, FAILED, USAGE
 from insightmart.settings import PROJECT, Settings
 from sandbox.state import SandboxState

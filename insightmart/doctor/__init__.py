@@ -1,0 +1,1 @@
+"""Examines configuration, credentials, reachability and versions; each check is one line, with its cure."""

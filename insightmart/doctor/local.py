@@ -1,0 +1,114 @@
+"""Checks of this machine: interpreter, packages, home, warehouse, project."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
+
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+from insightmart.doctor.findings import Check, Flaw
+from insightmart.settings import PROJECT, Settings
+
+FREE_DISK = 2 * 2**30  # bytes
+
+
+def _pyproject() -> dict[str, object]:
+    project: dict[str, object] = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return project
+
+
+def _python(_: Settings) -> str:
+    wanted = SpecifierSet(str(_pyproject()["requires-python"]))
+    running = ".".join(str(part) for part in sys.version_info[:3])
+    if running not in wanted:
+        raise Flaw(f"Python {running} does not fit {wanted}", f"Make the environment with a Python {wanted}")
+    return running
+
+
+def _packages(_: Settings) -> str:
+    wanted: object = _pyproject()["dependencies"]
+    assert isinstance(wanted, list)
+    wrong = []
+    for requirement in map(Requirement, wanted):
+        try:
+            installed = version(requirement.name)
+        except PackageNotFoundError:
+            wrong.append(f"{requirement.name} is missing")
+            continue
+        if not requirement.specifier.contains(installed, prereleases=True):
+            wrong.append(f"{requirement.name} {installed} does not fit {requirement.specifier}")
+    if wrong:
+        cure = "pip install --no-deps --require-hashes -r requirements.lock"
+        raise Flaw("; ".join(wrong), cure)
+    return f"{len(wanted)} as pyproject.toml asks"
+
+
+def _home(settings: Settings) -> str:
+    folder = settings.home
+    while not folder.exists():
+        folder = folder.parent
+    cure = f"Give the user write access to {folder}, or set INSIGHTMART_HOME elsewhere"
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise Flaw(f"{settings.home} cannot be written: {error.strerror}", cure) from None
+    if free < FREE_DISK:
+        raise Flaw(f"{settings.home}: {free / 2**30:.1f} GiB free", "Free at least 2 GiB there")
+    return f"{settings.home}, {free / 2**30:.0f} GiB free"
+
+
+def _warehouse(settings: Settings) -> str:
+    from insightmart.gateway import open_warehouse
+
+    if settings.gateway == "local" and not settings.database_path.exists():
+        return f"{settings.database_path} does not exist yet; the first cycle creates it"
+    with open_warehouse(settings) as warehouse:
+        answer = warehouse.value("SELECT 1")
+    if answer != 1:
+        raise Flaw("the warehouse does not answer a query", "See the account's status page")
+    where = str(settings.database_path) if settings.gateway == "local" else f"Snowflake {settings.snowflake_account}"
+    return f"{where} is free"
+
+
+def _project(settings: Settings) -> str:
+    from sqlmesh import Context
+    from sqlmesh.core.console import NoopConsole, set_console
+    from sqlmesh.utils.errors import SQLMeshError
+
+    set_console(NoopConsole())
+    try:
+        context = Context(paths=str(PROJECT), gateway=settings.gateway)
+    except SQLMeshError as error:
+        raise Flaw(f"it cannot be loaded: {' '.join(str(error).split())[:300]}", "`sqlmesh lint` says more") from None
+    try:
+        count = f"{len(context.models)} models"
+        if settings.gateway == "local" and not (settings.home / "state.duckdb").exists():
+            return f"{count}; no environment prod yet, the first cycle creates it"
+        try:
+            environment = context.state_reader.get_environment("prod")
+        except Exception as error:  # noqa: BLE001 whatever the state's database raises: it cannot be read
+            raise Flaw(
+                f"{count}, but the state cannot be read: {' '.join(str(error).split())[:200]}",
+                "Wait for the running cycle to end; with Snowflake check the STATE_ settings",
+            ) from None
+        if environment is None:
+            return f"{count}; no environment prod yet, the first cycle creates it"
+        return f"{count}, environment prod exists"
+    finally:
+        context.close()
+
+
+LOCAL: dict[str, Check] = {
+    "python": _python,
+    "packages": _packages,
+    "home": _home,
+    "warehouse": _warehouse,
+    "project": _project,
+}

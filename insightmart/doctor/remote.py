@@ -1,0 +1,183 @@
+"""Checks of sources and services: they answer, with the rights that are needed and no others."""
+
+from __future__ import annotations
+
+import smtplib
+from datetime import UTC
+from urllib.parse import urlsplit
+
+from ingestion.clock import utc_now
+from ingestion.contracts import ENTITIES, Entity
+from insightmart.doctor.findings import Check, Flaw
+from insightmart.errors import ConfigurationError
+from insightmart.settings import Settings
+
+TIMEOUT = 5  # seconds a service has for an answer
+CLOCK_SKEW = 60  # seconds
+SCOPE_ALL_ORDERS = "read_all_orders"
+
+
+def _oltp(settings: Settings) -> str:
+    import psycopg
+
+    dsn = _oltp_dsn(settings)
+    try:
+        with psycopg.connect(dsn, connect_timeout=TIMEOUT, options=f"-c statement_timeout={TIMEOUT}s") as connection:
+            role, server = connection.execute("SELECT current_user::text, current_setting('server_version')").fetchone()  # type: ignore[misc]
+            _compare_contract(connection)
+            writable = [name for name in _oltp_tables() if _may_write(connection, name)]
+    except psycopg.Error as error:
+        raise Flaw(_first_line(error), "Check host, port, database, user and password of OLTP_DSN") from None
+    if writable:
+        raise Flaw(
+            f"role {role} may write {', '.join(writable)}",
+            "Use a role with SELECT only: nothing here ever writes to the source",
+            "note",
+        )
+    return f"PostgreSQL {server}, role {role} reads {len(_oltp_tables())} tables and cannot write"
+
+
+def _oltp_dsn(settings: Settings) -> str:
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    if settings.oltp_dsn is None:
+        raise ConfigurationError("OLTP_DSN is not set", "Set it to postgresql://user:password@host:5432/database")
+    dsn = settings.oltp_dsn.get_secret_value()
+    try:
+        conninfo_to_dict(dsn)
+    except ProgrammingError:
+        raise ConfigurationError(
+            "OLTP_DSN is no PostgreSQL connection string", "Use postgresql://user:password@host:5432/database"
+        ) from None
+    return dsn
+
+
+def _oltp_tables() -> dict[str, Entity]:
+    return {item.name: item for item in ENTITIES if item.source == "oltp"}
+
+
+def _compare_contract(connection: object) -> None:
+    """Every table with every column of the contract, and the right to read it."""
+    rows = connection.execute(  # type: ignore[attr-defined]
+        "SELECT c.relname, a.attname, has_table_privilege(c.oid, 'SELECT') FROM pg_class AS c"
+        " JOIN pg_namespace AS n ON n.oid = c.relnamespace JOIN pg_attribute AS a ON a.attrelid = c.oid"
+        " WHERE n.nspname = 'public' AND a.attnum > 0 AND NOT a.attisdropped AND c.relname = ANY(%s)",
+        [list(_oltp_tables())],
+    ).fetchall()
+    wrong = []
+    for name, item in _oltp_tables().items():
+        columns = {column for table, column, _ in rows if table == name}
+        missing = [column.name for column in item.columns if column.name not in columns]
+        if not columns:
+            wrong.append(f"public.{name} is missing")
+        elif missing:
+            wrong.append(f"public.{name} lacks {', '.join(missing)}")
+        elif not all(readable for table, _, readable in rows if table == name):
+            wrong.append(f"public.{name} may not be read")
+    if wrong:
+        raise Flaw("; ".join(wrong), "The tables have to be those of ingestion/contracts.py, with SELECT granted")
+
+
+def _may_write(connection: object, table: str) -> bool:
+    found = connection.execute(  # type: ignore[attr-defined]
+        "SELECT has_table_privilege(format('public.%%I', %s::text), 'INSERT, UPDATE, DELETE, TRUNCATE')", [table]
+    ).fetchone()
+    return bool(found[0])
+
+
+def _stores(settings: Settings) -> str:
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if not settings.stores_url:
+        raise ConfigurationError("STORES_URL is not set", "Set it to s3://BUCKET/PREFIX")
+    url = urlsplit(settings.stores_url)
+    if url.scheme != "s3" or not url.netloc:
+        raise ConfigurationError("STORES_URL is no S3 location", "Set it to s3://BUCKET/PREFIX")
+    prefix = f"{url.path.strip('/')}/" if url.path.strip("/") else ""
+    patience = Config(connect_timeout=TIMEOUT, read_timeout=TIMEOUT, retries={"total_max_attempts": 1})
+    try:
+        client = boto3.client("s3", endpoint_url=settings.aws_endpoint_url, config=patience)
+        listed = client.list_objects_v2(Bucket=url.netloc, Prefix=prefix, MaxKeys=1)
+    except ClientError as error:
+        code = error.response["Error"].get("Code", "unknown")
+        cure = "Check STORES_URL, AWS_ENDPOINT_URL and the credentials; they need s3:ListBucket and s3:GetObject"
+        raise Flaw(f"bucket {url.netloc} cannot be listed ({code})", cure) from None
+    except (BotoCoreError, ValueError) as error:
+        raise Flaw(_first_line(error), "Check AWS_ENDPOINT_URL, AWS_DEFAULT_REGION and the credentials") from None
+    return f"{settings.stores_url} can be listed{'' if listed.get('KeyCount') else ', and is empty'}"
+
+
+def _shopify(settings: Settings) -> str:
+    from ingestion.loading.context import SourceError
+    from ingestion.shopify import queries as shopify_queries
+    from ingestion.shopify.client import ShopifyClient, ShopifySource
+
+    if not settings.shopify_url or settings.shopify_token is None:
+        raise ConfigurationError(
+            "SHOPIFY_URL or SHOPIFY_TOKEN is not set", "Set both: the shop's address and its token"
+        )
+    source = ShopifySource(
+        settings.shopify_url, settings.shopify_token.get_secret_value(), timeout=TIMEOUT, attempts=1, retry_budget=0
+    )
+    try:
+        with ShopifyClient(source) as client:
+            installation = client.query(shopify_queries.SCOPES)["currentAppInstallation"]
+    except SourceError as error:
+        raise Flaw(error.cause, error.cure) from None
+    granted = {scope["handle"] for scope in installation["accessScopes"]}
+    missing = sorted(set(shopify_queries.ACCESS_SCOPES) - granted)
+    if missing:
+        raise Flaw(f"the token lacks {', '.join(missing)}", "Grant the scopes to the app and install it again")
+    if SCOPE_ALL_ORDERS not in granted:
+        raise Flaw(
+            f"{settings.shopify_url} answers; without {SCOPE_ALL_ORDERS} it hides orders older than 60 days",
+            "Ask Shopify for the scope read_all_orders",
+            "note",
+        )
+    return f"{settings.shopify_url}, API {source.api_version}, scopes granted"
+
+
+def _mail(settings: Settings) -> str:
+    from insightmart.status.mail import addresses, connect, mail_server, reason
+
+    if settings.smtp_url is None and not settings.report_to:
+        raise Flaw("SMTP_URL and REPORT_TO are not set: no report is mailed", "Set both to get reports", "note")
+    if settings.smtp_url is None or not settings.report_to:
+        missing = "SMTP_URL" if settings.smtp_url is None else "REPORT_TO"
+        raise ConfigurationError(f"{missing} is not set", "SMTP_URL and REPORT_TO belong together")
+    recipients = addresses(settings.report_to, "REPORT_TO")
+    addresses(settings.report_from, "REPORT_FROM")
+    server = mail_server(settings.smtp_url.get_secret_value())
+    try:
+        with connect(server, TIMEOUT) as session:
+            session.noop()
+    except (OSError, smtplib.SMTPException) as error:
+        raise Flaw(f"{server.name}: {reason(error)}", "Check SMTP_URL, and that this machine may reach it") from None
+    return f"{server.name} answers; reports go to {', '.join(recipients)}"
+
+
+def _clock(settings: Settings) -> str:
+    """This machine's clock against that of a source: watermarks and `--as-of` compare instants of both."""
+    import psycopg
+
+    try:
+        dsn = _oltp_dsn(settings)
+        with psycopg.connect(dsn, connect_timeout=TIMEOUT) as connection:
+            row = connection.execute("SELECT clock_timestamp()").fetchone()
+    except (ConfigurationError, psycopg.Error):
+        raise Flaw("not compared: the OLTP server does not answer", "See oltp", "note") from None
+    assert row is not None
+    skew = abs((row[0].astimezone(UTC).replace(tzinfo=None) - utc_now()).total_seconds())
+    if skew > CLOCK_SKEW:
+        raise Flaw(f"{skew:.0f} s away from the OLTP server's clock", "Synchronise both clocks (NTP)")
+    return f"{utc_now():%Y-%m-%d %H:%M} UTC, {skew:.0f} s away from the OLTP server's"
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+REMOTE: dict[str, Check] = {"oltp": _oltp, "stores": _stores, "shopify": _shopify, "mail": _mail, "clock": _clock}
