@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -17,82 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ingestion.loading.context import IngestContext, SourceError, Window
+from ingestion.loading.context import SourceError, Window
 from ingestion.shopify import bulk as shopify_bulk
-from ingestion.shopify import bulk_orders as shopify_bulk_orders
 from ingestion.shopify import queries as shopify_queries
 from ingestion.shopify import source as shopify
 from ingestion.shopify.client import ShopifyClient
-from ingestion.shopify.source import ShopifySource, backfill, ingest
+from ingestion.shopify.source import backfill, ingest
 from sandbox.shopify import server as simulator
 
 if TYPE_CHECKING:
     from conftest import OnlineShop
 
-At = Callable[[str], IngestContext]
-
-DAY = Window(datetime(2026, 3, 5), datetime(2026, 3, 6))
-TABLES = ("orders", "order_lines", "refunds")
-OPEN = ("CREATED", "RUNNING", "CANCELING")
-
-
-def order(number: int, updated: str | None = None, **changes: Any) -> dict[str, Any]:
-    lines = [
-        {"id": number * 1000 + place, "productId": 1, "variantId": 1, "sku": f"SKU-{place}", "title": "Mug"}
-        | {"quantity": 2, "currentQuantity": 2, "unitPrice": "12.34", "discount": "1.00", "tax": "0.55"}
-        for place in range(1 + number % 3)
-    ]
-    return {
-        "id": number,
-        "name": f"#{number}",
-        "createdAt": "2026-03-05T08:00:00Z",
-        "processedAt": "2026-03-05T08:00:01Z",
-        "updatedAt": updated or f"2026-03-05T09:{number:02d}:00Z",
-        "cancelledAt": None,
-        "cancelReason": None,
-        "test": False,
-        "currencyCode": "USD",
-        "customerId": 77,
-        "displayFinancialStatus": "PAID",
-        "displayFulfillmentStatus": "UNFULFILLED",
-        "shipping": "5.00",
-        "lineItems": lines,
-        "refunds": [],
-    } | changes
-
-
-def refund(number: int, of_line: int, shipping: str = "0.00") -> dict[str, Any]:
-    line = {"id": number * 10, "lineItemId": of_line, "quantity": 1, "subtotal": "11.34", "tax": "0.27"}
-    return {"id": number, "createdAt": "2026-03-05T08:30:00Z", "note": None, "lines": [line], "shipping": shipping}
-
-
-@pytest.fixture
-def shop(online: OnlineShop, monkeypatch: pytest.MonkeyPatch) -> OnlineShop:
-    """Twelve orders, of which a piece may have six; blocks of a few lines; waits that are over at once."""
-    monkeypatch.setattr(shopify, "BULK_FROM", 5)
-    monkeypatch.setattr(shopify, "PIECE_ORDERS", 6)
-    monkeypatch.setattr(shopify_bulk_orders, "BLOCK", 3000)
-    online.source = replace(online.source, pause=lambda _: threading.Event().wait(0.005) and None)
-    online.shop.upsert_orders(order(number) for number in range(1, 13))
-    return online
-
-
-def ids(context: IngestContext) -> list[int]:
-    return [row[0] for row in context.warehouse.rows("SELECT order_id FROM raw.shopify_orders ORDER BY ALL")]
-
-
-def operations(source: ShopifySource) -> list[dict[str, Any]]:
-    """All bulk operations of the shop, the latest first."""
-    with ShopifyClient(source) as client:
-        found: list[dict[str, Any]] = client.query(shopify_queries.BULK_OPERATIONS)["bulkOperations"]["nodes"]
-    return found
-
-
-def told(context: IngestContext) -> tuple[IngestContext, list[str]]:
-    """The context, and what it is told."""
-    lines: list[str] = []
-    return replace(context, progress=lines.append), lines
-
+from tests.support.bulk_orders import DAY, OPEN, TABLES, At, ids, operations, order, refund, start_foreign, told
 
 # --- what lands --------------------------------------------------------------------------------------------------
 
@@ -289,14 +220,6 @@ def test_orders_that_cost_too_much_together_are_read_in_smaller_parts(
 # --- several at once ---------------------------------------------------------------------------------------------
 
 
-def start_foreign(source: ShopifySource, count: int) -> set[str]:
-    """Operations that somebody else runs with the same token."""
-    query = "{ products { edges { node { id } } } }"
-    with ShopifyClient(source) as client:
-        started = [client.query(shopify_queries.BULK_RUN, {"query": query}) for _ in range(count)]
-    return {answer["bulkOperationRunQuery"]["bulkOperation"]["id"] for answer in started}
-
-
 def test_as_many_run_as_shopify_allows(at: At, shop: OnlineShop) -> None:
     shop.shop.set_fault("bulk_hold", {"query": "products"})
     foreign = start_foreign(shop.source, 4)
@@ -328,133 +251,3 @@ def test_a_shop_that_stays_full_is_given_up(at: At, shop: OnlineShop, monkeypatc
     hurried = replace(shop.source, pause=lambda _: None)
     with pytest.raises(SourceError, match="no bulk operation made any progress in 1 minutes"):
         backfill(at("2026-03-05T10:00"), hurried, DAY, ["orders"])
-
-
-# --- killed and gone on with -------------------------------------------------------------------------------------
-
-
-def test_what_an_interrupted_backfill_runs_is_cancelled_and_nothing_else(at: At, shop: OnlineShop) -> None:
-    shop.shop.set_fault("bulk_hold", {})
-    foreign = start_foreign(shop.source, 2)
-
-    def interrupt(_: float) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        backfill(at("2026-03-05T10:00"), replace(shop.source, pause=interrupt), DAY, ["orders"])
-    left = {one["id"]: one["status"] for one in operations(shop.source)}
-    assert {left.pop(identity) for identity in foreign} == {"RUNNING"}
-    assert len(left) == 3 and set(left.values()) <= {"CANCELING", "CANCELED"}
-
-
-KILLED = """
-import os, signal, sys, threading
-from datetime import datetime
-from pathlib import Path
-import dlt
-from ingestion.loading.backfill import Backfill
-from ingestion.loading import package as loads
-from ingestion.shopify import source as shopify
-from ingestion.shopify import bulk as shopify_bulk
-from ingestion.loading.context import IngestContext, Window
-from ingestion.ops_tables import create_tables
-from ingestion.warehouse import open_duckdb
-
-home, moment, url, token = Path(sys.argv[1]), *sys.argv[2:]
-shopify.BULK_FROM, shopify.PIECE_ORDERS = 1000 if "pages" in moment else 5, 6
-
-def die(*_):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-if moment == "running":
-    pause = die
-else:
-    pause = lambda _: threading.Event().wait(0.005)
-pieces = []
-batches = shopify._BulkOrderPages.batches
-def counted(extract):
-    pieces.append(extract)
-    for number, batch in enumerate(batches(extract)):
-        yield batch
-        if moment == "reading" and len(pieces) == 2:
-            die()
-shopify._BulkOrderPages.batches = counted
-add = Backfill.add
-def add_and_die(reading, *given):
-    if moment == "recording" and len(pieces) == 2:
-        die()
-    add(reading, *given)
-Backfill.add = add_and_die
-results = shopify._Pieces._load_bulk
-def load_and_die(self, *given):
-    loaded = results(self, *given)
-    if moment == "between" and len(pieces) == 2:
-        die()
-    return loaded
-shopify._Pieces._load_bulk = load_and_die
-
-served = shopify.OrderPages.completed
-def served_and_die(self, page):
-    pieces.append(page)
-    if moment == "reading pages" and len(pieces) == 2:
-        die()
-    return served(self, page)
-shopify.OrderPages.completed = served_and_die
-record = shopify.record
-def record_and_die(context, results):
-    record(context, results)
-    if moment == "recording pages":
-        die()
-shopify.record = record_and_die
-
-warehouse = open_duckdb(home / "INSIGHTMART.duckdb")
-create_tables(warehouse)
-destination = dlt.destinations.duckdb(str(home / "INSIGHTMART.duckdb"))
-context = IngestContext(
-    warehouse, home, datetime(2026, 3, 5, 10), datetime(2026, 3, 1), lambda line: None, destination
-)
-shopify.ingest(context, shopify.ShopifySource(url, token, pause=pause, page_size=5), entities=["orders"])
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("moment", "in_raw"),
-    [("running", 0), ("reading", 1), ("recording", 1), ("between", 2), ("reading pages", 0), ("recording pages", 0)],
-)
-def test_a_killed_first_load_goes_on_where_it_stopped(
-    at: At, shop: OnlineShop, home: Path, moment: str, in_raw: int
-) -> None:
-    shop.shop.upsert_orders([order(7, refunds=[refund(71, 7000)])])
-    if moment == "running":
-        shop.shop.set_fault("bulk_hold", {})
-    context = at("2026-03-05T11:00")
-    context.warehouse.close()  # the other process needs the file
-    script = [sys.executable, "-c", KILLED, str(home), moment, shop.source.url, shop.source.token]
-    killed = subprocess.run(script, cwd=Path(__file__).parents[3], env={**os.environ}, check=False)
-    assert killed.returncode == -signal.SIGKILL
-    context.warehouse.connection = shopify_reopen(home)
-    assert context.warehouse.value("SELECT COUNT(*) FROM ops.backfill_pieces") == in_raw
-    assert context.warehouse.rows("SELECT * FROM ops.source_watermarks") == []
-    before = {one["id"] for one in operations(shop.source)}
-    shop.shop.upsert_orders([order(30, "2026-03-05T10:30:00Z"), order(12, "2026-03-05T10:40:00Z")])
-
-    def wait(_: float) -> None:
-        shop.shop.set_fault("bulk_hold", None)
-        threading.Event().wait(0.005)
-
-    ingest(context, replace(shop.source, pause=wait), entities=["orders"])
-    assert ids(context) == [*range(1, 13), 30]
-    lines = "SELECT COUNT(*), COUNT(DISTINCT line_item_id) FROM raw.shopify_order_lines"
-    expected = sum(1 + number % 3 for number in [*range(1, 13), 30])
-    assert context.warehouse.rows(lines) == [(expected, expected)]
-    assert context.warehouse.value("SELECT COUNT(*) FROM raw.shopify_refunds") == 1
-    assert context.warehouse.value("SELECT covered_through FROM ops.source_watermarks") == datetime(2026, 3, 5, 11)
-    if moment == "running":  # they were taken over
-        assert len(before) >= 3 and before == {one["id"] for one in operations(shop.source)}
-
-
-def shopify_reopen(home: Path) -> Any:
-    import duckdb
-
-    return duckdb.connect(str(home / "INSIGHTMART.duckdb"))

@@ -1,0 +1,155 @@
+"""Answers that make the client wait, and those that make it give up with a cause and a cure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ingestion.loading.context import IngestContext, SourceError
+from ingestion.shopify import client as shopify_client
+from ingestion.shopify.client import ShopifyClient
+from ingestion.shopify.source import ShopifySource, ingest
+
+if TYPE_CHECKING:
+    from conftest import OnlineShop
+
+from tests.support.shop_documents import order, raw
+
+At = Callable[[str], IngestContext]
+
+
+@pytest.mark.parametrize(
+    ("fault", "value"),
+    [
+        ("throttle_every", {"n": 2}),
+        ("internal_error_every", {"n": 2}),
+        ("http_429_every", {"n": 2, "retry_after": 1}),
+        ("truncate_every", {"n": 2}),
+    ],
+)
+def test_what_passes_is_waited_out(at: At, online: OnlineShop, fault: str, value: dict[str, Any]) -> None:
+    online.shop.upsert_orders(order(number, f"2026-03-05T09:{number:02d}:00Z") for number in range(1, 8))
+    online.shop.set_fault(fault, value)
+    context = at("2026-03-05T10:00")
+    ingest(context, replace(online.source, page_size=2))
+    assert [row[0] for row in raw(context, "orders", "order_id")] == list(range(1, 8))
+    assert online.pauses
+    assert fault != "http_429_every" or set(online.pauses) >= {1.0}
+
+
+def test_a_wait_until_a_date_is_kept(at: At, online: OnlineShop) -> None:
+    online.shop.upsert_orders([order(1)])
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=120), usegmt=True)
+    online.shop.set_fault("http_429_every", {"n": 2, "retry_after": date})
+    ingest(at("2026-03-05T10:00"), online.source, entities=["orders"])
+    assert all(60 < pause <= 121 for pause in online.pauses) and online.pauses
+
+
+@pytest.mark.parametrize("after", ["soon", "nan", "-5"])
+def test_a_wait_that_makes_no_sense_is_our_own(at: At, online: OnlineShop, after: str) -> None:
+    online.shop.upsert_orders([order(1)])
+    online.shop.set_fault("http_429_every", {"n": 2, "retry_after": after})
+    ingest(at("2026-03-05T10:00"), online.source, entities=["orders"])
+    assert raw(at("2026-03-05T10:00"), "orders", "order_id") == [(1,)]
+    assert max(online.pauses) <= 0.01
+
+
+def test_a_wait_of_an_hour_is_left_to_the_next_run(at: At, online: OnlineShop) -> None:
+    online.shop.set_fault("http_429_every", {"n": 1, "retry_after": 3600})
+    assert "in 1 attempts: HTTP 429, to wait 3600 s" in failure(at("2026-03-05T10:00"), online.source).cause
+    assert online.pauses == []
+
+
+def test_the_wait_is_as_long_as_the_next_page_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(shopify_client.time, "monotonic", lambda: now)
+    points = shopify_client._Points()
+    assert points.seconds_until_affordable("page") == 0
+    status = {"maximumAvailable": 1000.0, "currentlyAvailable": 41, "restoreRate": 50.0}
+    points.update("page", {"requestedQueryCost": 941, "throttleStatus": status})
+    assert points.seconds_until_affordable("page") == 18
+    assert points.seconds_until_affordable("another query") == 0
+    now = 110.0
+    assert points.seconds_until_affordable("page") == 8
+    now = 200.0
+    assert points.seconds_until_affordable("page") == 0
+
+
+def failure(context: IngestContext, source: ShopifySource) -> SourceError:
+    with pytest.raises(SourceError) as raised:
+        ingest(context, source)
+    assert source.token not in str(raised.value)
+    assert context.warehouse.rows("SELECT * FROM ops.source_watermarks") == []
+    assert raw(context, "orders", "order_id") == []
+    return raised.value
+
+
+@pytest.mark.parametrize(("mode", "cause"), [("refuse", "attempts"), ("503", "HTTP 503"), ("hang", "Timeout")])
+def test_a_shop_that_is_down(at: At, online: OnlineShop, mode: str, cause: str) -> None:
+    online.shop.upsert_orders([order(1)])
+    online.shop.set_fault("down", {"mode": mode})
+    context = at("2026-03-05T10:00")
+    error = failure(context, replace(online.source, attempts=2, timeout=0.2))
+    assert cause in error.cause and "in 2 attempts" in error.cause
+    online.shop.set_fault("down", None)
+    ingest(context, online.source)
+    assert raw(context, "orders", "order_id") == [(1,)]
+
+
+def test_nobody_there(at: At) -> None:
+    error = failure(at("2026-03-05T10:00"), ShopifySource("http://127.0.0.1:1", "x-token", attempts=2, retry_wait=0))
+    assert "ConnectError" in error.cause and "SHOPIFY_URL" in error.cure
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:1", "http://127.0.0.1:notaport", "ftp://127.0.0.1"])
+def test_a_malformed_url(at: At, url: str) -> None:
+    assert "malformed" in failure(at("2026-03-05T10:00"), ShopifySource(url, "x-token")).cause
+
+
+def test_a_token_that_no_header_can_carry_is_not_shown(at: At, online: OnlineShop) -> None:
+    assert "malformed" in failure(at("2026-03-05T10:00"), replace(online.source, token="line\nbreak")).cause
+
+
+def test_a_refused_token(at: At, online: OnlineShop) -> None:
+    error = failure(at("2026-03-05T10:00"), replace(online.source, token="shpat_not_this_one"))
+    assert "HTTP 401" in error.cause and "SHOPIFY_TOKEN" in error.cure
+    online.shop.set_fault("revoked_token", {})
+    assert "HTTP 401" in failure(at("2026-03-05T10:00"), online.source).cause
+
+
+def test_another_version(at: At, online: OnlineShop) -> None:
+    online.shop.set_fault("wrong_version", {"version": "2027-01"})
+    assert "2026-10" in failure(at("2026-03-05T10:00"), online.source).cause
+
+
+def test_old_orders_are_not_left_out_silently(at: At, online: OnlineShop) -> None:
+    online.shop.set_fault("missing_scope", {})
+    online.shop.upsert_orders([order(1)])
+    old = replace(at("2026-03-05T10:00"), history_start=datetime(2025, 1, 1))
+    assert "read_all_orders" in failure(old, online.source).cure
+    young = at("2026-03-05T10:00")
+    ingest(young, online.source)
+    assert raw(young, "orders", "order_id") == [(1,)]
+
+
+def test_the_token_is_not_in_the_settings_text(online: OnlineShop) -> None:
+    assert online.source.token not in repr(online.source)
+
+
+def test_a_page_that_costs_too_much_is_halved(online: OnlineShop) -> None:
+    online.shop.upsert_orders(order(number) for number in range(1, 601))
+    costly = """query Costly($first: Int!, $after: String) {
+      orders(first: $first, after: $after, sortKey: ID) {
+        nodes { id refunds(first: 100) { id refundLineItems(first: 50) { nodes { id lineItem { id } } } } }
+        pageInfo { hasNextPage endCursor }
+      }
+    }"""
+    with ShopifyClient(online.source) as client:
+        pages = [data["orders"]["nodes"] for data in client.pages(costly, {}, lambda data: data["orders"])]
+    assert [node["id"] for page in pages for node in page] == [f"gid://shopify/Order/{n}" for n in range(1, 601)]
+    assert [len(page) for page in pages] == [31] * 19 + [11]
