@@ -51,6 +51,9 @@ OPS_TABLES: dict[str, str] = {
         ended_at TIMESTAMP_NTZ, summary VARCHAR, actor VARCHAR""",
     # settings that shape figures, as the warehouse was set up with them
     "settings": "name VARCHAR, value VARCHAR, recorded_at TIMESTAMP_NTZ",
+    # what went wrong in a run, one row each: of what (kind and subject), what happened, what to do
+    "run_problems": "run_id VARCHAR, kind VARCHAR, subject VARCHAR, message VARCHAR, cure VARCHAR,"
+    " recorded_at TIMESTAMP_NTZ",
     "run_intervals": """run_id VARCHAR, model VARCHAR, snapshot_version VARCHAR, fingerprint VARCHAR,
         interval_start TIMESTAMP_NTZ, interval_end TIMESTAMP_NTZ, "ROWS" BIGINT, seconds DECIMAL(18, 3),
         audits_passed BIGINT, audits_failed BIGINT, status VARCHAR, recorded_at TIMESTAMP_NTZ""",

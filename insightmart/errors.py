@@ -8,6 +8,11 @@ USAGE = 2  # wrong usage or configuration
 LOCKED = 75  # another cycle holds the lock
 
 
+def sentence(cause: str, cure: str = "") -> str:
+    """Cause and cure as people read them, in one line."""
+    return f"{cause.rstrip('.')}. {cure}" if cure else cause
+
+
 class InsightMartError(Exception):
     """An expected failure.
 
@@ -18,7 +23,7 @@ class InsightMartError(Exception):
     """
 
     def __init__(self, cause: str, cure: str = "", exit_code: int = FAILED) -> None:
-        super().__init__(f"{cause.rstrip('.')}. {cure}".strip() if cure else cause)
+        super().__init__(sentence(cause, cure))
         self.cause = cause
         self.cure = cure
         self.exit_code = exit_code

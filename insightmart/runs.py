@@ -1,4 +1,7 @@
-"""Runs as evidence: one row in ops.runs a command, and the run id that every log line and check result carries."""
+"""Runs as evidence: one row in ops.runs a command, one in ops.run_problems for each thing that went wrong in it.
+
+The run id is on every log line and check result.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,20 @@ import json
 import os
 import subprocess
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
+from insightmart.errors import InsightMartError, sentence
 from insightmart.settings import PROJECT, Settings
 
 CI_ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID")  # GitHub, GitLab, Jenkins
+ERROR_LENGTH = 1000  # of ops.runs.error; ops.run_problems keeps everything
 
 _current: str | None = None
 
@@ -30,29 +36,99 @@ def current_run_id() -> str:
     return _current
 
 
+class ProblemKind(StrEnum):
+    """What a problem is of: what its subject is the name of."""
+
+    SOURCE = "source"  # oltp, shopify or stores
+    MODEL = "model"  # a model that failed; a gate is one
+    HELD_BACK = "held back"  # a certified table that was not built, because something above it failed
+    RECONCILIATION = "reconciliation"  # totals that differ without an explanation
+    PROMOTION = "promotion"  # an environment that prod is not pointed at
+    REPORT = "report"  # the mail of a cycle
+    COMMAND = "command"  # the command itself: it ended in an error, or was killed
+
+
+@dataclass(frozen=True)
+class RunProblem:
+    """Something that went wrong in a run: a row of ops.run_problems.
+
+    Attributes:
+        kind: what it is of.
+        subject: name of that, for example ``shopify`` or ``gate.sales__oltp``.
+        message: what happened, complete in itself, without secrets.
+        cure: what to do about it; empty where there is no advice.
+    """
+
+    kind: ProblemKind
+    subject: str
+    message: str
+    cure: str = ""
+
+    @property
+    def line(self) -> str:
+        """What happened and what to do, for people."""
+        return sentence(self.message, self.cure)
+
+    @classmethod
+    def of_error(cls, kind: ProblemKind, subject: str, error: BaseException) -> RunProblem:
+        """Cause and cure of an expected failure; of any other one its type and what it says."""
+        if isinstance(error, InsightMartError):
+            return cls(kind, subject, error.cause, error.cure)
+        return cls(kind, subject, f"{type(error).__name__}: {error}"[:ERROR_LENGTH])
+
+
+def problem_lines(problems: Iterable[RunProblem]) -> list[str]:
+    """Problems for people, one a line: what several subjects share is said once, with their names."""
+    problems = list(problems)
+    lines = dict.fromkeys(problem.line for problem in problems if problem.kind is not ProblemKind.HELD_BACK)
+    held = [problem.subject for problem in problems if problem.kind is ProblemKind.HELD_BACK]
+    return [*lines, *([f"held back until then: {', '.join(held)}"] if held else [])]
+
+
+class RunFailedError(InsightMartError):
+    """A command that cannot go on, for one or more reasons; each is a row of ops.run_problems.
+
+    Args:
+        cause: what follows from them.
+        problems: the reasons.
+    """
+
+    def __init__(self, cause: str, problems: Iterable[RunProblem]) -> None:
+        self.problems = list(problems)
+        super().__init__(f"{cause}: {'; '.join(problem_lines(self.problems))}")
+
+
 @dataclass
 class Run:
-    """A command under way. Set `status`, `summary` and, where it applied a plan, `plan_id` before it ends."""
+    """A command under way. Set `summary` and, where it applied a plan, `plan_id` before it ends."""
 
     run_id: str
     command: str
     as_of: datetime
     status: str = "succeeded"
-    error: str | None = None
+    problems: list[RunProblem] = field(default_factory=list)
     plan_id: str | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
+
+    def fail(self, problems: Iterable[RunProblem]) -> None:
+        """Add problems; with any of them the run has failed."""
+        found = list(problems)
+        self.problems += found
+        if found:
+            self.status = "failed"
 
 
 @contextmanager
 def recorded_run(warehouse: Warehouse, settings: Settings, command: str, as_of: datetime) -> Iterator[Run]:
     """Record a command in ops.runs: a row when it starts, completed when it ends, also when it fails.
 
-    Call it with the writer lock held: a run that still stands as running was killed.
+    What it raises is a problem of the run too. Call it with the writer lock held: a run that still stands as running
+    was killed.
     """
     global _current
     run = Run(f"{command}-{as_of:%Y%m%dT%H%M}-{uuid.uuid4().hex[:8]}", command, as_of)
     _current = run.run_id
-    warehouse.execute("UPDATE ops.runs SET status = 'killed', error = 'killed' WHERE status = 'running'")
+    _bury_killed(warehouse)
     warehouse.insert(
         "ops.runs",
         [
@@ -71,15 +147,44 @@ def recorded_run(warehouse: Warehouse, settings: Settings, command: str, as_of: 
     )
     try:
         yield run
+    except RunFailedError as error:
+        run.fail(error.problems)
+        raise
     except BaseException as error:
-        run.status, run.error = "failed", f"{type(error).__name__}: {error}"[:1000]
+        run.fail([RunProblem.of_error(ProblemKind.COMMAND, command, error)])
         raise
     finally:
+        record_problems(warehouse, run.run_id, run.problems)
+        joined = "; ".join(problem_lines(run.problems))[:ERROR_LENGTH] or None
         warehouse.execute(
             "UPDATE ops.runs SET status = ?, error = ?, plan_id = ?, ended_at = ?, summary = ? WHERE run_id = ?",
-            [run.status, run.error, run.plan_id, utc_now(), json.dumps(run.summary, default=str), run.run_id],
+            [run.status, joined, run.plan_id, utc_now(), json.dumps(run.summary, default=str), run.run_id],
         )
         _current = None
+
+
+def record_problems(warehouse: Warehouse, run_id: str, problems: Iterable[RunProblem]) -> None:
+    """Write problems of a run to ops.run_problems."""
+    warehouse.insert(
+        "ops.run_problems",
+        [
+            {
+                "run_id": run_id,
+                "kind": str(problem.kind),
+                "subject": problem.subject,
+                "message": problem.message,
+                "cure": problem.cure,
+                "recorded_at": utc_now(),
+            }
+            for problem in problems
+        ],
+    )
+
+
+def _bury_killed(warehouse: Warehouse) -> None:
+    for run_id, command in warehouse.rows("SELECT run_id, command FROM ops.runs WHERE status = 'running'"):
+        record_problems(warehouse, run_id, [RunProblem(ProblemKind.COMMAND, command, "killed")])
+    warehouse.execute("UPDATE ops.runs SET status = 'killed', error = 'killed' WHERE status = 'running'")
 
 
 def actor(settings: Settings) -> str:

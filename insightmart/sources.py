@@ -18,6 +18,7 @@ from ingestion.warehouse import Warehouse
 from insightmart.errors import ConfigurationError
 from insightmart.gateway import dlt_destination, open_beside
 from insightmart.progress import step
+from insightmart.runs import ProblemKind, RunProblem
 from insightmart.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,11 +33,16 @@ SETTING = {"stores": "STORES_URL", "oltp": "OLTP_DSN", "shopify": "SHOPIFY_URL"}
 
 @dataclass
 class Ingested:
-    """What came of one source: its loads, or the line that says why there are none."""
+    """What came of one source: its loads, or why there are none."""
 
     source: str
     loads: list[LoadResult] = field(default_factory=list)
-    error: str | None = None
+    problem: RunProblem | None = None
+
+    @property
+    def error(self) -> str | None:
+        """The problem in a line."""
+        return self.problem.line if self.problem else None
 
     @property
     def rows(self) -> int:
@@ -129,15 +135,22 @@ def _load_one(
     source = result.source
     with step(TITLES[source]) as progress, open_beside(warehouse, settings) as own:
         if not is_configured(settings, source):
-            result.error = f"{source}: {SETTING[source]} is not set. Set it in the environment or in .env"
+            result.problem = source_problem(
+                source, f"{SETTING[source]} is not set", "Set it in the environment or in .env"
+            )
         else:
             try:
                 result.loads = load(ingest_context(own, settings, as_of, progress.say, released), source)
             except SourceError as error:
-                result.error = str(error)
-        progress.failed = result.error is not None
+                result.problem = source_problem(error.source, error.cause, error.cure)
+        progress.failed = result.problem is not None
         progress.outcome = result.error or _outcome(result)
     log.debug("ingested", source=source, rows=result.rows, error=result.error)
+
+
+def source_problem(source: str, cause: str, cure: str) -> RunProblem:
+    """What went wrong at a source."""
+    return RunProblem(ProblemKind.SOURCE, source, f"{source}: {cause}", cure)
 
 
 def is_configured(settings: Settings, source: str) -> bool:

@@ -123,8 +123,7 @@ def backfill_command(
     window, chosen = window_of(start, end, now), _chosen(source, entities)
     with writing(settings, "backfill") as session, session.recorded_run(now) as run:
         done = backfill(session.warehouse, settings, now, source, window, chosen)
-        run.status = "failed" if done.result.error else "succeeded"
-        run.error = done.result.error
+        run.fail([done.result.problem] if done.result.problem else [])
         run.summary = {source: {"rows": done.result.rows, "rejected": done.result.rejected}}
     if as_json:
         click.echo(json.dumps(_as_json(done), default=lambda instant: instant.isoformat()))

@@ -17,18 +17,18 @@ from insightmart.commands.session import Session, acting_instant, writing
 from insightmart.errors import FAILED, InsightMartError
 from insightmart.progress import Step, console, step
 from insightmart.reconciliation import reconcile
-from insightmart.runs import Run
+from insightmart.runs import ProblemKind, Run, RunProblem, problem_lines, record_problems
 from insightmart.settings import Settings, load_settings
 from insightmart.sources import check_as_of, ingest
 from insightmart.status import page as status
-from insightmart.status import report
+from insightmart.status.sending import send_if_due
 from insightmart.transform.context import Outcome, Transformer, open_transformer
 from insightmart.transform.restatement import apply_corrections
 
 
 @dataclass
 class CycleResult:
-    """What a cycle did. Empty `errors` means everything that was due is published."""
+    """What a cycle did. Without `problems` everything that was due is published."""
 
     as_of: datetime
     rows_loaded: int = 0
@@ -38,7 +38,12 @@ class CycleResult:
     reconciliation_differences: int = 0
     mail: str | None = None
     page: str | None = None
-    errors: list[str] = field(default_factory=list)
+    problems: list[RunProblem] = field(default_factory=list)
+
+    @property
+    def errors(self) -> list[str]:
+        """The problems for people, one a line."""
+        return problem_lines(self.problems)
 
 
 @contextmanager
@@ -66,7 +71,8 @@ def _cycle(session: Session, transformer: Transformer, as_of: datetime) -> Cycle
         _load(warehouse, settings, as_of, result)
         _build(warehouse, transformer, as_of, result)
         _reconcile(warehouse, settings, as_of, run, result)
-        _close(run, result)
+        run.fail(result.problems)
+        run.summary = {key: value for key, value in asdict(result).items() if key not in ("problems", "mail", "page")}
     _report(warehouse, settings, as_of, run, result)
     return result
 
@@ -75,7 +81,7 @@ def _load(warehouse: Warehouse, settings: Settings, as_of: datetime, result: Cyc
     loaded = ingest(warehouse, settings, as_of)
     result.rows_loaded = sum(source.rows for source in loaded)
     result.rows_rejected = sum(source.rejected for source in loaded)
-    result.errors += [source.error for source in loaded if source.error]
+    result.problems += [source.problem for source in loaded if source.problem]
 
 
 def _build(warehouse: Warehouse, transformer: Transformer, as_of: datetime, result: CycleResult) -> None:
@@ -89,20 +95,17 @@ def _build(warehouse: Warehouse, transformer: Transformer, as_of: datetime, resu
         outcome = transformer.run(as_of, clean_up=as_of.hour == 0)
         result.intervals_evaluated = outcome.evaluated
         _tell(progress, outcome.failures, f"{outcome.evaluated} evaluations")
-    result.errors += _failure_lines(failures, outcome)
+    result.problems += dict.fromkeys([*failures.values(), *outcome.failures.values(), *_held_back(outcome)])
 
 
-def _tell(progress: Step, failures: dict[str, str], success: str) -> None:
+def _tell(progress: Step, failures: dict[str, RunProblem], success: str) -> None:
     progress.failed = bool(failures)
-    progress.outcome = "; ".join(failures.values()) if failures else success
+    progress.outcome = "; ".join(problem_lines(failures.values())) or success
 
 
-def _failure_lines(corrections: dict[str, str], outcome: Outcome) -> list[str]:
-    lines = list(dict.fromkeys([*corrections.values(), *outcome.failures.values()]))
-    held = sorted(name for name in outcome.skipped if name.startswith("certified."))
-    if held:
-        lines.append(f"held back until then: {', '.join(held)}")
-    return lines
+def _held_back(outcome: Outcome) -> list[RunProblem]:
+    names = sorted(name for name in outcome.skipped if name.startswith("certified."))
+    return [RunProblem(ProblemKind.HELD_BACK, name, "held back: something above it failed") for name in names]
 
 
 def _reconcile(warehouse: Warehouse, settings: Settings, as_of: datetime, run: Run, result: CycleResult) -> None:
@@ -111,23 +114,18 @@ def _reconcile(warehouse: Warehouse, settings: Settings, as_of: datetime, run: R
         result.reconciliation_differences = reconciled.differences
         progress.failed = reconciled.differences > 0
         progress.outcome = reconciled.summary
-        if reconciled.differences:
-            result.errors.append(f"reconciliation: {reconciled.summary}. `insightmart reconcile` lists them")
-
-
-def _close(run: Run, result: CycleResult) -> None:
-    run.status = "failed" if result.errors else "succeeded"
-    run.error = "; ".join(result.errors)[:1000] or None
-    run.summary = {key: value for key, value in asdict(result).items() if key not in ("errors", "mail", "page")}
+        result.problems += reconciled.problems
 
 
 def _report(warehouse: Warehouse, settings: Settings, as_of: datetime, run: Run, result: CycleResult) -> None:
     with step("Reports") as progress:
         result.page = str(status.write_page(warehouse, settings, as_of))
         try:
-            result.mail = report.send_if_due(warehouse, settings, run, as_of)
+            result.mail = send_if_due(warehouse, settings, run, as_of)
         except InsightMartError as error:
-            result.errors.append(str(error))
+            unsent = RunProblem.of_error(ProblemKind.REPORT, "mail", error)
+            record_problems(warehouse, run.run_id, [unsent])
+            result.problems.append(unsent)
             progress.failed = True
         progress.outcome = f"mailed: {result.mail}" if result.mail else "page written, no mail due"
 
@@ -149,7 +147,7 @@ def cycle_command(as_of: datetime | None, as_json: bool) -> int:
     with open_cycles(settings) as cycle:
         result = cycle(now)
     if as_json:
-        click.echo(json.dumps(asdict(result), default=str))
+        click.echo(json.dumps(asdict(result) | {"errors": result.errors}, default=str))
     for line in result.errors:
         console.print(line, markup=False, style="red")
     return FAILED if result.errors else 0

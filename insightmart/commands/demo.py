@@ -50,9 +50,9 @@ class Story:
         self.cycles += 1
         self.loaded += result.rows_loaded
         self.corrected += result.corrections_closed
-        if any(line.startswith("gate.") for line in result.errors):
+        if any(problem.subject.startswith("gate.") for problem in result.problems):
             self.held_back.append(result.as_of)
-        if any(line.startswith("shopify:") for line in result.errors):
+        if any(problem.subject == "shopify" for problem in result.problems):
             self.source_down.append(result.as_of)
         if result.mail:
             self.mails.append(result.mail)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import click
 
@@ -13,9 +12,6 @@ from insightmart.commands.session import acting_instant, writing
 from insightmart.errors import FAILED
 from insightmart.settings import load_settings
 from insightmart.sources import check_as_of, ingest
-
-if TYPE_CHECKING:
-    pass
 
 
 @click.command()
@@ -46,9 +42,7 @@ def ingest_command(
             check_as_of(session.warehouse, now)
         with session.recorded_run(now) as run:
             results = ingest(session.warehouse, settings, now, sources or SOURCES, window)
-            errors = [result.error for result in results if result.error]
-            run.status = "failed" if errors else "succeeded"
-            run.error = "; ".join(errors) or None
+            run.fail(result.problem for result in results if result.problem)
             run.summary = {result.source: {"rows": result.rows, "rejected": result.rejected} for result in results}
     click.echo(f"{sum(result.rows for result in results):,} rows in raw")
-    return FAILED if errors else 0
+    return FAILED if run.problems else 0

@@ -17,13 +17,10 @@ from insightmart.commands.session import acting_instant, reading, writing
 from insightmart.console_tables import print_table
 from insightmart.errors import FAILED
 from insightmart.progress import step
-from insightmart.quarantine.quarantine import (
-    TABLES,
-    quarantined_files,
-    quarantined_rows,
-    rejected_texts,
-    rule_counts,
-)
+from insightmart.quarantine.counts import rule_counts
+from insightmart.quarantine.files import quarantined_files
+from insightmart.quarantine.rows import quarantined_rows, rejected_texts
+from insightmart.quarantine.tables import TABLES
 from insightmart.settings import load_settings
 
 if TYPE_CHECKING:
@@ -133,7 +130,7 @@ def replay_command(
     from ingestion.loading.context import SourceError
     from ingestion.replay import replay
     from ingestion.stores.bucket import StoreDrops
-    from insightmart.sources import ingest_context
+    from insightmart.sources import ingest_context, source_problem
 
     settings = load_settings()
     now = acting_instant(settings, as_of)
@@ -148,7 +145,7 @@ def replay_command(
         try:
             results = replay(context, drops, chosen, rule=rule, file_name=file_name, is_dry=dry_run)
         except SourceError as error:
-            run.status, run.error = "failed", str(error)
+            run.fail([source_problem(error.source, error.cause, error.cure)])
             progress.failed, progress.outcome = True, str(error)
             return FAILED
         resolved, rows = sum(one.resolved for one in results), sum(one.rows for one in results)

@@ -45,8 +45,7 @@ def reconcile_command(
     now = acting_instant(settings, as_of)
     with writing(settings, "reconcile") as session, session.recorded_run(now) as run:
         result = reconcile(session.warehouse, settings, now, run.run_id, _date(date_from), _date(date_to))
-        run.status = "failed" if result.differences else "succeeded"
-        run.error = f"reconciliation: {result.summary}" if result.differences else None
+        run.fail(result.problems)
         run.summary = dict(result.statuses)
     if as_json:
         payload = asdict(result) | {"differences": result.differences, "summary": result.summary}

@@ -10,7 +10,8 @@ from insightmart.commands.options import as_of_option
 from insightmart.commands.session import acting_instant, reading
 from insightmart.settings import load_settings
 from insightmart.status.facts import gather
-from insightmart.status.report import Occasion, make_report, send_report
+from insightmart.status.report import Occasion, make_report
+from insightmart.status.sending import send_report
 
 
 @click.command()

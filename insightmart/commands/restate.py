@@ -12,6 +12,7 @@ from insightmart.commands.options import Instant, as_of_option
 from insightmart.commands.session import Session, acting_instant, writing
 from insightmart.errors import FAILED, USAGE, ConfigurationError
 from insightmart.progress import step
+from insightmart.runs import problem_lines
 from insightmart.settings import load_settings
 from insightmart.transform.context import Transformer, open_transformer
 from insightmart.transform.preview import preview_restatement, print_preview
@@ -69,11 +70,12 @@ def _restate_by_hand(session: Session, transformer: Transformer, wanted: Restate
         queue_by_hand(session.warehouse, name, wanted.start, wanted.end, now)
         with step(f"Restating {name}") as progress:
             restated = restate(session.warehouse, transformer, wanted, now)
-            run.plan_id, run.error = restated.plan_id, "; ".join(restated.failures.values()) or None
-            run.status = "failed" if restated.failures else "succeeded"
-            progress.failed = bool(restated.failures)
-            progress.outcome = run.error or f"{len(transformer.downstream([name]))} models"
-    return {"applied": not restated.failures, "failures": restated.failures, "plan_id": restated.plan_id}
+            run.plan_id = restated.plan_id
+            run.fail(restated.failures.values())
+            progress.failed = bool(run.problems)
+            progress.outcome = "; ".join(problem_lines(run.problems)) or f"{len(transformer.downstream([name]))} models"
+    failures = {model: problem.line for model, problem in restated.failures.items()}
+    return {"applied": not failures, "failures": failures, "plan_id": restated.plan_id}
 
 
 def _restatable(transformer: Transformer, model: str) -> str:

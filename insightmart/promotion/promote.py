@@ -28,7 +28,7 @@ from insightmart.promotion.evidence import (
 from insightmart.promotion.plan import changes, comparisons, virtual_plan
 from insightmart.promotion.review import PassedGate, Review, new_folder, write_review
 from insightmart.promotion.windows import count, listed_names
-from insightmart.runs import Run, git_sha
+from insightmart.runs import ProblemKind, Run, RunFailedError, RunProblem, git_sha
 from insightmart.settings import Settings
 
 if TYPE_CHECKING:
@@ -97,7 +97,9 @@ def promote(
     if dry_run:
         return review
     if ask is not None and not ask():
-        run.status, run.error = "declined", "not applied: the question was answered with no"
+        run.status = "declined"
+        declined = "not applied: the question was answered with no"
+        run.problems.append(RunProblem(ProblemKind.PROMOTION, environments.name, declined))
         return review
     with step(f"Promoting {environments.name}") as progress:
         run.plan_id = review.plan_id = _apply(warehouse, environments, allow_backfill)
@@ -147,7 +149,8 @@ def examine(warehouse: Warehouse, environments: Environments, allow_backfill: bo
 
 def refusal(environments: Environments, against: Sequence[str]) -> InsightMartError:
     """The error that says why an environment is not promoted."""
-    return InsightMartError(f"{environments.name} is not promoted: {'; '.join(against)}")
+    reasons = [RunProblem(ProblemKind.PROMOTION, environments.name, reason) for reason in against]
+    return RunFailedError(f"{environments.name} is not promoted", reasons)
 
 
 def _apply(warehouse: Warehouse, environments: Environments, allow_backfill: bool) -> str:
@@ -168,7 +171,7 @@ def _apply(warehouse: Warehouse, environments: Environments, allow_backfill: boo
         raise refusal(current, against)
     outcome = transformer.apply(proof.plan)
     if outcome.failures:
-        raise InsightMartError(f"prod stays as it was: {'; '.join(outcome.failures.values())}")
+        raise RunFailedError("prod stays as it was", outcome.failures.values())
     if Environments(transformer, environments.name).changed:
         raise InsightMartError("prod is not what was promoted", "Another plan was applied: look at `sqlmesh diff prod`")
     return proof.plan.plan_id

@@ -1,1 +1,1 @@
-"""Rejected rows and files."""
+"""What was rejected and why: rows and files that wait to be mended."""

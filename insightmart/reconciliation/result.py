@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from insightmart.reconciliation.controls import Scope
 from insightmart.reconciliation.statements import Statements
+from insightmart.runs import ProblemKind, RunProblem
 
 MATCHED = "matched"
 DIFFERS = "failed"  # and nothing explains it
@@ -86,6 +87,14 @@ class ReconcileResult:
         ]
         parts = [f"{self.statuses.get(MATCHED, 0):,} totals agree", *explained]
         return ", ".join([*parts, f"{self.differences:,} differ" if self.differences else "none differs"])
+
+    @property
+    def problems(self) -> list[RunProblem]:
+        """What of it is a problem of the run that reconciled."""
+        if not self.differences:
+            return []
+        cure = "`insightmart reconcile` lists them"
+        return [RunProblem(ProblemKind.RECONCILIATION, "totals", f"reconciliation: {self.summary}", cure)]
 
 
 def read_result(statements: Statements, scope: Scope, skipped: Sequence[str]) -> ReconcileResult:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
+from insightmart.runs import RunProblem
 from insightmart.settings import PROJECT, Settings
 from insightmart.transform.graph import short_name
 
@@ -28,13 +29,13 @@ class Outcome:
     """What a run or a plan did.
 
     Attributes:
-        failures: model name -> why it failed, one line each.
+        failures: model name -> why it failed.
         skipped: models that were not evaluated because something above them failed.
         evaluated: number of evaluated model intervals.
         plan_id: SQLMesh's id of the plan, None for a run.
     """
 
-    failures: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, RunProblem] = field(default_factory=dict)
     skipped: set[str] = field(default_factory=set)
     evaluated: int = 0
     plan_id: str | None = None

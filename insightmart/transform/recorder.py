@@ -10,7 +10,7 @@ from sqlmesh.utils.date import to_datetime
 
 from ingestion.clock import utc_now
 from insightmart.errors import InsightMartError
-from insightmart.runs import current_run_id
+from insightmart.runs import ProblemKind, RunProblem, current_run_id
 from insightmart.transform.graph import short_name
 
 
@@ -19,7 +19,7 @@ class Recorder(NoopConsole):
 
     Attributes:
         intervals: the evaluations as rows of ops.run_intervals; instants are UTC.
-        failures: model name -> why it failed, one line each.
+        failures: model name -> why it failed.
         skipped: models that were not evaluated because something above them failed.
     """
 
@@ -30,7 +30,7 @@ class Recorder(NoopConsole):
     def clear(self) -> None:
         """Forget everything: another run or plan begins."""
         self.intervals: list[dict[str, Any]] = []
-        self.failures: dict[str, str] = {}
+        self.failures: dict[str, RunProblem] = {}
         self.skipped: set[str] = set()
 
     def update_snapshot_evaluation_progress(
@@ -63,8 +63,8 @@ class Recorder(NoopConsole):
     def log_failed_models(self, errors: Any) -> None:
         for error in errors:
             node = error.node if isinstance(error.node, str) else getattr(error.node, "snapshot_name", error.node)
-            name = node[0] if isinstance(node, tuple) else node
-            self.failures[short_name(str(name))] = reason(error)
+            name = short_name(str(node[0] if isinstance(node, tuple) else node))
+            self.failures[name] = failure(name, error)
 
     def log_skipped_models(self, snapshot_names: Any) -> None:
         self.skipped |= {short_name(name) for name in snapshot_names}
@@ -75,12 +75,26 @@ def _instant(milliseconds: Any) -> datetime:
     return instant.replace(tzinfo=None)
 
 
-def reason(error: BaseException) -> str:
-    """The one line that matters of a chain of exceptions: ours if there is one, else the innermost."""
+def failure(model: str, error: BaseException) -> RunProblem:
+    """Why a model failed; what our own code raised names the model itself."""
+    origin = _origin(error)
+    if isinstance(origin, InsightMartError):
+        return RunProblem.of_error(ProblemKind.MODEL, model, origin)
+    return RunProblem(ProblemKind.MODEL, model, f"{model}: {reason(origin)}")
+
+
+def _origin(error: BaseException) -> BaseException:
+    """The one that matters of a chain of exceptions: ours if there is one, else the innermost."""
     current: BaseException | None = error
     while current is not None:
-        if isinstance(current, InsightMartError):
-            return str(current)
         last, current = current, current.__cause__ or current.__context__
-    lines = [line for line in str(last).splitlines() if line.strip()]
-    return " ".join(lines)[:500] if lines else type(last).__name__
+        if isinstance(last, InsightMartError):
+            return last
+    return last
+
+
+def reason(error: BaseException) -> str:
+    """What the exception that matters says, in one line."""
+    origin = _origin(error)
+    lines = [line for line in str(origin).splitlines() if line.strip()]
+    return " ".join(lines)[:500] if lines else type(origin).__name__

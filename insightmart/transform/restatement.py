@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
+from insightmart.runs import ProblemKind, RunProblem, problem_lines
 from insightmart.transform.context import Transformer
 from insightmart.transform.graph import Kind, restated_by
 
@@ -59,7 +60,7 @@ class Restated:
     """What came of a restatement: how many queue entries it closed, per failed model why, and the plan's id."""
 
     closed: int
-    failures: dict[str, str]
+    failures: dict[str, RunProblem]
     plan_id: str | None
 
 
@@ -114,7 +115,9 @@ def cheapest_cover(plans: Sequence[Restatement]) -> list[Restatement]:
     return covered if len(covered) == len(plans) else cheapest_cover(covered)
 
 
-def apply_corrections(warehouse: Warehouse, transformer: Transformer, as_of: datetime) -> tuple[int, dict[str, str]]:
+def apply_corrections(
+    warehouse: Warehouse, transformer: Transformer, as_of: datetime
+) -> tuple[int, dict[str, RunProblem]]:
     """Restate every open window. While a gate fails, only what stands above that gate stays in the queue.
 
     Nothing that stands in the queue keeps the rest from being restated: a plan that SQLMesh refuses and an entry whose
@@ -123,7 +126,7 @@ def apply_corrections(warehouse: Warehouse, transformer: Transformer, as_of: dat
     Returns:
         How many queue entries were closed, and per failed model why.
     """
-    failures: dict[str, str] = {}
+    failures: dict[str, RunProblem] = {}
     restatements = open_restatements(warehouse, as_of)
     if restatements:  # facts take their business date from the stores' time zones: the load may have brought new ones
         failures |= transformer.run(as_of, only=["core.dim_stores"]).failures
@@ -136,13 +139,16 @@ def apply_corrections(warehouse: Warehouse, transformer: Transformer, as_of: dat
 def restate(warehouse: Warehouse, transformer: Transformer, restatement: Restatement, as_of: datetime) -> Restated:
     """Apply one restatement and settle the queue entries it covers."""
     models = models_of(restatement.kinds, transformer)
-    failures: dict[str, str] = {}
+    failures: dict[str, RunProblem] = {}
     plan_id = None
     for source, entity in sorted(kind for kind in models if not models[kind]):
         asked = f"the model {entity}" if source == BY_HAND else f"{entity} of {source}"
-        failures[entity if source == BY_HAND else f"{source} {entity}"] = (
-            f"ops.correction_windows asks for {asked}, which is not in the project."
-            " Bring the model back, or set the entry's status to 'cancelled'"
+        name = entity if source == BY_HAND else f"{source} {entity}"
+        failures[name] = RunProblem(
+            ProblemKind.MODEL,
+            name,
+            f"ops.correction_windows asks for {asked}, which is not in the project",
+            "Bring the model back, or set the entry's status to 'cancelled'",
         )
     window = restatement.hours(transformer.history_start, as_of)
     wanted = sorted({name for names in models.values() for name in names})
@@ -151,11 +157,11 @@ def restate(warehouse: Warehouse, transformer: Transformer, restatement: Restate
             outcome = transformer.restate(wanted, *window, as_of)
             failures, plan_id = failures | outcome.failures, outcome.plan_id
         except InsightMartError as error:
-            failures |= {name: str(error) for name in wanted}
+            failures |= {name: RunProblem.of_error(ProblemKind.MODEL, name, error) for name in wanted}
     closed = 0
     for kind, names in models.items():
         below = transformer.downstream(names) or [kind[1], " ".join(kind)]
-        reason = "; ".join(f"{model}: {why}" for model, why in failures.items() if model in below)
+        reason = "; ".join(problem_lines(why for model, why in failures.items() if model in below))
         closed += _settle(warehouse, restatement, kind, as_of, plan_id, reason or None)
     return Restated(closed, failures, plan_id)
 

@@ -17,6 +17,7 @@ import pytest
 from ingestion.contracts import ENTITIES
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse, open_duckdb
+from insightmart.runs import RunProblem, record_problems
 from insightmart.settings import Settings
 
 if TYPE_CHECKING:
@@ -121,10 +122,11 @@ class Business:
         }
         self.scanned(gate, since, since + HOUR, checks)
 
-    def ran(self, run_id: str, as_of: datetime, status: str, error: str | None = None) -> None:
-        """A cycle that ended."""
-        row = {"run_id": run_id, "command": "cycle", "as_of": as_of, "status": status, "error": error}
+    def ran(self, run_id: str, as_of: datetime, status: str, *problems: RunProblem) -> None:
+        """A cycle that ended, and what went wrong in it."""
+        row = {"run_id": run_id, "command": "cycle", "as_of": as_of, "status": status}
         self.warehouse.insert("ops.runs", [{**row, "started_at": as_of, "ended_at": as_of + timedelta(seconds=9)}])
+        record_problems(self.warehouse, run_id, problems)
 
     def correction(self, **columns: Any) -> None:
         """An open correction window of store sales."""

@@ -22,9 +22,12 @@ from insightmart.cli import cli
 from insightmart.definitions.files import METRICS
 from insightmart.definitions.metrics import read_metrics
 from insightmart.errors import InsightMartError
+from insightmart.runs import ProblemKind, RunProblem
 from insightmart.settings import PROJECT, Settings
 from insightmart.status.facts import gather
-from insightmart.status.page import headline, page, write_page
+from insightmart.status.headline import headline
+from insightmart.status.page import page, write_page
+from insightmart.status.problems import needs_attention
 
 if TYPE_CHECKING:
     from conftest import Business
@@ -78,7 +81,7 @@ def test_a_warehouse_without_any_table_is_described_not_a_crash(settings: Settin
 def test_everything_certified_is_said_in_one_line(business: Business, settings: Settings) -> None:
     facts = gather(business.warehouse, settings, AS_OF)
     assert headline(facts) == "All certified data can be trusted"
-    assert facts.problems == []
+    assert needs_attention(facts) == []
     assert facts.through == datetime(2026, 3, 6, 17)
     text = _Text(page(facts)).text
     assert "Everything that happened before 2026-03-06 17:00 UTC is certified" in text
@@ -109,86 +112,6 @@ def test_a_refused_window_is_named_with_check_threshold_owner_and_cure(business:
     assert verdicts["fct_inventory"] is Verdict.TRUSTED
 
 
-def test_a_refused_correction_leaves_what_is_certified_in_place(business: Business, settings: Settings) -> None:
-    business.scanned(
-        "sales__oltp", datetime(2026, 3, 5, 9), datetime(2026, 3, 5, 11), {"no negative price": ("fail", "-5", "")}
-    )
-    business.correction(attempts=2, last_error="gate.sales__oltp: no negative price (found -5)")
-    facts = gather(business.warehouse, settings, AS_OF)
-    assert facts.held_back == []
-    assert headline(facts) == "Certified; late corrections are pending"
-    assert [problem.title for problem in facts.problems] == ["1 late correction not certified"]
-    assert "no negative price (found -5)" in facts.problems[0].what
-
-
-def test_corrections_that_passed_do_not_hide_a_refused_hour(business: Business, settings: Settings) -> None:
-    business.refuse("sales__oltp", since=datetime(2026, 3, 6, 16))
-    # In every cycle older windows are restated, and scanned, before the hour that is due.
-    business.scanned("sales__oltp", datetime(2026, 3, 6, 9), datetime(2026, 3, 6, 10), {"any": ("pass", "0", "")})
-    assert [state.part.gate for state in gather(business.warehouse, settings, AS_OF).held_back] == ["sales__oltp"]
-
-
-def test_scans_of_another_environment_say_nothing_about_prod(business: Business, settings: Settings) -> None:
-    business.scanned("stores", datetime(2026, 3, 6, 17), datetime(2026, 3, 6, 18), {"any": ("fail", "1", "")})
-    business.warehouse.execute("UPDATE ops.check_results SET environment = 'dev' WHERE outcome = 'fail'")
-    assert gather(business.warehouse, settings, AS_OF).held_back == []
-
-
-def test_a_source_that_is_down_makes_only_its_own_part_late(business: Business, settings: Settings) -> None:
-    business.covered("shopify", "orders", datetime(2026, 3, 6, 14))
-    error = "shopify: no proper answer: HTTP 503. Check it; the next run reads it again"
-    business.ran(
-        "cycle-2", AS_OF, "failed", f"{error}; gate.stores: refused; held back until then: certified.dim_stores"
-    )
-    facts = gather(business.warehouse, settings, AS_OF)
-    assert headline(facts) == "Sales (online): late"
-    late = next(state for state in facts.parts if state.verdict is Verdict.LATE)
-    assert late.through == datetime(2026, 3, 6, 14)
-    assert late.why == "the source shopify.orders was last read through 2026-03-06 14:00 UTC"
-    assert facts.problems[0].what.endswith(f"UTC. Last error: {error}")
-
-
-def test_a_fresh_failure_is_told_beside_a_refused_hour(business: Business, settings: Settings) -> None:
-    business.refuse()
-    error = "gate.sales__oltp: few order lines; shopify: HTTP 503. Check it; held back until then: certified.fct_orders"
-    business.ran("cycle-2", AS_OF, "failed", error)
-    problems = gather(business.warehouse, settings, AS_OF).problems
-    assert [(problem.kind, problem.what) for problem in problems][1:] == [("failed", "shopify: HTTP 503. Check it")]
-
-
-@pytest.mark.parametrize(("through", "verdict"), [(15, Verdict.LATE), (16, Verdict.TRUSTED)])
-def test_ninety_minutes_behind_the_last_whole_hour_are_allowed(
-    business: Business, settings: Settings, through: int, verdict: Verdict
-) -> None:
-    business.covered("stores", "inventory", datetime(2026, 3, 6, through))
-    state = next(s for s in gather(business.warehouse, settings, AS_OF).parts if s.part.gate == "inventory__stores")
-    assert (state.verdict, state.through) == (verdict, datetime(2026, 3, 6, through))
-
-
-def test_restating_the_first_hour_of_a_long_window_does_not_uncertify_the_others(
-    business: Business, settings: Settings
-) -> None:
-    business.warehouse.execute("UPDATE gate.sales__oltp SET window_end = '2026-03-05 01:00'")
-    evaluated = {"model": "gate.sales__oltp", "status": "evaluated", "interval_end": datetime(2026, 3, 6, 17)}
-    business.warehouse.insert("ops.run_intervals", [evaluated])
-    assert gather(business.warehouse, settings, AS_OF).parts[0].through == datetime(2026, 3, 6, 17)
-
-
-def test_missing_stores_are_listed_with_their_hours(business: Business, settings: Settings) -> None:
-    for store, name in ((1, "Berlin"), (2, "Tokyo")):
-        store_row = {"store_id": store, "store_name": name, "timezone": "Asia/Tokyo", "is_current": True}
-        business.warehouse.insert("certified.dim_stores", [store_row | {"is_inferred": False}])
-        reference = {"store_id": store, "timezone": "Asia/Tokyo", "reference_date": date(2026, 3, 5)}
-        business.warehouse.insert("raw.stores_reference", [reference])
-    hours = [datetime(2026, 3, 5, 17 + hour) if hour < 7 else datetime(2026, 3, 6, hour - 7) for hour in range(24)]
-    seen = {"source": "stores", "entity": "inventory", "status": "loaded", "seen_at": AS_OF}
-    files = [{**seen, "store_id": 1, "file_hour": hour} for hour in hours]
-    business.warehouse.insert("ops.files", [*files, {**seen, "store_id": 2, "file_hour": hours[3]}])
-    (missing,) = gather(business.warehouse, settings, AS_OF).missing_stores
-    assert (missing.store_id, missing.store_name, missing.missing_hours, missing.expected_hours) == (2, "Tokyo", 23, 24)
-    assert missing.last_hour == datetime(2026, 3, 5, 20)
-
-
 def test_money_is_grouped_and_rounded_for_reading_only(business: Business, settings: Settings) -> None:
     day = {"business_date": date(2026, 3, 5), "store_id": 1, "channel": "store", "orders": 1234}
     amounts = dict.fromkeys(("discounts", "returns"), Decimal(0))
@@ -203,7 +126,7 @@ def test_money_is_grouped_and_rounded_for_reading_only(business: Business, setti
 def test_values_from_files_and_errors_stay_text(business: Business, settings: Settings) -> None:
     hostile = "<script>alert(1)</script>\x1b[31m\u202e"
     business.rejected_file(f"inventory/{hostile}.csv", f"broken {hostile}", AS_OF)
-    business.ran("cycle-2", AS_OF, "failed", f"stores: {hostile}")
+    business.ran("cycle-2", AS_OF, "failed", RunProblem(ProblemKind.SOURCE, "stores", f"stores: {hostile}", hostile))
     business.correction(attempts=1, last_error=hostile)
     html = page(gather(business.warehouse, settings, AS_OF))
     assert "script" not in {tag for tag, _ in _Text(html).tags}

@@ -1,0 +1,155 @@
+"""What needs somebody, in words. No warehouse is needed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+import pytest
+from status_facts import AS_OF, certified, correction, cycle, late, refused, with_parts
+
+from insightmart.certification.verdict import Verdict
+from insightmart.runs import ProblemKind, RunProblem
+from insightmart.status.problems import needs_attention
+from insightmart.status.reconciliations import DIFFERENCES, ControlState, Reconciliation
+
+SHOPIFY = RunProblem(ProblemKind.SOURCE, "shopify", "shopify: no proper answer: HTTP 503; try 3", "Check it")
+GATE = RunProblem(ProblemKind.MODEL, "gate.sales__oltp", "gate.sales__oltp: few order lines")
+HELD = RunProblem(ProblemKind.HELD_BACK, "certified.fct_orders", "held back: something above it failed")
+TOTALS = RunProblem(ProblemKind.RECONCILIATION, "totals", "reconciliation: 2 differ")
+
+
+def test_where_all_is_certified_nobody_is_needed() -> None:
+    assert needs_attention(certified(last_cycle=cycle(status="succeeded"))) == []
+
+
+@pytest.mark.parametrize(
+    ("dataset", "outcome", "action"),
+    [
+        ("row_counts", "fail", "Look at `insightmart quarantine list --entity oltp_order_lines` and have the rows"),
+        ("inventory_coverage", "fail", "Ask the stores under Store files for their counts"),
+        ("fct_orders", "fail", "Look at the rows of the window in core.fct_orders, and have them corrected"),
+        ("fct_orders", "error", "The scan itself could not run: `insightmart doctor` checks the set-up"),
+    ],
+)
+def test_a_refused_window_has_its_own_cure(dataset: str, outcome: str, action: str) -> None:
+    (problem,) = needs_attention(with_parts(sales__oltp=refused(dataset=dataset, outcome=outcome)))
+    assert problem.title == "Sales (store and phone) held back since 2026-03-06 16:00 UTC"
+    assert problem.what == "The gate refused it: few order lines are rejected (found 41.18, allowed <= 20)."
+    assert problem.holds_back == (
+        "The certified sales tables show nothing of sales (store and phone) after 2026-03-06 16:00 UTC;"
+        " what was before is certified."
+    )
+    assert problem.action.startswith(action)
+    assert problem.action.endswith("The next cycle tries again by itself.")
+    assert (problem.owner, problem.level) == ("operations", "bad")
+
+
+def test_a_window_refused_again_says_how_often() -> None:
+    (problem,) = needs_attention(with_parts(sales__oltp=refused() | {"attempts": 3}))
+    assert problem.what.endswith("(found 41.18, allowed <= 20). Refused 3 times in a row.")
+
+
+def test_a_late_part_quotes_its_own_source_only() -> None:
+    other = RunProblem(ProblemKind.SOURCE, "oltp", "oltp: no route")
+    facts = replace(
+        with_parts(sales__shopify=late("shopify.orders")), last_cycle=cycle(other, SHOPIFY, status="failed")
+    )
+    first, second = needs_attention(facts)
+    assert first.title == "Sales (online) late: certified through 2026-03-06 14:00 UTC"
+    assert first.what == (
+        "The source shopify.orders was last read through 2026-03-06 14:00 UTC."
+        " Last error: shopify: no proper answer: HTTP 503; try 3. Check it"
+    )
+    assert first.level == "warning"
+    assert (second.kind, second.what) == ("failed", "oltp: no route")
+
+
+def test_a_part_without_anything_is_missing() -> None:
+    state = {"verdict": Verdict.MISSING, "why": "never loaded: oltp.customers", "through": None}
+    (problem,) = needs_attention(with_parts(customers=state))
+    assert problem.title == "Customers: nothing certified yet"
+    assert problem.what == "Never loaded: oltp.customers."
+
+
+@pytest.mark.parametrize(
+    ("attempts", "titles"),
+    [
+        ([0], []),
+        ([0, 1], ["1 late correction not certified"]),
+        ([2, 1], ["2 late corrections not certified"]),
+    ],
+)
+def test_only_refused_corrections_need_somebody(attempts: list[int], titles: list[str]) -> None:
+    waiting = [correction(attempts=tried, last_error="gate.sales__oltp: x") for tried in attempts]
+    assert [problem.title for problem in needs_attention(certified(corrections=waiting))] == titles
+
+
+def test_refused_corrections_name_the_hours_that_are_older_than_the_source() -> None:
+    later = correction(attempts=1, window_start=datetime(2026, 3, 6, 1), window_end=datetime(2026, 3, 6, 2))
+    (problem,) = needs_attention(certified(corrections=[correction(attempts=1), later]))
+    assert problem.what == "The restatement did not finish."
+    assert problem.holds_back.startswith("The figures of 2026-03-05 09:00 UTC to 2026-03-06 02:00 UTC are certified")
+    assert problem.level == "note"
+
+
+def _differing(rows: int) -> Reconciliation:
+    row = {"entity": "orders", "measure": "net_sales", "business_date": AS_OF.date(), "difference": Decimal("-1234.5")}
+    stores = [None, *range(1, rows)]
+    failed = tuple({**row, "store_id": store} for store in stores)
+    return Reconciliation("r1", AS_OF, (ControlState("levels", 0, 0, rows),), failed)
+
+
+@pytest.mark.parametrize(
+    ("rows", "counted", "ending"),
+    [
+        (1, "1", "orders net_sales on 2026-03-06: -1,234.5."),
+        (2, "2", "orders net_sales on 2026-03-06 in store 1: -1,234.5."),
+        (DIFFERENCES, f"{DIFFERENCES}+", " and more."),
+    ],
+)
+def test_unexplained_differences_are_counted_and_the_first_are_named(rows: int, counted: str, ending: str) -> None:
+    (problem,) = needs_attention(certified(reconciliation=_differing(rows)))
+    assert problem.title == f"Reconciliation: {counted} differences without an explanation"
+    assert problem.what.endswith(ending)
+    assert problem.owner == "finance"
+
+
+def test_what_other_problems_account_for_is_not_told_twice() -> None:
+    facts = with_parts(sales__oltp=refused(), sales__shopify=late("shopify.orders"))
+    facts = replace(facts, reconciliation=_differing(1), last_cycle=cycle(SHOPIFY, GATE, HELD, TOTALS))
+    assert {problem.kind for problem in needs_attention(facts)} == {"held back", "late", "reconciliation"}
+
+
+def test_the_rest_of_a_failed_cycle_is_told_as_it_is() -> None:
+    semicolon = RunProblem(ProblemKind.COMMAND, "cycle", "IOException: disk full; oltp: is no source here")
+    facts = replace(with_parts(sales__oltp=refused()), last_cycle=cycle(GATE, semicolon, HELD))
+    problem = needs_attention(facts)[-1]
+    assert problem.title == "The cycle as of 2026-03-06 17:05 UTC failed"
+    assert problem.what == "IOException: disk full; oltp: is no source here"
+
+
+def test_a_gate_that_failed_where_nothing_is_held_back_is_told() -> None:
+    (problem,) = needs_attention(certified(last_cycle=cycle(GATE, HELD)))
+    assert problem.what == "gate.sales__oltp: few order lines; held back until then: certified.fct_orders"
+
+
+@pytest.mark.parametrize(("status", "kinds"), [("running", []), ("succeeded", []), ("killed", ["failed"])])
+def test_a_cycle_under_way_is_no_problem_and_a_killed_one_is(status: str, kinds: list[str]) -> None:
+    problems = needs_attention(certified(last_cycle=cycle(status=status)))
+    assert [problem.kind for problem in problems] == kinds
+    assert all(problem.what == "No reason was recorded." for problem in problems)
+
+
+def test_a_cycle_from_before_problems_were_rows_is_quoted_whole() -> None:
+    (problem,) = needs_attention(certified(last_cycle=cycle(error="gate.stores: x; shopify: y")))
+    assert problem.what == "gate.stores: x; shopify: y"
+
+
+def test_a_report_that_was_not_mailed_is_a_problem_of_its_own() -> None:
+    unsent = RunProblem(ProblemKind.REPORT, "mail", "mail server mail:25 did not take the report", "Check SMTP_URL")
+    (problem,) = needs_attention(certified(last_cycle=cycle(unsent, status="succeeded")))
+    assert problem.title == "The report of the cycle as of 2026-03-06 17:05 UTC was not mailed"
+    assert (problem.what, problem.action) == ("mail server mail:25 did not take the report.", "Check SMTP_URL")
+    assert problem.level == "warning"
