@@ -25,6 +25,7 @@ from typing import Any
 import fakesnow
 import pytest
 import snowflake.connector.errors
+import sqlmesh  # noqa: F401  before sqlglot writes any SQL: its generators know then what a model is
 from fakesnow import info_schema, transforms
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.instance import FakeSnow

@@ -13,6 +13,7 @@ import fakesnow
 import pytest
 import snowflake.connector
 import sqlglot
+import sqlmesh  # noqa: F401  before sqlglot writes any SQL: its generators know then what a model is
 from click.testing import CliRunner
 
 from ingestion.warehouse import Warehouse, open_duckdb

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pytest
 import sqlglot
+import sqlmesh  # noqa: F401  before sqlglot writes any SQL: its generators know then what a model is
 from sqlglot import exp
 
 from ingestion.contracts import ENTITIES, entity
