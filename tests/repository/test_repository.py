@@ -110,18 +110,6 @@ def test_imports_go_one_way(package: str) -> None:
     assert found == set()
 
 
-def test_a_model_lies_in_the_folder_of_its_layer() -> None:
-    strangers = {}
-    for path in (PROJECT / "models").rglob("*"):
-        if path.suffix not in (".sql", ".py"):
-            continue
-        form = r"(?m)^\s*name\s+([a-z]+)\." if path.suffix == ".sql" else r"@model\(\s*\"([a-z]+)\."
-        layer = re.search(form, path.read_text(encoding="utf-8"))
-        if layer is None or layer.group(1) != path.parent.name:
-            strangers[path.name] = layer.group(1) if layer else None
-    assert strangers == {}
-
-
 # --- documents ---------------------------------------------------------------------------------------------------
 
 

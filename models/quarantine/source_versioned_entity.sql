@@ -1,11 +1,11 @@
 MODEL (
-  name quarantine.@{entity},
+  name quarantine.@{source_versioned_entity},
   kind VIEW,
   start '1970-01-01',
   cron '@yearly',
   blueprints (
     (
-      entity := oltp_customers,
+      source_versioned_entity := oltp_customers,
       key := customer_id,
       content := (
         email,
@@ -19,12 +19,12 @@ MODEL (
       )
     ),
     (
-      entity := oltp_products,
+      source_versioned_entity := oltp_products,
       key := sku,
       content := (product_name, category, brand, unit_cost, list_price, is_active)
     ),
     (
-      entity := shopify_products,
+      source_versioned_entity := shopify_products,
       key := variant_id,
       content := (sku, product_name, category, brand, unit_cost, list_price, is_active)
     )
@@ -35,7 +35,7 @@ MODEL (
 SELECT
   *,
   rule_ids AS reasons
-FROM staging._@{entity}
+FROM staging._@{source_versioned_entity}
 QUALIFY
   NOT rule_ids IS NULL
   AND ROW_NUMBER() OVER (
