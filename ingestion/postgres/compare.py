@@ -23,7 +23,7 @@ from ingestion.loading.intervals import DAY, start_of_day
 from ingestion.loading.versions import is_latest_version, not_deleted
 from ingestion.postgres.extract import attempted, control_sum
 from ingestion.postgres.rows import SOURCE
-from ingestion.postgres.session import OltpSource, Session, changed_in, instant, table
+from ingestion.postgres.snapshot import OltpSource, Snapshot, changed_in, instant, table
 from ingestion.warehouse import bind
 
 DAYS_BACK = 8  # corrections come up to 7 days late
@@ -71,9 +71,9 @@ def days_due(context: IngestContext, item: Entity, read_until: datetime) -> Wind
     return Window(midnight - DAYS_BACK * DAY, midnight) if done < DAYS_BACK else None
 
 
-def source_days(session: Session, item: Entity, window: Window, read_until: datetime) -> SourceDays:
+def source_days(snapshot: Snapshot, item: Entity, window: Window, read_until: datetime) -> SourceDays:
     """What the source has of the window by day; changes are read until ``read_until``."""
-    moved = session.rows(
+    moved = snapshot.rows(
         sql.SQL("SELECT DISTINCT {} FROM {} WHERE updated_at >= {} AND {} LIMIT {}").format(
             sql.SQL(", ").join(sql.Identifier(name) for name in item.key),
             table(item),
@@ -82,7 +82,7 @@ def source_days(session: Session, item: Entity, window: Window, read_until: date
             sql.Literal(MOVED_AT_MOST + 1),
         )
     )
-    days = _figures_by_day(session, item, window)
+    days = _figures_by_day(snapshot, item, window)
     return SourceDays(days, [_plain_key(key) for key in moved] if len(moved) <= MOVED_AT_MOST else [])
 
 
@@ -90,7 +90,7 @@ def _plain_key(key: tuple[int | str | Decimal, ...]) -> tuple[int | str, ...]:
     return tuple(part if isinstance(part, str) else int(part) for part in key)
 
 
-def _figures_by_day(session: Session, item: Entity, window: Window) -> Days:
+def _figures_by_day(snapshot: Snapshot, item: Entity, window: Window) -> Days:
     query = sql.SQL(
         "SELECT (updated_at AT TIME ZONE 'UTC')::date, COUNT(*), SUM({key}), COALESCE({total}, 0) FROM {table}"
         " WHERE {condition} AND {fitting} GROUP BY 1"
@@ -101,7 +101,7 @@ def _figures_by_day(session: Session, item: Entity, window: Window) -> Days:
         condition=changed_in(window),
         fitting=_fitting(item),
     )
-    return {day: DayFigures(rows, Decimal(keys), Decimal(total)) for day, rows, keys, total in session.rows(query)}
+    return {day: DayFigures(rows, Decimal(keys), Decimal(total)) for day, rows, keys, total in snapshot.rows(query)}
 
 
 def _fitting(item: Entity) -> sql.Composable:
@@ -180,8 +180,8 @@ def compare_day(context: IngestContext, source: OltpSource, item: Entity, day: W
     """What the source has of a day or a part of one now, and what raw holds of it."""
 
     def attempt() -> SourceDays:
-        with Session(source) as session:
-            return source_days(session, item, day, context.as_of)
+        with Snapshot(source) as snapshot:
+            return source_days(snapshot, item, day, context.as_of)
 
     at_source = attempted(source, attempt)
     in_raw = raw_days(context, item, day, at_source.moved)

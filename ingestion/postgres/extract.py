@@ -27,7 +27,7 @@ from ingestion.loading.rejects import new_rejects
 from ingestion.postgres import touched_windows
 from ingestion.postgres.rows import SOURCE, typed_rows
 from ingestion.postgres.schema import AddedColumn, copy_query
-from ingestion.postgres.session import OltpSource, Session, explained, is_transient, table
+from ingestion.postgres.snapshot import OltpSource, Snapshot, explained, is_transient, table
 
 SALES = ("orders", "order_lines", "refunds")
 Pairs = Iterator[tuple[str, pa.Table]]
@@ -46,7 +46,7 @@ class TableExtract:
     def __init__(
         self,
         context: IngestContext,
-        session: Session,
+        snapshot: Snapshot,
         item: Entity,
         added: Sequence[AddedColumn],
         window: Window | None = None,
@@ -54,7 +54,7 @@ class TableExtract:
         keep: Callable[[pa.Table], None] | None = None,
     ) -> None:
         self.context = context
-        self.session = session
+        self.snapshot = snapshot
         self.item = item
         self.added = added
         self.window = window
@@ -70,10 +70,10 @@ class TableExtract:
 
         Raises SourceError when COPY did not send what the same snapshot counts.
         """
-        sent = self.session.copy(copy_query(self.item, self.added, condition))
+        sent = self.snapshot.copy(copy_query(self.item, self.added, condition))
         before = self.rows + self.rejected_rows
         with ThreadPoolExecutor(1, "oltp-control") as beside:
-            counted = beside.submit(control, self.session, self.item, condition)
+            counted = beside.submit(control, self.snapshot, self.item, condition)
             for block in sent:
                 batch, faults = typed_rows(block, self.item, [added.column for added in self.added])
                 yield from self._counted(batch, faults)
@@ -91,7 +91,7 @@ class TableExtract:
 
     def undated_batches(self) -> Pairs:
         """The rows without ``updated_at``, which no window finds, without those that raw holds already."""
-        sent = self.session.copy(copy_query(self.item, self.added, sql.SQL("updated_at IS NULL")))
+        sent = self.snapshot.copy(copy_query(self.item, self.added, sql.SQL("updated_at IS NULL")))
         for block in sent:
             batch, faults = typed_rows(block, self.item, [added.column for added in self.added])
             if batch.num_rows:
@@ -148,10 +148,10 @@ class TableExtract:
         )
 
 
-def control(session: Session, item: Entity, condition: sql.Composable) -> tuple[int, Decimal | None]:
+def control(snapshot: Snapshot, item: Entity, condition: sql.Composable) -> tuple[int, Decimal | None]:
     """How many rows the snapshot has, and the sum of the entity's control column over values that fit the contract."""
     query = sql.SQL("SELECT COUNT(*), {} FROM {} WHERE {}").format(control_sum(item), table(item), condition)
-    [(count, total)] = session.rows(query)
+    [(count, total)] = snapshot.rows(query)
     return count, total
 
 

@@ -23,7 +23,7 @@ from ingestion.loading.records import record
 from ingestion.postgres.extract import TableExtract, attempted, load_extracts, record_with_corrections
 from ingestion.postgres.rows import SOURCE
 from ingestion.postgres.schema import added_columns, fits
-from ingestion.postgres.session import OltpSource, Session, instant, table
+from ingestion.postgres.snapshot import OltpSource, Snapshot, instant, table
 
 PIECE_ROWS = 500_000
 
@@ -64,12 +64,12 @@ def too_large(context: IngestContext, source: OltpSource, item: Entity) -> bool:
     """Whether the table is to be read in pieces: it holds more rows than one piece, and an index finds the bounds."""
 
     def attempt() -> bool:
-        with Session(source) as session:
-            if not fits(context, session, item):
+        with Snapshot(source) as snapshot:
+            if not fits(context, snapshot, item):
                 return False  # the regular load says why
             more = sql.SQL("SELECT EXISTS (SELECT FROM {} OFFSET {})").format(table(item), sql.Literal(PIECE_ROWS))
-            [(large,)] = session.rows(more)
-            if large and not _has_index(session, item):
+            [(large,)] = snapshot.rows(more)
+            if large and not _has_index(snapshot, item):
                 context.progress(
                     f"oltp {item.name}: no index begins with {item.key[0]}, so the table is read in one piece, and from"
                     f" the beginning after a kill. CREATE INDEX CONCURRENTLY ON {item.name} ({item.key[0]}) helps"
@@ -80,8 +80,8 @@ def too_large(context: IngestContext, source: OltpSource, item: Entity) -> bool:
     return attempted(source, attempt)
 
 
-def _has_index(session: Session, item: Entity) -> bool:
-    [(found,)] = session.rows(
+def _has_index(snapshot: Snapshot, item: Entity) -> bool:
+    [(found,)] = snapshot.rows(
         "SELECT EXISTS (SELECT FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid"
         " JOIN pg_am AS m ON m.oid = c.relam"
         " JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]"
@@ -144,11 +144,11 @@ def _read_piece(
     """One package, recorded together with its entry in the list; and the piece after it."""
 
     def attempt() -> tuple[Piece, LoadResult]:
-        with Session(source) as session:
-            watch.estimate(session)
-            found = piece if piece.keyless else Piece(piece.after, _bound(session, item, piece))
+        with Snapshot(source) as snapshot:
+            watch.estimate(snapshot)
+            found = piece if piece.keyless else Piece(piece.after, _bound(snapshot, item, piece))
             unchanged = sql.SQL("(updated_at < {} OR updated_at IS NULL)").format(instant(backfill.begun_as_of))
-            extract = TableExtract(context, session, item, added_columns(context, session, item), backfill.window)
+            extract = TableExtract(context, snapshot, item, added_columns(context, snapshot, item), backfill.window)
             condition = sql.SQL("{} AND {}").format(found.condition(item), unchanged)
             [result] = load_extracts(context, [extract], extract.batches(condition)).values()
             return found, result
@@ -162,13 +162,13 @@ def _read_piece(
     return result, Piece(keyless=True) if found.through is None else Piece(after=found.through)
 
 
-def _bound(session: Session, item: Entity, piece: Piece) -> Any:
+def _bound(snapshot: Snapshot, item: Entity, piece: Piece) -> Any:
     """The key that is a piece's number of rows further on; None when the table ends before."""
     key = sql.Identifier(item.key[0])
     query = sql.SQL("SELECT {key} FROM {table} WHERE {condition} ORDER BY {key} OFFSET {rows} LIMIT 1").format(
         key=key, table=table(item), condition=piece.condition(item), rows=sql.Literal(PIECE_ROWS - 1)
     )
-    found = session.rows(query)
+    found = snapshot.rows(query)
     if not found:
         return None
     [(bound,)] = found
@@ -186,9 +186,9 @@ class _Watch:
         self.expected = 0
         self.started = time.monotonic()
 
-    def estimate(self, session: Session) -> None:
+    def estimate(self, snapshot: Snapshot) -> None:
         """Take the planner's count of the table's rows."""
-        [(rows,)] = session.rows(
+        [(rows,)] = snapshot.rows(
             "SELECT GREATEST(reltuples, 0)::bigint FROM pg_class WHERE oid = to_regclass(%s)",
             [f"public.{self.item.name}"],
         )

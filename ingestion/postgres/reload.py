@@ -34,7 +34,7 @@ from ingestion.postgres.compare import (
 from ingestion.postgres.extract import Pairs, TableExtract, attempted, load_extracts, record_with_corrections
 from ingestion.postgres.rows import SOURCE
 from ingestion.postgres.schema import added_columns
-from ingestion.postgres.session import OltpSource, Session, changed_in, instant, table
+from ingestion.postgres.snapshot import OltpSource, Snapshot, changed_in, instant, table
 from ingestion.warehouse import bind
 
 PIECE_ROWS = 500_000  # of a day that is reloaded: one package
@@ -106,8 +106,8 @@ def reload(
     """
 
     def attempt() -> tuple[LoadResult, pa.Table]:
-        with Session(source) as session:
-            reading = _WindowReload(context, session, item, window)
+        with Snapshot(source) as snapshot:
+            reading = _WindowReload(context, snapshot, item, window)
             [result] = load_extracts(context, [reading.extract], reading.pairs()).values()
             return result, reading.gone()
 
@@ -119,16 +119,16 @@ def reload(
 class _WindowReload:
     """The rows of a window, and those that raw holds in it and the source does not: elsewhere by now, or gone."""
 
-    def __init__(self, context: IngestContext, session: Session, item: Entity, window: Window) -> None:
+    def __init__(self, context: IngestContext, snapshot: Snapshot, item: Entity, window: Window) -> None:
         self.context = context
-        self.session = session
+        self.snapshot = snapshot
         self.item = item
         self.window = window
         self.seen: list[pa.Table] = []
         self.missing = pa.schema(item.columns).empty_table()
         self.elsewhere: list[tuple[object, ...]] = []
         self.extract = TableExtract(
-            context, session, item, added_columns(context, session, item), window, keep=self._keep
+            context, snapshot, item, added_columns(context, snapshot, item), window, keep=self._keep
         )
 
     def _keep(self, batch: pa.Table) -> None:
@@ -141,7 +141,7 @@ class _WindowReload:
             keys = self.missing.select(list(self.item.key)).slice(start, KEYS_AT_ONCE)
             given = _among(self.item, keys)
             names = sql.SQL(", ").join(sql.Identifier(name) for name in self.item.key)
-            found = self.session.rows(
+            found = self.snapshot.rows(
                 sql.SQL("SELECT DISTINCT {} FROM {} WHERE {}").format(names, table(self.item), given)
             )
             self.elsewhere += found

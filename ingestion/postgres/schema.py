@@ -16,7 +16,7 @@ from psycopg import sql
 from ingestion.contracts import DATE, FLAG, INSTANT, INT, TEXT, Entity
 from ingestion.loading.context import IngestContext, SourceError
 from ingestion.postgres.rows import SOURCE
-from ingestion.postgres.session import Session, table
+from ingestion.postgres.snapshot import Snapshot, table
 from ingestion.warehouse import sql_type
 
 INTEGERS = ("int2", "int4", "int8")
@@ -44,14 +44,14 @@ class AddedColumn:
     column: pa.Field
 
 
-def added_columns(context: IngestContext, session: Session, item: Entity) -> tuple[AddedColumn, ...]:
+def added_columns(context: IngestContext, snapshot: Snapshot, item: Entity) -> tuple[AddedColumn, ...]:
     """The columns of the entity's table beyond the contract, in the table's order. New ones are recorded.
 
     Raises:
         SourceError: the table, a column of the contract or the right to read it is missing, or a column has a type
             that the contract's cannot be read from exactly. Nothing has been written then.
     """
-    live = _live_columns(session, item)
+    live = _live_columns(snapshot, item)
     known = {column.name: column for column in live}
     for expected in item.columns:
         found = known.pop(expected.name, None)
@@ -65,17 +65,17 @@ def added_columns(context: IngestContext, session: Session, item: Entity) -> tup
     return tuple(_recorded(context, item, [column for column in live if column.name in known]))
 
 
-def fits(context: IngestContext, session: Session, item: Entity) -> bool:
+def fits(context: IngestContext, snapshot: Snapshot, item: Entity) -> bool:
     """Whether the entity's table can be read by its contract."""
     try:
-        added_columns(context, session, item)
+        added_columns(context, snapshot, item)
     except SourceError:
         return False
     return True
 
 
-def _live_columns(session: Session, item: Entity) -> list[SourceColumn]:
-    found = session.rows(
+def _live_columns(snapshot: Snapshot, item: Entity) -> list[SourceColumn]:
+    found = snapshot.rows(
         "SELECT a.attname, format_type(a.atttypid, a.atttypmod), COALESCE(b.typname, t.typname), t.typcategory,"
         " CASE WHEN b.oid IS NULL THEN a.atttypmod ELSE t.typtypmod END,"
         " has_column_privilege(c.oid, a.attnum, 'SELECT')"

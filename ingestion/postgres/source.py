@@ -24,7 +24,7 @@ from ingestion.postgres.first_load import read_first, too_large
 from ingestion.postgres.reload import pieces, reload, reload_differences
 from ingestion.postgres.rows import SOURCE, retype
 from ingestion.postgres.schema import added_columns
-from ingestion.postgres.session import OltpSource, Session, changed_in
+from ingestion.postgres.snapshot import OltpSource, Snapshot, changed_in
 
 __all__ = ["OltpSource", "backfill", "ingest", "retype"]
 
@@ -163,27 +163,27 @@ def _read(
     context: IngestContext, source: OltpSource, due: dict[Entity, Reading], compared: list[Entity]
 ) -> tuple[dict[Entity, LoadResult], dict[Entity, tuple[Window, SourceDays]], list[SourceError]]:
     """One package from one snapshot, the days to compare as the snapshot has them, and entities that were refused."""
-    with Session(source) as session:
-        if session.replica_lag:
-            seconds = session.replica_lag.total_seconds()
+    with Snapshot(source) as snapshot:
+        if snapshot.replica_lag:
+            seconds = snapshot.replica_lag.total_seconds()
             context.progress(f"oltp: the source is {seconds:,.1f} s behind, changes are read up to that much earlier")
         extracts: dict[Entity, TableExtract] = {}
         refused = {}
         for item in dict.fromkeys([*due, *compared]):
             try:
-                added = added_columns(context, session, item)
+                added = added_columns(context, snapshot, item)
             except SourceError as error:
                 refused[item] = error
                 continue
             if item in due:
-                until = _as_shown(context, due[item], session.replica_lag)
-                extracts[item] = TableExtract(context, session, item, added, until.window, until.covered_through)
+                until = _as_shown(context, due[item], snapshot.replica_lag)
+                extracts[item] = TableExtract(context, snapshot, item, added, until.window, until.covered_through)
         loads = load_extracts(context, list(extracts.values()), _pairs(extracts, compared)) if extracts else {}
         figures = {}
         for item in compared:
             read_until = loads[item].covered_through if item in loads else covered_through(context, SOURCE, item.name)
             if item not in refused and read_until and (days := days_due(context, item, read_until)):
-                figures[item] = (days, source_days(session, item, days, read_until))
+                figures[item] = (days, source_days(snapshot, item, days, read_until))
         return loads, figures, list(refused.values())
 
 

@@ -25,10 +25,10 @@ from ingestion.loading.context import SourceError
 from ingestion.shopify import queries
 from ingestion.shopify.bulk import Operation
 from ingestion.shopify.client import SOURCE, FileGoneError, ShopifyClient
-from ingestion.shopify.tables.columns import ids_of
 from ingestion.shopify.tables.orders import HEADER, LINE, header_table, line_table
 from ingestion.shopify.tables.parsing import collector_paused, parse
 from ingestion.shopify.tables.rejects import fitting
+from ingestion.shopify.tables.scalars import ids_of
 from ingestion.shopify.tables.shapes import Record, UnfitError, typed
 
 BLOCK = 8 << 20  # bytes of the file that are parsed at once

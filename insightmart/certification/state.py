@@ -11,7 +11,13 @@ from itertools import takewhile
 
 from ingestion.warehouse import Warehouse
 from insightmart.certification.datasets import Part, catalogue
-from insightmart.certification.evidence import existing_tables, open_corrections, recent_scans, watermarks, with_remarks
+from insightmart.certification.observations import (
+    existing_tables,
+    open_corrections,
+    recent_scans,
+    watermarks,
+    with_remarks,
+)
 from insightmart.certification.verdict import DatasetState, PartState, judge, late_inputs, restates, whole_hour
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ingestion.contracts import entity
 from insightmart.certification.datasets import Dataset, Part
-from insightmart.certification.evidence import CheckResult, OpenCorrection, Scan
+from insightmart.certification.observations import CheckResult, OpenCorrection, Scan
 
 HOURLY_TOLERANCE = timedelta(minutes=90)  # behind the last whole hour
 DAILY_TOLERANCE = timedelta(hours=25, minutes=30)  # since the last load of a daily source

@@ -22,8 +22,8 @@ from insightmart.settings import Settings, load_settings
 from insightmart.sources import check_as_of, ingest
 from insightmart.status import page as status
 from insightmart.status.sending import send_if_due
-from insightmart.transform.context import Outcome, Transformer, open_transformer
 from insightmart.transform.restatement import apply_corrections
+from insightmart.transform.transformer import Outcome, Transformer, open_transformer
 
 
 @dataclass

@@ -16,11 +16,11 @@ from insightmart.errors import USAGE
 from insightmart.progress import console
 from insightmart.promotion.diff import TableDiff
 from insightmart.promotion.environments import Environments
-from insightmart.promotion.evidence import built_from_these_files
 from insightmart.promotion.promote import promote, refusal
+from insightmart.promotion.proof import built_from_these_files
 from insightmart.promotion.review import Review, as_json
 from insightmart.settings import load_settings
-from insightmart.transform.context import open_transformer
+from insightmart.transform.transformer import open_transformer
 
 
 @click.command()

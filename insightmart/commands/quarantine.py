@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ingestion.contracts import ENTITIES
-from insightmart.certification.evidence import existing_tables
+from insightmart.certification.observations import existing_tables
 from insightmart.commands.options import Instant, as_of_option
 from insightmart.commands.session import acting_instant, reading, writing
 from insightmart.console_tables import print_table
 from insightmart.errors import FAILED
 from insightmart.progress import step
 from insightmart.quarantine.counts import rule_counts
-from insightmart.quarantine.files import quarantined_files
-from insightmart.quarantine.rows import quarantined_rows, rejected_texts
+from insightmart.quarantine.rejected_files import quarantined_files
+from insightmart.quarantine.rejected_rows import quarantined_rows, rejected_texts
 from insightmart.quarantine.tables import TABLES
 from insightmart.settings import load_settings
 

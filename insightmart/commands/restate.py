@@ -14,9 +14,9 @@ from insightmart.errors import FAILED, USAGE, ConfigurationError
 from insightmart.progress import step
 from insightmart.runs import problem_lines
 from insightmart.settings import load_settings
-from insightmart.transform.context import Transformer, open_transformer
 from insightmart.transform.preview import preview_restatement, print_preview
 from insightmart.transform.restatement import BY_HAND, Restatement, queue_by_hand, restate, whole_hour
+from insightmart.transform.transformer import Transformer, open_transformer
 
 
 @click.command()

@@ -14,7 +14,7 @@ import click
 
 from insightmart.console_tables import print_table, without_control, without_formula
 from insightmart.errors import ConfigurationError, InsightMartError
-from insightmart.queries import answer
+from insightmart.read_only import answer
 from insightmart.settings import load_settings
 
 

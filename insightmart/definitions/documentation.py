@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ingestion  # noqa: F401  keeps SQLMesh from calling home; before it is imported
-from insightmart.certification.graph import AREAS, DATASETS, catalogue_of, read_areas, written
+from insightmart.certification.derived import AREAS, DATASETS, catalogue_of, read_areas, written
 from insightmart.definitions.columns import Meanings, read_meanings
 from insightmart.definitions.files import COLUMNS, METRICS, RULES, mistake
 from insightmart.definitions.metrics import Metric

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from insightmart.errors import ConfigurationError, InsightMartError
 from insightmart.promotion.windows import utc
-from insightmart.transform.context import PROD, Transformer
+from insightmart.transform.transformer import PROD, Transformer
 
 if TYPE_CHECKING:
     from sqlmesh.core.environment import Environment

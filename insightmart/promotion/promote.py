@@ -19,13 +19,13 @@ from insightmart.errors import InsightMartError
 from insightmart.progress import step
 from insightmart.promotion.diff import compare
 from insightmart.promotion.environments import Environments
-from insightmart.promotion.evidence import (
+from insightmart.promotion.plan import changes, comparisons, virtual_plan
+from insightmart.promotion.proof import (
     built_from_these_files,
     gates_passed,
     prod_stands_where_it_stood,
     unit_tests_and_lint,
 )
-from insightmart.promotion.plan import changes, comparisons, virtual_plan
 from insightmart.promotion.review import PassedGate, Review, new_folder, write_review
 from insightmart.promotion.windows import count, listed_names
 from insightmart.runs import ProblemKind, Run, RunFailedError, RunProblem, git_sha

@@ -10,7 +10,7 @@ from typing import Any
 
 from ingestion.loading.rejects import CURRENT_REJECTS
 from ingestion.warehouse import Warehouse
-from insightmart.quarantine.rules import rule_of
+from insightmart.quarantine.meanings import rule_of
 from insightmart.quarantine.tables import REJECTS, TABLES
 
 SEPARATOR = ", "  # of the rule ids of a row

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
-from insightmart.certification.evidence import existing_tables
+from insightmart.certification.observations import existing_tables
 from insightmart.certification.state import certified_through
 from insightmart.reconciliation.controls import Scope, due_controls
 from insightmart.reconciliation.result import ReconcileResult, read_result

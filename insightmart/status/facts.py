@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
-from insightmart.certification.evidence import OpenCorrection, existing_tables, open_corrections
+from insightmart.certification.observations import OpenCorrection, existing_tables, open_corrections
 from insightmart.certification.state import dataset_states, part_states
 from insightmart.certification.verdict import DatasetState, PartState, Verdict
 from insightmart.quarantine.counts import RuleCount, rule_counts
-from insightmart.quarantine.files import QuarantinedFile, quarantined_files
+from insightmart.quarantine.rejected_files import QuarantinedFile, quarantined_files
 from insightmart.settings import Settings
 from insightmart.status.loads import LoadState, failed_loads, load_states
 from insightmart.status.recent_runs import RunState, last_cycle, recent_runs

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from ingestion.contracts import ENTITIES
 from ingestion.warehouse import Warehouse
-from insightmart.certification.evidence import watermarks
+from insightmart.certification.observations import watermarks
 from insightmart.certification.verdict import PartState
 
 

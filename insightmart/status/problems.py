@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from insightmart.certification.evidence import OpenCorrection
+from insightmart.certification.observations import OpenCorrection
 from insightmart.certification.verdict import PartState, Verdict, spoken
 from insightmart.runs import ProblemKind, RunProblem, problem_lines
 from insightmart.status.facts import Facts

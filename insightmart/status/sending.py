@@ -11,7 +11,7 @@ import structlog
 
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
-from insightmart.certification.evidence import existing_tables
+from insightmart.certification.observations import existing_tables
 from insightmart.errors import ConfigurationError
 from insightmart.runs import Run
 from insightmart.settings import Settings

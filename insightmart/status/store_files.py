@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ingestion.warehouse import Warehouse
-from insightmart.certification.evidence import watermarks
+from insightmart.certification.observations import watermarks
 from insightmart.certification.verdict import whole_hour
 
 DAY = timedelta(days=1)

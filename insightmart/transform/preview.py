@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ingestion.warehouse import Warehouse
 from insightmart.console_tables import print_table
 from insightmart.settings import Settings
-from insightmart.transform.context import PROD, Transformer
+from insightmart.transform.transformer import PROD, Transformer
 
 if TYPE_CHECKING:
     from sqlmesh.core.model import Model

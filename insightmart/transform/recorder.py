@@ -11,7 +11,7 @@ from sqlmesh.utils.date import to_datetime
 from ingestion.clock import utc_now
 from insightmart.errors import InsightMartError
 from insightmart.runs import ProblemKind, RunProblem, current_run_id
-from insightmart.transform.graph import short_name
+from insightmart.transform.model_graph import short_name
 
 
 class Recorder(NoopConsole):

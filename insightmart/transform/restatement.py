@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
 from insightmart.runs import ProblemKind, RunProblem, problem_lines
-from insightmart.transform.context import Transformer
-from insightmart.transform.graph import Kind, restated_by
+from insightmart.transform.model_graph import Kind, restated_by
+from insightmart.transform.transformer import Transformer
 
 BY_HAND = "manual"  # source of an entry that somebody queued; its entity is the model
 

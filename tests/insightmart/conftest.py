@@ -333,7 +333,7 @@ def _fill(warehouse: Warehouse) -> None:
 @pytest.fixture(scope="session")
 def built_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose warehouse the real project has built from raw rows written by hand, certified through 10:00."""
-    from insightmart.transform.context import open_transformer
+    from insightmart.transform.transformer import open_transformer
 
     home = tmp_path_factory.mktemp("built")
     settings = Settings(home=home, start=START, timezone="America/New_York", _env_file=None)  # type: ignore[call-arg]
@@ -481,7 +481,7 @@ def workshop(
             _copy_project(tmp_path / "project")
         else:
             shutil.copytree(project, tmp_path / "project")
-        monkeypatch.setattr("insightmart.transform.context.PROJECT", tmp_path / "project")
+        monkeypatch.setattr("insightmart.transform.transformer.PROJECT", tmp_path / "project")
         return Workshop(settings.home, tmp_path / "project")
 
     return make

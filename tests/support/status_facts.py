@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from insightmart.certification.datasets import catalogue
-from insightmart.certification.evidence import CheckResult, OpenCorrection, Scan
+from insightmart.certification.observations import CheckResult, OpenCorrection, Scan
 from insightmart.certification.state import dataset_states
 from insightmart.certification.verdict import PartState, Verdict
 from insightmart.runs import RunProblem

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.contracts import INT, TEXT
-from ingestion.shopify.tables.columns import exact, ids, instants, part, raw_table
+from ingestion.shopify.tables.scalars import exact, ids, instants, part, raw_table
 from ingestion.shopify.tables.shapes import WHOLE, Record, UnfitError, list_of, record_of, typed
 
 _LEVEL = record_of(

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from ingestion.contracts import FLAG, INT, MONEY, TEXT
-from ingestion.shopify.tables.columns import SUMMED, amounts, exact, ids, instants, part, raw_table, starts, sums
 from ingestion.shopify.tables.refunds import REFUND, refund_table
+from ingestion.shopify.tables.scalars import SUMMED, amounts, exact, ids, instants, part, raw_table, starts, sums
 from ingestion.shopify.tables.shapes import BAG, WHOLE, Record, connection_of, list_of, record_of, typed
 
 LINE = record_of(

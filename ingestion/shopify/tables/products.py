@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.contracts import MONEY, TEXT
-from ingestion.shopify.tables.columns import exact, ids, instants, part, raw_table
+from ingestion.shopify.tables.scalars import exact, ids, instants, part, raw_table
 from ingestion.shopify.tables.shapes import Record, connection_of, record_of, typed
 
 _VARIANT = record_of(

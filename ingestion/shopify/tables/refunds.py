@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from ingestion.contracts import INT, MONEY, TEXT, entity
 from ingestion.shopify.client import SOURCE
-from ingestion.shopify.tables.columns import SUMMED, amounts, exact, ids, instants, part, raw_table, sums
+from ingestion.shopify.tables.scalars import SUMMED, amounts, exact, ids, instants, part, raw_table, sums
 from ingestion.shopify.tables.shapes import BAG, WHOLE, connection_of, record_of
 
 _REFUND_LINE = record_of(

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.contracts import REJECTS, Entity
+from ingestion.stores.csv.cells import Records, parsed_schema, placed
 from ingestion.stores.csv.decode import UntrustedFileError
 from ingestion.stores.csv.file import CsvFile, Drop
-from ingestion.stores.csv.records import Records, parsed_schema, placed
 from ingestion.stores.csv.values import (
     Verdicts,
 )

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingestion.contracts import REJECTS, Entity, entity
+from ingestion.stores.csv.cells import Records, cut_up, parsed_schema, placed
 from ingestion.stores.csv.file import CsvFile
 from ingestion.stores.csv.layout import FROM_FILE_NAME, Layout
-from ingestion.stores.csv.records import Records, cut_up, parsed_schema, placed
 from ingestion.stores.csv.rejects import reject_rows
 from ingestion.stores.csv.values import (
     Mask,

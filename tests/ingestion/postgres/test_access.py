@@ -19,8 +19,8 @@ from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from ingestion.clock import utc_now
 from ingestion.loading.context import IngestContext, SourceError
-from ingestion.postgres import session as postgres_session
-from ingestion.postgres.session import Session
+from ingestion.postgres import snapshot as postgres_snapshot
+from ingestion.postgres.snapshot import Snapshot
 from ingestion.postgres.source import OltpSource, ingest
 from insightmart.settings import PROJECT, Settings
 from insightmart.sources import source_of
@@ -70,15 +70,15 @@ def test_the_documented_role_is_enough_to_load_and_may_not_do_more(at: At, oltp:
 
 def test_the_time_out_of_the_settings_is_the_servers(oltp: Oltp, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, OLTP_DSN=oltp.source.dsn, OLTP_STATEMENT_TIMEOUT=17, _env_file=None)  # type: ignore[call-arg]
-    with Session(source_of(settings, "oltp")) as session:
-        assert session.rows("SHOW statement_timeout") == [("17s",)]
-        assert session.rows("SHOW transaction_isolation") == [("repeatable read",)]
-        assert session.rows("SHOW transaction_read_only") == [("on",)]
+    with Snapshot(source_of(settings, "oltp")) as snapshot:
+        assert snapshot.rows("SHOW statement_timeout") == [("17s",)]
+        assert snapshot.rows("SHOW transaction_isolation") == [("repeatable read",)]
+        assert snapshot.rows("SHOW transaction_read_only") == [("on",)]
 
 
 def test_the_watermark_is_of_the_sources_clock(at: At, oltp: Oltp, monkeypatch: pytest.MonkeyPatch) -> None:
     ahead = timedelta(minutes=10)
-    monkeypatch.setattr(postgres_session, "utc_now", lambda: utc_now() + ahead)
+    monkeypatch.setattr(postgres_snapshot, "utc_now", lambda: utc_now() + ahead)
     oltp.add("orders", order_id=1, updated_at="2026-03-05 09:45+00")
     oltp.add("orders", order_id=2, updated_at="2026-03-05 09:55+00")  # later than now at the source
     context = at("2026-03-05T10:00")
@@ -173,15 +173,15 @@ def test_a_replica_that_lags_is_read_only_as_far_as_it_has_come(
 
     sell(1)
     until(lambda: arrived("pg_last_wal_replay_lsn"))
-    with Session(source) as session:
+    with Snapshot(source) as snapshot:
         assert (
-            session.replica_lag == timedelta()
+            snapshot.replica_lag == timedelta()
         )  # it is idle and has everything: not behind, however old the last change
     standby.execute("SELECT pg_wal_replay_pause()")
     [(shown,)] = standby.execute("SELECT pg_last_xact_replay_timestamp()").fetchall()
     sell(2)
     until(lambda: arrived("pg_last_wal_receive_lsn"))
-    monkeypatch.setattr(postgres_session, "CLOCK_TOLERANCE", timedelta())
+    monkeypatch.setattr(postgres_snapshot, "CLOCK_TOLERANCE", timedelta())
     now = datetime.now(UTC)
     as_of = now.replace(tzinfo=None)
     context = at(as_of.isoformat())

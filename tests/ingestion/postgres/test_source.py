@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ingestion.contracts import Entity, entity
 from ingestion.loading.context import IngestContext, LoadResult, SourceError, Window
 from ingestion.postgres import extract as postgres_extract
-from ingestion.postgres import session as postgres_session
+from ingestion.postgres import snapshot as postgres_snapshot
 from ingestion.postgres.rows import typed_rows
 from ingestion.postgres.source import OltpSource, ingest, retype
 
@@ -203,10 +203,10 @@ def test_one_snapshot_for_orders_lines_and_refunds(at: At, oltp: Oltp, monkeypat
 
 def test_the_session_may_only_read(oltp: Oltp, oltp_dsns: tuple[str, str]) -> None:
     with (
-        postgres_session.Session(OltpSource(oltp_dsns[0])) as session,
+        postgres_snapshot.Snapshot(OltpSource(oltp_dsns[0])) as snapshot,
         pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
     ):
-        session.rows("INSERT INTO products (sku) VALUES ('x') RETURNING sku")
+        snapshot.rows("INSERT INTO products (sku) VALUES ('x') RETURNING sku")
 
 
 def test_an_unknown_entity_is_refused(at: At, oltp: Oltp) -> None:
@@ -287,8 +287,8 @@ def test_a_missing_table_or_column_or_grant_or_a_slow_query(
     finally:
         oltp.execute("GRANT SELECT ON orders TO insightmart_reader")
     oltp.execute("INSERT INTO orders (order_id) SELECT * FROM generate_series(1, 200000)")
-    hurried = postgres_session._settings
-    monkeypatch.setattr(postgres_session, "_settings", lambda source: hurried(source) | {"statement_timeout": "20ms"})
+    hurried = postgres_snapshot._settings
+    monkeypatch.setattr(postgres_snapshot, "_settings", lambda source: hurried(source) | {"statement_timeout": "20ms"})
     assert "statement timeout" in failure(context, oltp.source).cause
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from insightmart.certification.datasets import Dataset, Part
-from insightmart.certification.evidence import CheckResult, OpenCorrection, Scan
+from insightmart.certification.observations import CheckResult, OpenCorrection, Scan
 from insightmart.certification.verdict import DatasetState, PartState, Verdict, judge, late_inputs, restates
 
 NOW = datetime(2026, 3, 6, 17, 5)

@@ -12,7 +12,7 @@ import pytest
 
 from ingestion.warehouse import open_duckdb
 from insightmart.errors import ConfigurationError
-from insightmart.queries import check_only_reads
+from insightmart.read_only import check_only_reads
 from insightmart.settings import Settings
 
 Run = Callable[..., tuple[int, str, str]]

@@ -19,7 +19,7 @@ from insightmart.cli import cli
 from insightmart.console_tables import shown
 from insightmart.errors import InsightMartError
 from insightmart.lock import writer_lock
-from insightmart.quarantine.rules import rules
+from insightmart.quarantine.meanings import rules
 from insightmart.settings import PROJECT, Settings
 
 if TYPE_CHECKING:

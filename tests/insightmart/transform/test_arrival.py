@@ -35,8 +35,8 @@ from ingestion.stores.csv.file import Drop, read_file
 from ingestion.stores.csv.typed import parse
 from ingestion.warehouse import Warehouse, open_duckdb
 from insightmart.settings import Settings
-from insightmart.transform.context import Transformer, open_transformer
 from insightmart.transform.restatement import apply_corrections
+from insightmart.transform.transformer import Transformer, open_transformer
 from sandbox.business import Business
 from sandbox.events.daily_files import reference_files
 from sandbox.events.instants import to_instant

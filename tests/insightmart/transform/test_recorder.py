@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from insightmart.errors import GateError
-from insightmart.transform.graph import short_name
+from insightmart.transform.model_graph import short_name
 from insightmart.transform.recorder import Recorder, reason
 
 HOUR = 3_600_000  # milliseconds, as SQLMesh counts

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from insightmart.settings import load_settings
-from insightmart.transform.context import Transformer, open_transformer
 from insightmart.transform.restatement import (
     PLAN_COST_HOURS,
     Restatement,
@@ -21,6 +20,7 @@ from insightmart.transform.restatement import (
     cheapest_cover,
     open_restatements,
 )
+from insightmart.transform.transformer import Transformer, open_transformer
 
 if TYPE_CHECKING:
     from conftest import Business, CommandLine, Workshop

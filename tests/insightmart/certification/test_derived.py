@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from insightmart.certification.datasets import Dataset, Part, catalogue
-from insightmart.certification.graph import AREAS, AreaName, catalogue_of, read_areas
+from insightmart.certification.derived import AREAS, AreaName, catalogue_of, read_areas
 from insightmart.errors import ConfigurationError
 from insightmart.settings import PROJECT
-from insightmart.transform.graph import restated_by
+from insightmart.transform.model_graph import restated_by
 
 if TYPE_CHECKING:
     from sqlmesh import Context

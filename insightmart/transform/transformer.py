@@ -13,7 +13,7 @@ from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
 from insightmart.runs import RunProblem
 from insightmart.settings import PROJECT, Settings
-from insightmart.transform.graph import short_name
+from insightmart.transform.model_graph import short_name
 
 if TYPE_CHECKING:
     from sqlmesh import Context

@@ -14,7 +14,7 @@ from ingestion.contracts import ENTITIES
 from insightmart.certification.datasets import Catalogue, Dataset, Part
 from insightmart.definitions.files import mistake, read_mapping
 from insightmart.errors import ConfigurationError
-from insightmart.transform.graph import Kind, entities_read, layer, own_models, restated_by, short_name
+from insightmart.transform.model_graph import Kind, entities_read, layer, own_models, restated_by, short_name
 
 if TYPE_CHECKING:
     from sqlmesh import Context

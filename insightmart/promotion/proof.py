@@ -14,8 +14,8 @@ from insightmart.gate.scan import BLOCKING
 from insightmart.promotion.environments import Environments, table_version, version_id
 from insightmart.promotion.review import PassedGate
 from insightmart.promotion.windows import count, from_intervals, listed_names, spoken, verdicts
-from insightmart.transform.context import Transformer
-from insightmart.transform.graph import short_name
+from insightmart.transform.model_graph import short_name
+from insightmart.transform.transformer import Transformer
 
 if TYPE_CHECKING:
     from sqlmesh.core.snapshot import Snapshot

@@ -1,4 +1,4 @@
-"""A session with the OLTP database: read only, one snapshot, in UTC and UTF-8; and its failures in one line each.
+"""A snapshot of the OLTP database, which is one read-only transaction in UTC and UTF-8; and its failures in one line each.
 
 Two connections share the snapshot. psycopg asks the questions; asyncpg receives what COPY sends, because it hands over
 whole buffers of rows, where psycopg makes one Python object a row (a fifth of the CPU). Receiving runs in a thread, so
@@ -54,7 +54,7 @@ class OltpSource:
     retry_wait: float = 1.0
 
 
-class Session:
+class Snapshot:
     """One snapshot of the database. ``replica_lag`` says how far it is behind our clock; below a second it is zero."""
 
     def __init__(self, source: OltpSource) -> None:
@@ -110,7 +110,7 @@ class Session:
             self._receiver.close()
         self.connection.close()
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Snapshot:
         return self
 
     def __exit__(self, *_: object) -> None:
