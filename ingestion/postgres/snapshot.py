@@ -1,4 +1,4 @@
-"""A snapshot of the OLTP database, which is one read-only transaction in UTC and UTF-8; and its failures in one line each.
+"""A snapshot of the OLTP: one read-only transaction, in UTC and UTF-8; and its failures in one line each.
 
 Two connections share the snapshot. psycopg asks the questions; asyncpg receives what COPY sends, because it hands over
 whole buffers of rows, where psycopg makes one Python object a row (a fifth of the CPU). Receiving runs in a thread, so
