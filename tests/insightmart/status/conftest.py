@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 from aiosmtpd.controller import Controller
-from inbox import Inbox, free_port
 from pydantic import SecretStr
 
 from insightmart.settings import Settings
+from tests.support.inbox import Inbox, free_port
 
 
 @pytest.fixture

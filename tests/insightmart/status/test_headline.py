@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from status_facts import AS_OF, certified, late, refused, with_parts
 
 from insightmart.certification.verdict import Verdict
 from insightmart.status.headline import explanation, headline, level
 from insightmart.status.reconciliations import ControlState, Reconciliation
+from tests.support.status_facts import AS_OF, certified, late, refused, with_parts
 
 DIFFERS = Reconciliation("r1", AS_OF, (ControlState("levels", 3, 0, 2),), ())
 MISSING = {"verdict": Verdict.MISSING, "through": None}

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
-from inbox import Inbox, free_port
 
 from insightmart.errors import ConfigurationError, InsightMartError
 from insightmart.settings import Settings
 from insightmart.status.mail import deliver, mail_server
+from tests.support.inbox import Inbox, free_port
 
 PASSWORD = "s3cret/pass word"
 

@@ -7,12 +7,12 @@ from datetime import datetime
 from decimal import Decimal
 
 import pytest
-from status_facts import AS_OF, certified, correction, cycle, late, refused, with_parts
 
 from insightmart.certification.verdict import Verdict
 from insightmart.runs import ProblemKind, RunProblem
 from insightmart.status.problems import needs_attention
 from insightmart.status.reconciliations import DIFFERENCES, ControlState, Reconciliation
+from tests.support.status_facts import AS_OF, certified, correction, cycle, late, refused, with_parts
 
 SHOPIFY = RunProblem(ProblemKind.SOURCE, "shopify", "shopify: no proper answer: HTTP 503; try 3", "Check it")
 GATE = RunProblem(ProblemKind.MODEL, "gate.sales__oltp", "gate.sales__oltp: few order lines")

@@ -6,12 +6,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from status_facts import AS_OF, certified, cycle, late, refused, with_parts
 
 from insightmart.quarantine.counts import RuleCount
 from insightmart.runs import ProblemKind, RunProblem
 from insightmart.status.recent_runs import RunState
 from insightmart.status.report import Occasion, make_report, should_send
+from tests.support.status_facts import AS_OF, certified, cycle, late, refused, with_parts
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 GATE = RunProblem(ProblemKind.MODEL, "gate.sales__oltp", "gate.sales__oltp: no negative price")

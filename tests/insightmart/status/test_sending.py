@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
-from inbox import Inbox, free_port
 from pydantic import SecretStr
-from status_facts import AS_OF, cycle
 
 from insightmart.cli import cli
 from insightmart.errors import USAGE, ConfigurationError, InsightMartError
@@ -19,6 +17,8 @@ from insightmart.status.facts import gather
 from insightmart.status.mail import deliver, mail_server
 from insightmart.status.report import Occasion, make_report
 from insightmart.status.sending import compose, send_if_due, send_report
+from tests.support.inbox import Inbox, free_port
+from tests.support.status_facts import AS_OF, cycle
 
 if TYPE_CHECKING:
     from conftest import Business
