@@ -6,16 +6,24 @@ its class name in lower case.
 
 from __future__ import annotations
 
+from sqlglot import exp
 from sqlmesh.core.linter.rule import Rule, RuleViolation
 from sqlmesh.core.model import Model, SqlModel
 
 # Whoever can be asked about a model, a rule, a metric or a check.
 OWNERS = ("data-engineering", "e-commerce", "finance", "operations", "store-operations")
+LONGEST_DESCRIPTION = 240  # characters
 
 
 def _layer(model: Model) -> str | None:
     """The schema of a model; None for a table that other programs write."""
     return None if model.kind.is_external else model.fully_qualified_table.db.lower()
+
+
+def _short_name(fqn: str) -> str:
+    """``layer.table`` of the full name of a model."""
+    table = exp.to_table(fqn)
+    return f"{table.db}.{table.name}".lower()
 
 
 class OwnerIsATeam(Rule):
@@ -32,6 +40,18 @@ class DescriptionIsThere(Rule):
 
     def check_model(self, model: Model) -> RuleViolation | None:
         return None if _layer(model) is None or (model.description or "").strip() else self.violation()
+
+
+class DescriptionIsShort(Rule):
+    """A description is a sentence or two; caveats stand as comments where the SQL heeds them, or in docs/models.md."""
+
+    def check_model(self, model: Model) -> RuleViolation | None:
+        length = len(model.description or "")
+        if _layer(model) is None or length <= LONGEST_DESCRIPTION:
+            return None
+        return self.violation(
+            f"The description has {length} characters; {LONGEST_DESCRIPTION} are enough for a reader."
+        )
 
 
 class GrainIsThere(Rule):
@@ -63,3 +83,13 @@ class CoreIsAudited(Rule):
 
     def check_model(self, model: Model) -> RuleViolation | None:
         return self.violation() if _layer(model) == "core" and not model.audits else None
+
+
+class StepsStayInside(Rule):
+    """What begins with _ is a step between models (docs/naming.md): only staging, quarantine and core read one."""
+
+    def check_model(self, model: Model) -> RuleViolation | None:
+        if _layer(model) in (None, "staging", "quarantine", "core"):
+            return None
+        steps = sorted(name for name in map(_short_name, model.depends_on) if name.split(".")[1].startswith("_"))
+        return self.violation(f"It reads {', '.join(steps)}.") if steps else None

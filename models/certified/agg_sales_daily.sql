@@ -3,7 +3,7 @@ MODEL (
   kind VIEW,
   start '1970-01-01',
   cron '@yearly',
-  description 'Sales measures by business date, store and channel: the sums of the scanned hourly parts. Keyed by UTC hour below, because a UTC date touches several business dates, and so that an hour the gate holds back is in no daily figure.',
+  description 'Sales measures by business date, store and channel: the sums of the scanned hourly parts.',
   grain (business_date, store_id, channel),
   tags (
     sales

@@ -3,7 +3,7 @@ MODEL (
   kind VIEW,
   start '1970-01-01',
   cron '@yearly',
-  description 'Which time zone holds at a store from when to when: what the facts join their instants to. At most one row of a store holds at an instant by construction, whatever the versions in core.dim_stores say, so that no join can multiply a fact.',
+  description 'Which time zone holds at a store from when to when: what the facts join their instants to. At most one holds at an instant, so that no join can multiply a fact.',
   grain (store_id, valid_from),
   tags (
     stores

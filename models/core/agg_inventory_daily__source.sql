@@ -10,7 +10,7 @@ MODEL (
     ), (
       source := shopify
   )),
-  description 'Stock by UTC date and business date of the store; the whole UTC date is rebuilt with each of its hours. A business date is made of at most three parts: the last count wins, stock-out hours add up. Candidate of certified.agg_inventory_daily.',
+  description 'Stock by UTC date and business date of the store; the whole UTC date is rebuilt with each of its hours. Candidate of certified.agg_inventory_daily.',
   grain (counted_date, business_date, store_id, sku),
   tags (
     inventory

@@ -8,7 +8,7 @@ MODEL (
     ), (
       source := shopify
   )),
-  description 'Sales measures by UTC hour and by the business date and hour of the store. Keyed by UTC, because one UTC hour touches several business dates; parts of one business hour add up. Candidate of certified.agg_sales_hourly.',
+  description 'Sales measures by UTC hour and by business date and hour of the store; parts of one business hour add up. Candidate of certified.agg_sales_hourly.',
   grain (sold_hour, business_date, business_hour, store_id, channel),
   tags (
     sales

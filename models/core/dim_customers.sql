@@ -4,7 +4,7 @@ MODEL (
     unique_key (customer_id, valid_from),
     disable_restatement TRUE
   ),
-  description 'Customers with their history (SCD2 by source time). Only customers that a load touched are rebuilt, each with its whole history, so versions may arrive in any order. A customer that an order names before the daily load brings it is inferred. No clear-text e-mail, phone or name. Candidate of certified.dim_customers.',
+  description 'Customers with their history (SCD2 by source time), without clear-text e-mail, phone or name; one that an order names before its load is inferred. Candidate of certified.dim_customers.',
   grain (customer_id, valid_from),
   signals (
     anything_loaded()

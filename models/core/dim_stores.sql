@@ -1,7 +1,7 @@
 MODEL (
   name core.dim_stores,
   kind FULL,
-  description 'Stores with their history (SCD2 by reference date): a version starts with the first day whose reference file differs, at midnight in the time zone that the file states. Store 0 is the online shop, -1 stands for sales whose store is not known; a store seen in sales before its reference is inferred. Candidate of certified.dim_stores.',
+  description 'Stores with their history (SCD2 by reference date), the online shop as store 0 and unknown ones as -1; a store seen in sales before its reference is inferred. Candidate of certified.dim_stores.',
   grain (store_id, valid_from),
   signals (
     anything_loaded()

@@ -8,7 +8,7 @@ MODEL (
     ), (
       source := shopify
   )),
-  description 'Orders that count; cancelled and test orders are left out. Units and gross sales come from the accepted lines; discount, tax, shipping and total from the order itself, or from its lines where the order states none. Candidate of certified.fct_orders.',
+  description 'Orders that count: neither cancelled nor test. Candidate of certified.fct_orders.',
   grain (source_system, order_id),
   tags (
     sales
@@ -56,10 +56,10 @@ WITH lines AS (
     o.source_updated_at,
     o.raw_load_id,
     CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, @VAR('company_timezone')), o.ordered_at) AS ordered_at_local,
-    COALESCE(l.line_count, 0) AS line_count,
+    COALESCE(l.line_count, 0) AS line_count, /* of the accepted lines, as units and gross sales */
     COALESCE(l.units, 0) AS units,
     COALESCE(l.gross_sales, 0) AS gross_sales,
-    COALESCE(NULLIF(o.discount_amount, 0), l.discount_amount, 0) AS discount_amount,
+    COALESCE(NULLIF(o.discount_amount, 0), l.discount_amount, 0) AS discount_amount, /* of its lines where the order states none */
     COALESCE(NULLIF(o.tax_amount, 0), l.tax_amount, 0) AS tax_amount,
     COALESCE(o.shipping_amount, 0) AS shipping_amount,
     o.total_amount

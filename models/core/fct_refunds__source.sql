@@ -8,7 +8,7 @@ MODEL (
     ), (
       source := shopify
   )),
-  description 'Refunds on the day of the refund, with store and channel of their order. A refund whose order is not known is money that left the company all the same: it stands at store -1, channel unknown. Refunds of cancelled and test orders are left out with their orders; those of orders in quarantine wait there. Candidate of certified.fct_refunds.',
+  description 'Refunds that count, on the day of the refund, with store and channel of their order; -1 and unknown where the order is not known. Candidate of certified.fct_refunds.',
   grain (source_system, refund_id, line_number),
   tags (
     sales
@@ -43,7 +43,7 @@ WITH refunds AS (
     line_number,
     order_id,
     refunded_at,
-    COALESCE(store_id, -1) AS store_id,
+    COALESCE(store_id, -1) AS store_id, /* the order is not known: money that left the company all the same */
     COALESCE(channel, 'unknown') AS channel,
     MIN(sku) AS sku,
     SUM(quantity) AS quantity, /* Shopify splits a refunded item by what becomes of the goods */

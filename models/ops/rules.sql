@@ -3,7 +3,7 @@ MODEL (
   kind VIEW,
   start '1970-01-01',
   cron '@yearly',
-  description 'What every quarantine rule means, how much a broken one matters and who owns it; one row is one rule of one entity. An entity that ends in * stands for all entities of that source. Built from models/staging/rules.yml.',
+  description 'What every quarantine rule means, how much a broken one matters and who owns it; one row is one rule of one entity. Written in models/staging/rules.yml.',
   grain (rule_id, entity),
   tags (
     quarantine

@@ -29,7 +29,7 @@ MODEL (
       content := (sku, product_name, category, brand, unit_cost, list_price, is_active)
     )
   ),
-  description 'The customers or products whose latest version breaks a rule, with the ids of the rules (ops.rules says what they mean) and the load that brought it. One leaves by itself when its source is mended; what an earlier version broke is history, not quarantine.'
+  description 'The customers or products whose latest version breaks a rule, with the ids of the rules (ops.rules says what they mean) and the load that brought it. One leaves by itself when its source is mended.'
 );
 
 SELECT

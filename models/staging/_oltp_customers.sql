@@ -3,7 +3,7 @@ MODEL (
   kind VIEW,
   start '1970-01-01',
   cron '@yearly',
-  description 'Every version of every customer as loaded, with the rules it breaks. A view over raw: reference data has no event window, the dimension picks up what a load brought. Read staging.oltp_customers or quarantine.oltp_customers instead.',
+  description 'Every version of every customer as loaded, with the rules it breaks. Read staging.oltp_customers or quarantine.oltp_customers instead.',
   grain (customer_id, source_updated_at, raw_load_id),
   tags (customers, oltp)
 );

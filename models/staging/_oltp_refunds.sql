@@ -3,7 +3,7 @@ MODEL (
   kind INCREMENTAL_BY_TIME_RANGE (
     time_column event_at
   ),
-  description 'Latest version of every store and phone refund with the rules it breaks, on the day of the refund, and with store, channel and product of its order. Order and line may be unknown. A refund of an order in quarantine waits there with it. Read staging.oltp_refunds or quarantine.oltp_refunds instead.',
+  description 'Latest version of every store and phone refund, on the day of the refund, with store, channel and product of its order and the rules it breaks. Read staging.oltp_refunds or quarantine.oltp_refunds instead.',
   grain refund_id,
   tags (sales, oltp),
   signals (

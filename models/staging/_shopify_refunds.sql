@@ -3,7 +3,7 @@ MODEL (
   kind INCREMENTAL_BY_TIME_RANGE (
     time_column event_at
   ),
-  description 'Refund lines of the latest version of every online order with the rules they break, on the day of the refund; refunded shipping, and what was paid back for no line, are a row without a line. A refund of an order in quarantine waits there with it. Read staging.shopify_refunds or quarantine.shopify_refunds instead.',
+  description 'Refund lines of the latest version of every online order, on the day of the refund, with the rules they break. Read staging.shopify_refunds or quarantine.shopify_refunds instead.',
   grain (refund_id, refund_line_id),
   tags (sales, shopify),
   signals (
@@ -78,7 +78,7 @@ WITH latest AS (
     r.refund_id::VARCHAR AS refund_id,
     r.refund_line_id::BIGINT AS refund_line_id,
     r.order_id::VARCHAR AS order_id,
-    r.line_item_id::BIGINT AS line_number,
+    r.line_item_id::BIGINT AS line_number, /* none for refunded shipping, and for what was paid back for no line */
     0::INT AS store_id, /* of the order, as for the OLTP: the online shop */
     'online'::VARCHAR AS channel,
     r.is_counted::BOOLEAN AS is_counted, /* refunds of cancelled and test orders count nowhere, as their orders */

@@ -3,7 +3,7 @@ MODEL (
   kind INCREMENTAL_BY_TIME_RANGE (
     time_column event_at
   ),
-  description 'Stock counts of the latest content of every store file, over all loads that brought parts of it, with the rules they break; one row is one product counted in one store at one instant. Read staging.stores_inventory or quarantine.stores_inventory instead.',
+  description 'Stock counts of the latest content of every store file with the rules they break; one row is one product counted in one store at one instant. Read staging.stores_inventory or quarantine.stores_inventory instead.',
   grain (store_id, sku, counted_at, file_name),
   tags (inventory, stores),
   signals (

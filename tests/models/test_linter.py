@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
     from sqlmesh import Context
 
-RULES = ("certifiedcolumnsarecommented", "coreisaudited", "descriptionisthere", "grainisthere", "ownerisateam")
+RULES = (
+    "certifiedcolumnsarecommented",
+    "coreisaudited",
+    "descriptionisshort",
+    "descriptionisthere",
+    "grainisthere",
+    "ownerisateam",
+    "stepsstayinside",
+)
 
 CORE = """
 MODEL (
@@ -49,9 +57,13 @@ MODELS = {
     "of_somebody": (CORE, "owner finance", "owner somebody", "ownerisateam"),
     "not_described": (CORE, "  description 'The days.',\n", "", "descriptionisthere"),
     "described_by_a_blank": (CORE, "'The days.'", "' '", "descriptionisthere"),
+    "described_at_length": (CORE, "'The days.'", f"'{'The days. ' * 25}'", "descriptionisshort"),
     "without_grain": (CORE, "  grain (day),\n", "", "grainisthere"),
     "without_grain_though_it_chooses": (STAGING, "SELECT *", "SELECT day, weekday", "grainisthere"),
     "not_audited": (CORE, ",\n  audits (not_null(columns := (day)))", "", "coreisaudited"),
+    "_step": (CORE, "", "", None),
+    "reads_a_step_beside_it": (CORE, "AS weekday", "AS weekday FROM core._step", None),
+    "reads_a_step_above_it": (CERTIFIED, "core.sound", "core._step", "stepsstayinside"),
     "half_commented": (CERTIFIED, " /* What it is called */", "", "certifiedcolumnsarecommented"),
 }
 
