@@ -91,5 +91,5 @@ class StepsStayInside(Rule):
     def check_model(self, model: Model) -> RuleViolation | None:
         if _layer(model) in (None, "staging", "quarantine", "core"):
             return None
-        steps = sorted(name for name in map(_short_name, model.depends_on) if name.split(".")[1].startswith("_"))
+        steps = sorted(name for name in map(_short_name, model.depends_on or ()) if name.split(".")[1].startswith("_"))
         return self.violation(f"It reads {', '.join(steps)}.") if steps else None
