@@ -62,7 +62,7 @@ check: lint types test-fast ## Before each commit: formatting, lint, types, fast
 mutants: $(SETUP) ## Change the models' SQL by one token, 40 times, and say what the unit tests notice (MUTANTS_FLAGS="--seed 7")
 	$(BIN)/python -m bench.mutants $(MUTANTS_FLAGS)
 
-docs: $(SETUP) ## Write docs/rules.md, docs/metrics.md and the comments of certified columns from their YAML
+docs: $(SETUP) ## Write docs/rules.md, docs/metrics.md, certified columns and schema checks from what defines them
 	INSIGHTMART_HOME=var/lint $(BIN)/python -m insightmart.definitions.documentation
 
 format: $(SETUP) ## Write Python, models and audits in the project's format

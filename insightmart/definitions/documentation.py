@@ -7,7 +7,6 @@ anything is.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
@@ -19,6 +18,7 @@ from insightmart.certification.derived import AREAS, DATASETS, catalogue_of, rea
 from insightmart.definitions.columns import Meanings, read_meanings
 from insightmart.definitions.files import COLUMNS, METRICS, RULES, mistake
 from insightmart.definitions.metrics import Metric
+from insightmart.definitions.projections import columns_of, commented, copied, schema_checks, united
 from insightmart.definitions.rules import Rule, read_rules
 from insightmart.errors import DONE, ConfigurationError
 from insightmart.settings import PROJECT
@@ -59,9 +59,6 @@ are cancelled or tests count nowhere. Rows in quarantine ([rules.md](rules.md)) 
 mended. How a figure comes about, and where an order is that is missing from it: [models.md](models.md).
 """
 
-# A projection of a certified model, as `sqlmesh format` writes it: ``expression AS column, /* comment */``.
-_PROJECTION = re.compile(r"^(  \S.* AS (\w+)(,?))(?: /\* .* \*/)?$", re.MULTILINE)
-
 
 def generated(sources: Origins, project: Path = PROJECT) -> dict[Path, str]:
     """What the generated files have to say, by path; ``sources`` is where the columns of certified come from.
@@ -69,19 +66,42 @@ def generated(sources: Origins, project: Path = PROJECT) -> dict[Path, str]:
     Raises:
         ConfigurationError: a file of definitions cannot be read, or speaks of a column that does not exist.
     """
-    certified = project / "models" / "certified"
     meanings = read_meanings(project)
-    for file, unknown in ((METRICS, meanings.metrics_of_no_column(sources)), (COLUMNS, meanings.of_no_column(sources))):
+    models = _models(project, meanings)
+    columns = {path.stem: columns_of(sql) for path, sql in models.items()}
+    existing = [f"{table}.{column}" for table, listed in columns.items() for column in listed]
+    for file, unknown in (
+        (METRICS, meanings.metrics_of_no_column(existing)),
+        (COLUMNS, meanings.of_no_column(existing)),
+    ):
         if unknown:
             raise mistake(project / file, f"certified has no column {unknown[0]}")
-    models = {path: path.read_text(encoding="utf-8") for path in sorted(certified.glob("*.sql"))}
     return {
         project / "docs" / "rules.md": rules_page(read_rules(project / RULES)),
         project / "docs" / "metrics.md": metrics_page(
             meanings, {path.stem: sql for path, sql in models.items()}, sources
         ),
-        **{path: commented(sql, path.stem, meanings) for path, sql in models.items()},
+        **models,
+        **{
+            path: schema_checks(path.read_text(encoding="utf-8"), columns)
+            for path in sorted((project / "soda" / "checks").glob("*.yml"))
+        },
     }
+
+
+def _models(project: Path, meanings: Meanings) -> dict[Path, str]:
+    """The models of certified with the columns of their candidates and the meaning of each."""
+    certified = project / "models" / "certified"
+    models = {path: path.read_text(encoding="utf-8") for path in sorted(certified.glob("*.sql"))}
+    for path in models:
+        candidate = project / "models" / "core" / path.name
+        if candidate.exists():
+            models[path] = copied(models[path], candidate.read_text(encoding="utf-8"))
+    for path in models:
+        part = path.with_name(f"{path.stem}__source.sql")
+        if part in models and "\nUNION ALL\nSELECT\n" in models[path]:  # one that adds parts up says how
+            models[path] = united(models[path], models[part])
+    return {path: commented(sql, path.stem, meanings) for path, sql in models.items()}
 
 
 def outdated(context: Context, project: Path = PROJECT) -> dict[Path, str]:
@@ -144,29 +164,6 @@ def _origins(sources: Origins, column: str) -> str:
     )
 
 
-def columns_of(sql: str) -> list[str]:
-    """The columns of a certified model, in order."""
-    return [column for _, column, _ in _PROJECTION.findall(_projections(sql)[1])]
-
-
-def commented(sql: str, model: str, meanings: Meanings) -> str:
-    """A certified model with the meaning of each column as its comment; none where nobody has written it."""
-
-    def comment(found: re.Match[str]) -> str:
-        meaning = meanings.of(model, found[2])
-        return f"{found[1]} /* {meaning} */" if meaning else found[1]
-
-    before, projections, after = _projections(sql)
-    return f"{before}{_PROJECTION.sub(comment, projections)}{after}"
-
-
-def _projections(sql: str) -> tuple[str, str, str]:
-    """What stands before, in and after the first SELECT of a model without indentation."""
-    before, select, rest = sql.partition("\nSELECT\n")
-    projections, source, after = rest.partition("\nFROM ")
-    return before + select, projections, source + after
-
-
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [list(header), ["---"] * len(header), *rows]
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
@@ -192,9 +189,12 @@ def main(project: Path = PROJECT) -> int:
         # before the models, which are made of them: SQLMesh would wrap the error into its own
         read_rules(project / RULES)
         read_meanings(project)
-        for path, text in outdated(Context(paths=str(project)), project).items():
-            path.write_text(text, encoding="utf-8")
-            sys.stdout.write(f"{path.relative_to(project)}\n")
+        context = Context(paths=str(project))
+        while stale := outdated(context, project):
+            for path, text in stale.items():
+                path.write_text(text, encoding="utf-8")
+                sys.stdout.write(f"{path.relative_to(project)}\n")
+            context.load()  # where a new column comes from is read off the models that have it
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from insightmart.definitions.columns import Meanings, read_meanings
-from insightmart.definitions.documentation import commented
 from insightmart.definitions.files import COLUMNS, METRICS
+from insightmart.definitions.projections import commented
 from insightmart.errors import ConfigurationError
 from tests.insightmart.definitions.test_metrics import METRIC
 
