@@ -51,7 +51,7 @@ def test_a_wrong_hour_is_held_back(
     small_project: Callable[..., Context], tmp_path: Path, right: str, wrong: str
 ) -> None:
     shutil.copytree(REPOSITORY / "audits", tmp_path / "project" / "audits")
-    model = (REPOSITORY / "models" / "core" / "agg_sales_hourly.sql").read_text(encoding="utf-8")
+    model = (REPOSITORY / "models" / "core" / "agg_sales_hourly__source.sql").read_text(encoding="utf-8")
     model, oltp_only = re.subn(r",\s*\(\s*source := shopify\s*\)", "", model)
     assert oltp_only == 1
     assert right in model

@@ -339,7 +339,7 @@ def test_readers_of_the_database_find_the_definitions_as_comments(first: Project
 
 def test_queries_of_the_guides_answer_why_an_order_is_not_there(first: Project) -> None:
     guides = {path.name: path.read_text(encoding="utf-8") for path in (REPOSITORY / "docs").glob("*.md")}
-    queries = {name: re.findall(r'fetchdf "\s*(SELECT [^"]+)"', text) for name, text in guides.items()}
+    queries = {name: re.findall(r'insightmart sql "\s*(SELECT [^"]+)"', text) for name, text in guides.items()}
     for query in itertools.chain.from_iterable(queries.values()):
         first.rows(query)
 

@@ -224,7 +224,7 @@ def test_bad_input_is_one_line_and_changes_nothing(dev: Workshop, insightmart: C
     for command in (("promote", "dev"), ("restate", "core.dim_dates", "--from", "2026-03-05", "--to", "2026-03-06")):
         code, _, err = insightmart(*command, "--yes")
         assert code in (1, 2)
-        assert "fct_orders.sql" in err
+        assert "fct_orders__source.sql" in err
         assert len(err.splitlines()) == 1
     dev.edit(MODEL, "WITH lines AS ((", "WITH lines AS (")
     path = dev.project / dev.unit_tests

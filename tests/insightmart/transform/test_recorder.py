@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from insightmart.errors import GateError
+from insightmart.runs import ProblemKind, RunProblem
 from insightmart.transform.model_graph import short_name
 from insightmart.transform.recorder import Recorder, reason
 
@@ -44,7 +45,8 @@ def test_a_failure_is_told_in_our_words_if_we_had_any() -> None:
     recorder = Recorder()
     refused.node = MODEL  # type: ignore[attr-defined]
     recorder.log_failed_models([refused])
-    assert recorder.failures == {"gate.sales__oltp": str(refused.__cause__)}
+    problem = RunProblem(ProblemKind.MODEL, "gate.sales__oltp", "gate.sales__oltp: no price (found 3)", "")
+    assert recorder.failures == {"gate.sales__oltp": problem}
 
 
 def test_a_failure_of_a_library_is_told_by_its_innermost_error_on_one_line() -> None:
