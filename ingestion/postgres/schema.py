@@ -16,7 +16,7 @@ from psycopg import sql
 from ingestion.contracts import DATE, FLAG, INSTANT, INT, TEXT, Entity
 from ingestion.loading.context import IngestContext, SourceError
 from ingestion.postgres.rows import SOURCE
-from ingestion.postgres.snapshot import Snapshot, table
+from ingestion.postgres.snapshot import ROW_SECURITY_CURE, Snapshot, table
 from ingestion.warehouse import sql_type
 
 INTEGERS = ("int2", "int4", "int8")
@@ -48,8 +48,8 @@ def added_columns(context: IngestContext, snapshot: Snapshot, item: Entity) -> t
     """The columns of the entity's table beyond the contract, in the table's order. New ones are recorded.
 
     Raises:
-        SourceError: the table, a column of the contract or the right to read it is missing, or a column has a type
-            that the contract's cannot be read from exactly. Nothing has been written then.
+        SourceError: the table, a column of the contract or the right to read it is missing, a policy may hide rows, or
+            a column has a type that the contract's cannot be read from exactly. Nothing has been written then.
     """
     live = _live_columns(snapshot, item)
     known = {column.name: column for column in live}
@@ -78,7 +78,7 @@ def _live_columns(snapshot: Snapshot, item: Entity) -> list[SourceColumn]:
     found = snapshot.rows(
         "SELECT a.attname, format_type(a.atttypid, a.atttypmod), COALESCE(b.typname, t.typname), t.typcategory,"
         " CASE WHEN b.oid IS NULL THEN a.atttypmod ELSE t.typtypmod END,"
-        " has_column_privilege(c.oid, a.attnum, 'SELECT')"
+        " has_column_privilege(c.oid, a.attnum, 'SELECT'), row_security_active(c.oid)"
         " FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
         " JOIN pg_attribute AS a ON a.attrelid = c.oid JOIN pg_type AS t ON t.oid = a.atttypid"
         " LEFT JOIN pg_type AS b ON b.oid = t.typbasetype"
@@ -88,13 +88,20 @@ def _live_columns(snapshot: Snapshot, item: Entity) -> list[SourceColumn]:
     if not found:
         raise SourceError(SOURCE, f"public.{item.name} does not exist", "Create it, or name the database that has it")
     needed = {column.name for column in item.columns}
-    if any(name in needed and not may_read for name, *_, may_read in found):
+    if any(name in needed and not may_read for name, *_, may_read, _ in found):
         raise SourceError(
             SOURCE,
             f"the role of OLTP_DSN may not read public.{item.name}",
             "Grant the role what deploy/postgres/reader.sql lists",
         )
-    return [SourceColumn(*column) for *column, may_read in found if may_read]
+    if any(is_filtered for *_, is_filtered in found):
+        raise SourceError(
+            SOURCE,
+            f"public.{item.name} has row-level security, and the role of OLTP_DSN is not exempt from it: rows that a"
+            f" policy hides would look deleted, so nothing of {item.name} was loaded or deleted",
+            ROW_SECURITY_CURE,
+        )
+    return [SourceColumn(*column) for *column, may_read, _ in found if may_read]
 
 
 def _readable(live: SourceColumn, kind: pa.DataType) -> bool:

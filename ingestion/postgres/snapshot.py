@@ -124,6 +124,7 @@ def _settings(source: OltpSource) -> dict[str, str]:
         "statement_timeout": f"{source.statement_timeout}s",
         "lock_timeout": "60s",
         "idle_in_transaction_session_timeout": "0",  # the warehouse may be slow between two tables
+        "row_security": "off",  # a policy that would hide rows raises: what is hidden must not look deleted
     }
 
 
@@ -266,6 +267,10 @@ def changed_in(window: Window) -> sql.Composable:
 
 # --- failures ----------------------------------------------------------------------------------------------------
 
+ROW_SECURITY_CURE = (
+    "Let the reader see every row: ALTER ROLE ... BYPASSRLS, as deploy/postgres/reader.sql has it (a policy for the"
+    " reader is not enough, PostgreSQL cannot say that it hides nothing); the next load reads on where it stopped"
+)
 _REFUSALS = ("authentication failed", "does not exist", "pg_hba.conf", "permission denied")
 
 
@@ -308,6 +313,8 @@ def _cause_and_cure(error: psycopg.Error) -> tuple[str, str]:
     first_line = (str(error).splitlines() or [type(error).__name__])[0]
     if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
         return first_line, "The source's tables and columns have to be those of ingestion/contracts.py"
+    if isinstance(error, errors.InsufficientPrivilege) and "row-level security" in first_line:
+        return first_line, ROW_SECURITY_CURE
     if isinstance(error, errors.InsufficientPrivilege):
         return first_line, "Grant the role of OLTP_DSN what deploy/postgres/reader.sql lists"
     if isinstance(error, errors.QueryCanceled):

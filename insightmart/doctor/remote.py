@@ -25,6 +25,7 @@ def _oltp(settings: Settings) -> str:
         with psycopg.connect(dsn, connect_timeout=TIMEOUT, options=f"-c statement_timeout={TIMEOUT}s") as connection:
             role, server = connection.execute("SELECT current_user::text, current_setting('server_version')").fetchone()  # type: ignore[misc]
             _compare_contract(connection)
+            _see_every_row(connection, role)
             writable = [name for name in _oltp_tables() if _may_write(connection, name)]
     except psycopg.Error as error:
         raise Flaw(_first_line(error), "Check host, port, database, user and password of OLTP_DSN") from None
@@ -77,6 +78,20 @@ def _compare_contract(connection: object) -> None:
             wrong.append(f"public.{name} may not be read")
     if wrong:
         raise Flaw("; ".join(wrong), "The tables have to be those of ingestion/contracts.py, with SELECT granted")
+
+
+def _see_every_row(connection: object, role: str) -> None:
+    """No table whose rows a policy may hide from the role: what is hidden would look deleted."""
+    from ingestion.postgres.snapshot import ROW_SECURITY_CURE
+
+    found = connection.execute(  # type: ignore[attr-defined]
+        "SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = 'public' AND c.relname = ANY(%s) AND row_security_active(c.oid) ORDER BY 1",
+        [list(_oltp_tables())],
+    ).fetchall()
+    if found:
+        names = ", ".join(f"public.{name}" for (name,) in found)
+        raise Flaw(f"row-level security is on for {names}, and role {role} is not exempt", ROW_SECURITY_CURE)
 
 
 def _may_write(connection: object, table: str) -> bool:
