@@ -34,7 +34,7 @@ FROM (
     business_hour,
     store_id,
     channel,
-    -1 AS orders,
+    CASE WHEN line_count = 0 AND returned_amount > 0 THEN 0 ELSE -1 END AS orders,
     -units AS units,
     -gross_sales AS gross_sales,
     -discount_amount AS discounts,

@@ -1,4 +1,5 @@
-"""The row rules of rules.yml as macros: ``@failed_rules__ENTITY()`` for each entity, ``@described_rules()`` for all.
+"""The rules of rules.yml as macros: ``@failed_rules__ENTITY()`` for each entity, ``@failed_rules__ENTITY_with_lines()``
+and the like for its other groups, ``@described_rules()`` for all.
 
 A macro an entity, because SQLMesh keeps in each model what its macros refer to: a changed condition changes just the
 models of that entity, and one table of all rules would change every model of staging.
@@ -11,37 +12,58 @@ from sqlglot import exp
 from sqlmesh import macro
 
 from insightmart.definitions.files import RULES
-from insightmart.definitions.rules import Rule, read_rules
+from insightmart.definitions.rules import ROWS, read_rules
 
 ROW_RULES = read_rules(Path(__file__).parents[1] / RULES)
 
 
-def _applied(entity: str) -> None:
-    """Register the macro of an entity."""
-    conditions_of_entity = tuple((rule.rule_id, str(rule.condition)) for rule in _checked_in_staging(entity))
+def _failed(conditions: t.Tuple[t.Tuple[str, str], ...], evaluator: t.Any) -> str:
+    """The ids of the rules that a row breaks, separated by ', '; NULL for a good row."""
+    settings = {
+        "@history_start": f"CAST('{evaluator.var('history_start')}' AS TIMESTAMP_NTZ)",
+        "@company_currency": f"'{evaluator.var('company_currency')}'",
+    }
+    parts = []
+    for rule_id, condition in conditions:
+        for name, value in settings.items():
+            condition = condition.replace(name, value)
+        parts.append(f"CASE WHEN {condition} THEN '{rule_id}, ' ELSE '' END")
+    return f"NULLIF(RTRIM({' || '.join(parts)}, ', '), '')"
+
+
+def _conditions(entity: str, group: str) -> t.Tuple[t.Tuple[str, str], ...]:
+    rules = [rule for rule in ROW_RULES if (rule.entity, rule.group) == (entity, group)]
+    return tuple((rule.rule_id, str(rule.condition)) for rule in rules)
+
+
+def _applied_to_rows(entity: str) -> None:
+    """Register the macro of the rules of an entity's rows."""
+    conditions_of_rows = _conditions(entity, ROWS)
 
     def failed_rules(evaluator: t.Any) -> str:
-        """The ids of the rules that a row breaks, separated by ', '; NULL for a good row."""
-        settings = {
-            "@history_start": f"CAST('{evaluator.var('history_start')}' AS TIMESTAMP_NTZ)",
-            "@company_currency": f"'{evaluator.var('company_currency')}'",
-        }
-        parts = []
-        for rule_id, condition in conditions_of_entity:
-            for name, value in settings.items():
-                condition = condition.replace(name, value)
-            parts.append(f"CASE WHEN {condition} THEN '{rule_id}, ' ELSE '' END")
-        return f"NULLIF(RTRIM({' || '.join(parts)}, ', '), '')"
+        return _failed(conditions_of_rows, evaluator)
 
     macro(f"failed_rules__{entity}")(failed_rules)
 
 
-def _checked_in_staging(entity: str) -> t.List[Rule]:
-    return [rule for rule in ROW_RULES if rule.entity == entity and rule.condition]
+def _applied_to_group(entity: str, group: str) -> None:
+    """Register the macro of another group of rules.
+
+    Function and conditions have names of their own: of what macros refer to, a model keeps one a name.
+    """
+    conditions_of_group = _conditions(entity, group)
+
+    def failed_group_rules(evaluator: t.Any) -> str:
+        return _failed(conditions_of_group, evaluator)
+
+    macro(f"failed_rules__{entity}_{group}")(failed_group_rules)
 
 
-for _entity in {rule.entity for rule in ROW_RULES if rule.condition}:
-    _applied(_entity)
+for _entity, _group in sorted({(rule.entity, rule.group) for rule in ROW_RULES if rule.condition}):
+    if _group == ROWS:
+        _applied_to_rows(_entity)
+    else:
+        _applied_to_group(_entity, _group)
 
 
 DESCRIBED_RULES = tuple(

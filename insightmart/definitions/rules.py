@@ -11,6 +11,11 @@ from typing import Any
 from insightmart.definitions.files import mistake, read_mapping
 
 SEVERITIES = ("high", "medium", "low")
+# When a rule is checked: models apply those with a condition, @failed_rules__ENTITY() those of rows and
+# @failed_rules__ENTITY_GROUP() those of another group; ingestion has its own.
+ROWS = "rows"
+CHECKED = (ROWS, "with_lines", "without_lines")
+GROUPS = (*CHECKED, "ingestion")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _ENTITY = re.compile(r"[a-z][a-z0-9_]*\*?")
 
@@ -22,6 +27,7 @@ class Rule:
     Attributes:
         rule_id: as in ``rule_ids`` and ``reasons`` of quarantine tables and in raw.rejects.
         condition: what a bad row of staging looks like, in SQL; None for a rule of ingestion.
+        group: when it is checked, one of GROUPS.
     """
 
     rule_id: str
@@ -30,6 +36,7 @@ class Rule:
     severity: str
     owner: str
     condition: str | None = None
+    group: str = ROWS
 
 
 def read_rules(path: Path) -> list[Rule]:
@@ -44,9 +51,9 @@ def read_rules(path: Path) -> list[Rule]:
 def _rules_of(path: Path, entity: str, block: Mapping[str, Any]) -> Iterator[Rule]:
     if not _ENTITY.fullmatch(entity):
         raise mistake(path, f"{entity!r} is no entity")
-    if unknown := block.keys() - {"owner", "severity", "rows", "ingestion"}:
+    if unknown := block.keys() - {"owner", "severity", *GROUPS}:
         raise mistake(path, f"{entity} has an unknown key {min(unknown)}")
-    for group in ("rows", "ingestion"):
+    for group in GROUPS:
         rules = block.get(group) or {}
         if not isinstance(rules, dict):
             raise mistake(path, f"{entity}.{group} is no mapping")
@@ -61,13 +68,14 @@ def _rules_of(path: Path, entity: str, block: Mapping[str, Any]) -> Iterator[Rul
                 severity=facts.get("severity", block.get("severity", "")),
                 owner=facts.get("owner", block.get("owner", "")),
                 condition=facts.get("when"),
+                group=group,
             )
-            if lacking := _lacking(rule, facts, group):
+            if lacking := _lacking(rule, facts):
                 raise mistake(path, f"{entity}.{rule_id} {lacking}")
             yield rule
 
 
-def _lacking(rule: Rule, facts: Mapping[str, Any], group: str) -> str:
+def _lacking(rule: Rule, facts: Mapping[str, Any]) -> str:
     """What is wrong with a rule, or an empty text."""
     if not _NAME.fullmatch(rule.rule_id):
         return "is no rule id"
@@ -77,6 +85,6 @@ def _lacking(rule: Rule, facts: Mapping[str, Any], group: str) -> str:
         return "lacks a meaning or an owner"
     if rule.severity not in SEVERITIES:
         return f"has severity {rule.severity!r}, not one of {', '.join(SEVERITIES)}"
-    if (group == "rows") != bool(rule.condition):
-        return "lacks a condition" if group == "rows" else "has a condition, which ingestion does not read"
+    if (rule.group in CHECKED) != bool(rule.condition):
+        return "lacks a condition" if rule.group in CHECKED else "has a condition, which ingestion does not read"
     return ""

@@ -12,10 +12,10 @@ MODEL (
 
 SELECT
   store_id::INT AS store_id, /* Store; 0 is the online location */
-  sku::VARCHAR AS sku, /* Product, as in dim_products */
+  sku::VARCHAR AS sku, /* Product, as in dim_products; NULL for an item without a SKU */
   counted_hour::TIMESTAMPNTZ AS counted_hour, /* UTC hour of the count */
   business_date::DATE AS business_date, /* Local date of the store at the count */
-  on_hand::BIGINT AS on_hand, /* Pieces on hand */
+  on_hand::BIGINT AS on_hand, /* Pieces on hand; below zero when more were sold than counted in */
   on_order::BIGINT AS on_order, /* Pieces ordered and not received; NULL when not stated */
   counted_at::TIMESTAMPNTZ AS counted_at, /* Instant of the count, UTC */
   raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */

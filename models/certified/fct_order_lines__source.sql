@@ -28,7 +28,7 @@ SELECT
   store_id::INT AS store_id, /* Store; 0 is the online shop */
   channel::VARCHAR AS channel, /* store, phone or online */
   customer_id::VARCHAR AS customer_id, /* Customer, as in dim_customers; NULL for a guest */
-  sku::VARCHAR AS sku, /* Product, as in dim_products */
+  sku::VARCHAR AS sku, /* Product, as in dim_products; NULL for an item without a SKU */
   quantity::BIGINT AS quantity, /* Pieces sold */
   unit_price::DECIMAL(12, 4) AS unit_price, /* Price of one piece before discount */
   gross_sales::DECIMAL(18, 4) AS gross_sales, /* quantity x unit_price */

@@ -25,7 +25,8 @@ SELECT
   units::BIGINT AS units, /* Pieces on the accepted lines */
   gross_sales::DECIMAL(18, 4) AS gross_sales, /* Sum of quantity x unit_price over the accepted lines */
   discount_amount::DECIMAL(18, 4) AS discount_amount, /* Discount of the whole order */
-  tax_amount::DECIMAL(18, 4) AS tax_amount, /* Tax of the whole order */
+  returned_amount::DECIMAL(18, 4) AS returned_amount, /* Value of goods given back on the order itself, as in an exchange at the till; a row of fct_refunds, too */
+  tax_amount::DECIMAL(18, 4) AS tax_amount, /* Tax of the whole order, less that of what was given back on it */
   shipping_amount::DECIMAL(18, 4) AS shipping_amount, /* Shipping charged */
   total_amount::DECIMAL(18, 4) AS total_amount, /* What the source says the customer owes */
   source_updated_at::TIMESTAMPNTZ AS source_updated_at, /* Last change at the source, UTC */
@@ -47,6 +48,7 @@ SELECT
   units,
   gross_sales,
   discount_amount,
+  returned_amount,
   tax_amount,
   shipping_amount,
   total_amount,

@@ -12,7 +12,7 @@ MODEL (
 
 SELECT
   source_system::VARCHAR AS source_system, /* oltp (stores and phone) or shopify (online) */
-  refund_id::VARCHAR AS refund_id, /* The refund's number in its source system */
+  refund_id::VARCHAR AS refund_id, /* The refund's number in its source system; order:NUMBER for what was given back on the order itself */
   line_number::BIGINT AS line_number, /* Refunded line; NULL for a whole order, shipping or an unknown line */
   order_id::VARCHAR AS order_id, /* Refunded order; NULL or without a match when not known */
   refunded_at::TIMESTAMPNTZ AS refunded_at, /* When the money was given back, UTC */

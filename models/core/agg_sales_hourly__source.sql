@@ -29,7 +29,7 @@ WITH movements AS (
     business_hour,
     store_id,
     channel,
-    1 AS orders,
+    CASE WHEN line_count = 0 AND returned_amount > 0 THEN 0 ELSE 1 END AS orders, /* a slip on which goods were only given back is no order */
     units,
     gross_sales,
     discount_amount AS discounts,

@@ -15,19 +15,16 @@ MODEL (
   ),
   audits (
     not_null(columns := (store_id, sku, counted_hour, on_hand, business_date)),
-    unique_combination_of_columns(columns := (store_id, sku, counted_hour)),
-    forall(criteria := (
-      on_hand >= 0
-    ))
+    unique_combination_of_columns(columns := (store_id, sku, counted_hour))
   )
 );
 
 SELECT
   i.store_id::INT AS store_id, /* Store; 0 is the online location */
-  i.sku::VARCHAR AS sku, /* Product, as in dim_products */
+  i.sku::VARCHAR AS sku, /* Product, as in dim_products; NULL for an item without a SKU */
   DATE_TRUNC('HOUR', i.counted_at)::TIMESTAMPNTZ AS counted_hour, /* UTC hour of the count */
   CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, @VAR('company_timezone')), i.counted_at)::DATE AS business_date, /* Local date of the store at the count */
-  i.on_hand::BIGINT AS on_hand, /* Pieces on hand */
+  i.on_hand::BIGINT AS on_hand, /* Pieces on hand; below zero when more were sold than counted in */
   i.on_order::BIGINT AS on_order, /* Pieces ordered and not received; NULL when not stated */
   i.counted_at::TIMESTAMPNTZ AS counted_at, /* Instant of the count, UTC */
   i.raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */

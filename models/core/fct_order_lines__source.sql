@@ -14,7 +14,7 @@ MODEL (
     sales
   ),
   audits (
-    not_null(columns := (order_id, line_number, ordered_at, business_date, store_id, sku)),
+    not_null(columns := (order_id, line_number, ordered_at, business_date, store_id)),
     unique_combination_of_columns(columns := (order_id, line_number)),
     gross_is_quantity_times_price
   )
@@ -29,7 +29,7 @@ SELECT
   o.store_id::INT AS store_id, /* Store; 0 is the online shop */
   o.channel::VARCHAR AS channel, /* store, phone or online */
   o.customer_id::VARCHAR AS customer_id, /* Customer, as in dim_customers; NULL for a guest */
-  l.sku::VARCHAR AS sku, /* Product, as in dim_products */
+  l.sku::VARCHAR AS sku, /* Product, as in dim_products; NULL for an item without a SKU */
   l.quantity::BIGINT AS quantity, /* Pieces sold */
   l.unit_price::DECIMAL(12, 4) AS unit_price, /* Price of one piece before discount */
   (
@@ -53,6 +53,7 @@ LEFT JOIN core._store_zones AS s
   AND o.ordered_at < s.valid_to
 WHERE
   l.rule_ids IS NULL
+  AND NOT l.is_returned /* what was given back on the order itself is a refund */
   AND o.rule_ids IS NULL
   AND l.event_at BETWEEN @start_ts AND @end_ts
   AND o.event_at BETWEEN @start_ts AND @end_ts

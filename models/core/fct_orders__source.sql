@@ -43,6 +43,17 @@ WITH lines AS (
     ordered_at BETWEEN @start_ts AND @end_ts
   GROUP BY
     order_id
+), returned AS (
+  /* Given back on the order itself, as in an exchange at the till. Its tax stands with that of the order. */
+  SELECT
+    order_id,
+    SUM(ABS(quantity) * unit_price - ABS(discount_amount)) AS returned_amount,
+    SUM(ABS(tax_amount)) AS tax_amount
+  FROM staging._@{source}_order_lines
+  WHERE
+    event_at BETWEEN @start_ts AND @end_ts AND rule_ids IS NULL AND is_returned
+  GROUP BY
+    order_id
 ), orders AS (
   SELECT
     o.source_system,
@@ -60,12 +71,15 @@ WITH lines AS (
     COALESCE(l.units, 0) AS units,
     COALESCE(l.gross_sales, 0) AS gross_sales,
     COALESCE(NULLIF(o.discount_amount, 0), l.discount_amount, 0) AS discount_amount, /* of its lines where the order states none */
-    COALESCE(NULLIF(o.tax_amount, 0), l.tax_amount, 0) AS tax_amount,
+    COALESCE(r.returned_amount, 0) AS returned_amount,
+    COALESCE(NULLIF(o.tax_amount, 0), COALESCE(l.tax_amount, 0) - COALESCE(r.tax_amount, 0)) AS tax_amount,
     COALESCE(o.shipping_amount, 0) AS shipping_amount,
     o.total_amount
   FROM staging._@{source}_orders AS o
   LEFT JOIN lines AS l
     ON l.order_id = o.order_id
+  LEFT JOIN returned AS r
+    ON r.order_id = o.order_id
   LEFT JOIN core._store_zones AS s
     ON s.store_id = o.store_id
     AND o.ordered_at >= s.valid_from
@@ -91,9 +105,13 @@ SELECT
   units::BIGINT AS units, /* Pieces on the accepted lines */
   gross_sales::DECIMAL(18, 4) AS gross_sales, /* Sum of quantity x unit_price over the accepted lines */
   discount_amount::DECIMAL(18, 4) AS discount_amount, /* Discount of the whole order */
-  tax_amount::DECIMAL(18, 4) AS tax_amount, /* Tax of the whole order */
+  returned_amount::DECIMAL(18, 4) AS returned_amount, /* Value of goods given back on the order itself, as in an exchange at the till; a row of fct_refunds, too */
+  tax_amount::DECIMAL(18, 4) AS tax_amount, /* Tax of the whole order, less that of what was given back on it */
   shipping_amount::DECIMAL(18, 4) AS shipping_amount, /* Shipping charged */
-  COALESCE(total_amount, gross_sales - discount_amount + tax_amount + shipping_amount)::DECIMAL(18, 4) AS total_amount, /* What the source says the customer owes */
+  COALESCE(
+    total_amount,
+    gross_sales - discount_amount - returned_amount + tax_amount + shipping_amount
+  )::DECIMAL(18, 4) AS total_amount, /* What the source says the customer owes */
   source_updated_at::TIMESTAMPNTZ AS source_updated_at, /* Last change at the source, UTC */
   raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */
 FROM orders

@@ -36,7 +36,7 @@ MODEL (
   )
 );
 
-WITH refunds AS (
+WITH given_back AS (
   SELECT
     source_system,
     refund_id,
@@ -45,6 +45,58 @@ WITH refunds AS (
     refunded_at,
     COALESCE(store_id, -1) AS store_id, /* the order is not known: money that left the company all the same */
     COALESCE(channel, 'unknown') AS channel,
+    sku,
+    quantity,
+    refund_amount,
+    tax_amount,
+    shipping_amount,
+    refund_reason,
+    source_updated_at,
+    raw_load_id
+  FROM staging._@{source}_refunds
+  WHERE
+    rule_ids IS NULL
+    AND is_counted
+    AND event_at BETWEEN @start_ts AND @end_ts
+    AND refunded_at BETWEEN @start_ts AND @end_ts
+  UNION ALL
+  /* A line of negative quantity is a return of that moment; its tax stands with that of the order. */
+  SELECT
+    l.source_system,
+    'order:' || l.order_id AS refund_id,
+    l.line_number,
+    l.order_id,
+    o.ordered_at AS refunded_at,
+    o.store_id,
+    o.channel,
+    l.sku,
+    ABS(l.quantity) AS quantity,
+    ABS(l.quantity) * l.unit_price - ABS(l.discount_amount) AS refund_amount,
+    0 AS tax_amount,
+    0 AS shipping_amount,
+    NULL AS refund_reason,
+    l.source_updated_at,
+    l.raw_load_id
+  FROM staging._@{source}_order_lines AS l
+  INNER JOIN staging._@{source}_orders AS o
+    ON o.order_id = l.order_id
+  WHERE
+    l.rule_ids IS NULL
+    AND l.is_returned
+    AND o.rule_ids IS NULL
+    AND o.is_counted
+    AND l.event_at BETWEEN @start_ts AND @end_ts
+    AND o.event_at BETWEEN @start_ts AND @end_ts
+    AND o.ordered_at BETWEEN @start_ts AND @end_ts
+), refunds AS (
+  SELECT
+    source_system,
+    refund_id,
+    line_number,
+    order_id,
+    refunded_at,
+    store_id,
+    channel,
     MIN(sku) AS sku,
     SUM(quantity) AS quantity, /* Shopify splits a refunded item by what becomes of the goods */
     SUM(refund_amount) AS refund_amount,
@@ -53,20 +105,15 @@ WITH refunds AS (
     MIN(refund_reason) AS refund_reason,
     MAX(source_updated_at) AS source_updated_at,
     MAX(raw_load_id) AS raw_load_id
-  FROM staging._@{source}_refunds
-  WHERE
-    rule_ids IS NULL
-    AND is_counted
-    AND event_at BETWEEN @start_ts AND @end_ts
-    AND refunded_at BETWEEN @start_ts AND @end_ts
+  FROM given_back
   GROUP BY
     source_system,
     refund_id,
     line_number,
     order_id,
     refunded_at,
-    COALESCE(store_id, -1),
-    COALESCE(channel, 'unknown')
+    store_id,
+    channel
 ), placed AS (
   SELECT
     r.*,
@@ -79,7 +126,7 @@ WITH refunds AS (
 )
 SELECT
   source_system::VARCHAR AS source_system, /* oltp (stores and phone) or shopify (online) */
-  refund_id::VARCHAR AS refund_id, /* The refund's number in its source system */
+  refund_id::VARCHAR AS refund_id, /* The refund's number in its source system; order:NUMBER for what was given back on the order itself */
   line_number::BIGINT AS line_number, /* Refunded line; NULL for a whole order, shipping or an unknown line */
   order_id::VARCHAR AS order_id, /* Refunded order; NULL or without a match when not known */
   refunded_at::TIMESTAMPNTZ AS refunded_at, /* When the money was given back, UTC */

@@ -54,7 +54,7 @@ SELECT
   source_system::VARCHAR AS source_system, /* oltp or shopify */
   entity::VARCHAR AS entity, /* orders, order_lines or refunds */
   COUNT(*)::BIGINT AS row_count, /* Rows the source has in this hour */
-  COUNT(rule_ids)::BIGINT AS rejected_row_count /* Rows of these that are in quarantine */
+  COUNT(CASE WHEN rule_ids <> 'stock_adjustment' THEN 1 END)::BIGINT AS rejected_row_count /* Rows of these that are in quarantine, stock adjustments apart */
 FROM checked
 GROUP BY
   1,

@@ -40,5 +40,6 @@ WITH typed AS (
 SELECT
   *
   EXCLUDE (order_rule_ids),
+  FALSE::BOOLEAN AS is_returned, /* Shopify states what is given back as refunds */
   @failed_rules__shopify_order_lines()::VARCHAR AS rule_ids
 FROM typed

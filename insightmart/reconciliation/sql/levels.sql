@@ -14,7 +14,7 @@ WITH movements AS (
     business_date,
     store_id,
     channel,
-    1 AS orders,
+    CASE WHEN line_count = 0 AND returned_amount > 0 THEN 0 ELSE 1 END AS orders, /* goods given back only: no order */
     units,
     gross_sales,
     discount_amount AS discounts,

@@ -1,6 +1,6 @@
 -- Ties refunds of the OLTP from raw to certified, in rows and in money, by business date and store: latest version in
 -- raw = accepted + excluded + quarantined in staging; accepted = core; core = certified. Excluded are refunds of
--- cancelled and test orders. Only what happened before :through is compared: later events are not certified yet.
+-- cancelled and test orders. What was given back on an order itself is a line of it: rows_sales_oltp.sql. Only what happened before :through is compared: later events are not certified yet.
 --
 -- The rules that decide which raw rows count, and when they happened, are stated here once more, apart from the models:
 -- a control that asked them would repeat their mistakes. Tests hold both against each other. A store_id of -1
@@ -103,6 +103,8 @@ WITH raw_refunds AS (
     store_id,
     refund_amount AS amount
   FROM core.fct_refunds__oltp
+  WHERE
+    NOT refund_id LIKE 'order:%'
   UNION ALL
   SELECT
     'oltp_refunds' AS entity,
@@ -113,7 +115,7 @@ WITH raw_refunds AS (
     refund_amount AS amount
   FROM certified.fct_refunds
   WHERE
-    source_system = 'oltp'
+    source_system = 'oltp' AND NOT refund_id LIKE 'order:%'
 ), located AS (
   /* on the business date that the event has where its store stood then */
   SELECT

@@ -1,6 +1,6 @@
 -- Ties orders and order lines of the OLTP from raw to certified, in rows and in money, by business date and store:
 -- latest version in raw = accepted + excluded + quarantined in staging; accepted = core; core = certified. Excluded are
--- cancelled and test orders and their lines. Only what happened before :through is compared: later events are not
+-- cancelled and test orders and their lines. A line of goods given back is a refund in core. Only what happened before :through is compared: later events are not
 -- certified yet.
 --
 -- The rules that decide which raw rows count, and when they happened, are stated here once more, apart from the models:
@@ -69,7 +69,11 @@ WITH raw_orders AS (
 ), raw_lines AS (
   SELECT
     order_id,
-    CAST(quantity * unit_price AS DECIMAL(38, 4)) AS amount,
+    CAST(quantity * unit_price + CASE
+      WHEN quantity < 0 AND unit_price > 0
+      THEN ABS(COALESCE(discount_amount, 0))
+      ELSE 0
+    END AS DECIMAL(38, 4)) AS amount, /* of goods given back: what was paid for them */
     CASE
       WHEN updated_at >= :history_start
       AND updated_at <= COALESCE(updated_at, _loaded_at) + INTERVAL '1 DAY'
@@ -144,7 +148,14 @@ WITH raw_orders AS (
     COALESCE(o.is_counted, TRUE) AS is_counted,
     r.event_at,
     COALESCE(o.store_id, -1) AS store_id,
-    COALESCE(r.quantity * r.unit_price, 0) AS amount
+    COALESCE(
+      r.quantity * r.unit_price + CASE
+        WHEN r.quantity < 0 AND r.unit_price > 0
+        THEN ABS(r.discount_amount)
+        ELSE 0
+      END,
+      0
+    ) AS amount
   FROM staging._oltp_order_lines AS r
   LEFT JOIN staging._oltp_orders AS o
     ON o.order_id = r.order_id
@@ -219,6 +230,17 @@ WITH raw_orders AS (
   UNION ALL
   SELECT
     'oltp_order_lines' AS entity,
+    'core' AS layer,
+    refunded_at AS event_at,
+    business_date,
+    store_id,
+    -refund_amount AS amount
+  FROM core.fct_refunds__oltp
+  WHERE
+    refund_id LIKE 'order:%'
+  UNION ALL
+  SELECT
+    'oltp_order_lines' AS entity,
     'certified' AS layer,
     ordered_at AS event_at,
     business_date,
@@ -227,6 +249,17 @@ WITH raw_orders AS (
   FROM certified.fct_order_lines
   WHERE
     source_system = 'oltp'
+  UNION ALL
+  SELECT
+    'oltp_order_lines' AS entity,
+    'certified' AS layer,
+    refunded_at AS event_at,
+    business_date,
+    store_id,
+    -refund_amount AS amount
+  FROM certified.fct_refunds
+  WHERE
+    source_system = 'oltp' AND refund_id LIKE 'order:%'
 ), located AS (
   /* on the business date that the event has where its store stood then */
   SELECT

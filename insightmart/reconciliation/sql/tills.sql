@@ -65,9 +65,13 @@ WITH certified_until AS (
     CAST(CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, :company_timezone), o.ordered_at) AS DATE) AS business_date,
     o.store_id,
     0 AS transactions,
-    COALESCE(l.quantity * l.unit_price, 0) AS gross_sales,
+    CASE WHEN l.quantity > 0 THEN COALESCE(l.quantity * l.unit_price, 0) ELSE 0 END AS gross_sales,
     0 AS discounts,
-    0 AS returns
+    CASE
+      WHEN l.quantity < 0
+      THEN COALESCE(ABS(l.quantity) * l.unit_price - ABS(l.discount_amount), 0)
+      ELSE 0
+    END AS returns
   FROM staging._oltp_order_lines AS l
   INNER JOIN staging._oltp_orders AS o
     ON o.order_id = l.order_id

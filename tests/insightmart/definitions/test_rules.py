@@ -31,7 +31,7 @@ def test_a_rule_has_severity_and_owner_of_its_entity_unless_it_states_its_own(tm
     assert read_rules(written(tmp_path, RULES)) == [
         Rule("price_missing", "sales", "No price", "high", "operations", "price IS NULL"),
         Rule("price_odd", "sales", "Odd", "low", "pricing", "price > 9"),
-        Rule("price_unreadable", "sales", "No number", "high", "operations", None),
+        Rule("price_unreadable", "sales", "No number", "high", "operations", None, "ingestion"),
     ]
 
 

@@ -1,0 +1,83 @@
+MODEL (
+  name staging._oltp_order_headers,
+  kind INCREMENTAL_BY_TIME_RANGE (
+    time_column event_at
+  ),
+  description 'Latest version of every store and phone order with the rules that it breaks whatever its lines are; one row is one order.',
+  grain order_id,
+  tags (sales, oltp),
+  signals (
+    source_covered(entities := 'oltp.orders')
+  )
+);
+
+WITH latest AS (
+  SELECT
+    order_id,
+    customer_id,
+    store_id,
+    channel,
+    status,
+    is_test,
+    currency,
+    ordered_at,
+    discount_amount,
+    tax_amount,
+    shipping_amount,
+    total_amount,
+    updated_at,
+    _loaded_at,
+    _dlt_load_id,
+    @event_instant(ordered_at, updated_at, _loaded_at) AS event_at
+  FROM raw.oltp_orders AS r
+  WHERE
+    @not_deleted(raw.oltp_orders, r, order_id)
+    AND _loaded_at >= DATEADD(DAY, -1, @start_ts) /* an order is loaded after it was placed: older loads hold nothing of this window */
+  QUALIFY
+    @is_latest_version(
+      order_id,
+      updated_at,
+      _dlt_load_id,
+      (total_amount, status),
+      (
+        customer_id,
+        store_id,
+        channel,
+        status,
+        is_test,
+        currency,
+        ordered_at,
+        discount_amount,
+        tax_amount,
+        shipping_amount,
+        total_amount,
+        updated_at
+      )
+    )
+), typed AS (
+  SELECT
+    'oltp'::VARCHAR AS source_system,
+    order_id::VARCHAR AS order_id,
+    customer_id::VARCHAR AS customer_id,
+    store_id::INT AS store_id,
+    LOWER(TRIM(channel))::VARCHAR AS channel,
+    LOWER(TRIM(status))::VARCHAR AS order_status,
+    @oltp_order_counts(status, is_test)::BOOLEAN AS is_counted, /* cancelled and test orders count nowhere */
+    UPPER(TRIM(currency))::VARCHAR AS currency,
+    ordered_at::TIMESTAMPNTZ AS ordered_at,
+    discount_amount::DECIMAL(18, 4) AS discount_amount,
+    tax_amount::DECIMAL(18, 4) AS tax_amount,
+    shipping_amount::DECIMAL(18, 4) AS shipping_amount,
+    total_amount::DECIMAL(18, 4) AS total_amount,
+    updated_at::TIMESTAMPNTZ AS source_updated_at,
+    event_at::TIMESTAMPNTZ AS event_at,
+    _loaded_at::TIMESTAMPNTZ AS _loaded_at,
+    _dlt_load_id::VARCHAR AS raw_load_id
+  FROM latest
+  WHERE
+    event_at BETWEEN @start_ts AND @end_ts
+)
+SELECT
+  *,
+  @failed_rules__oltp_orders()::VARCHAR AS rule_ids
+FROM typed
