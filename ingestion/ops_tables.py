@@ -30,6 +30,12 @@ OPS_TABLES: dict[str, str] = {
     "source_comparisons": """source VARCHAR, entity VARCHAR, day DATE, source_rows BIGINT, source_keys DECIMAL(38, 0),
         source_sum DECIMAL(38, 4), raw_rows BIGINT, raw_keys DECIMAL(38, 0), raw_sum DECIMAL(38, 4), status VARCHAR,
         compared_at TIMESTAMP_NTZ, load_id VARCHAR""",
+    # rows that a source no longer shows, too many to be taken for deleted: who says whether they are
+    # (ingestion/loading/deletions.py). day: of changes, NULL for a whole table; missing_keys: sum of digests of keys
+    "deletion_questions": """question_id VARCHAR, source VARCHAR, entity VARCHAR, day DATE, window_start TIMESTAMP_NTZ,
+        window_end TIMESTAMP_NTZ, rows_known BIGINT, rows_missing BIGINT, missing_keys DECIMAL(38, 0),
+        asked_at TIMESTAMP_NTZ, state VARCHAR, confirmed_by VARCHAR, confirmed_at TIMESTAMP_NTZ, reason VARCHAR,
+        closed_at TIMESTAMP_NTZ, load_id VARCHAR""",
     # event windows that a load touched after they had been released to the models
     "correction_windows": """window_id VARCHAR, source VARCHAR, entity VARCHAR, window_start TIMESTAMP_NTZ,
         window_end TIMESTAMP_NTZ, reason VARCHAR, load_id VARCHAR, "ROWS" BIGINT, queued_at TIMESTAMP_NTZ,

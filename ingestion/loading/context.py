@@ -32,6 +32,23 @@ class SourceError(Exception):
 
 
 @dataclass(frozen=True)
+class DeletionLimit:
+    """How many rows that a source no longer shows are taken for deleted without a question.
+
+    Attributes:
+        percent: of the rows that are known of the window compared.
+        rows: so many are let go whatever their share is, but never all that are known.
+    """
+
+    percent: float = 5.0
+    rows: int = 20
+
+    def allow(self, known: int, missing: int) -> bool:
+        """Whether these are few: not all, and within the number or the share."""
+        return missing < known and (missing <= self.rows or missing * 100 <= known * self.percent)
+
+
+@dataclass(frozen=True)
 class IngestContext:
     """Where one run of the ingestion reads "now" from and writes to.
 
@@ -44,6 +61,7 @@ class IngestContext:
         destination: dlt destination of the same warehouse, e.g. ``dlt.destinations.duckdb(path)``.
         released: watermarks that held before the run, by source and entity: how far the models may have been given
             each one. None: as they stand when asked. With them, sources that load at once see the same past.
+        deletions: how many rows that are missing at a source are taken for deleted.
     """
 
     warehouse: Warehouse
@@ -53,6 +71,7 @@ class IngestContext:
     progress: Callable[[str], None]
     destination: Any = field(repr=False)  # its text holds the credentials
     released: Mapping[tuple[str, str], datetime] | None = None
+    deletions: DeletionLimit = DeletionLimit()
 
     def __post_init__(self) -> None:
         if self.as_of.tzinfo is not None or self.history_start.tzinfo is not None:

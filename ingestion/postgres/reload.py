@@ -1,12 +1,13 @@
 """Reloading what differs: a window of changes is read again, and what the source holds no more gets tombstones.
 
 A key that raw holds in a window and the source nowhere any more is deleted: its tombstone is a copy of its latest
-version with ``_deleted_at``. Whatever is loaded after a tombstone counts again.
+version with ``_deleted_at``. Whatever is loaded after a tombstone counts again. Where more is missing than can be taken
+for deleted, a question is asked instead (``ingestion.loading.deletions``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from itertools import pairwise
 from math import ceil
@@ -17,7 +18,8 @@ from psycopg import sql
 
 from ingestion.clock import utc_now
 from ingestion.contracts import DELETED_AT, INT, Entity
-from ingestion.loading.context import IngestContext, LoadResult, Window
+from ingestion.loading.context import EPOCH, IngestContext, LoadResult, Window
+from ingestion.loading.deletions import Decision, Missing, decide, digest, settle
 from ingestion.loading.intervals import DAY, cut_at_midnight
 from ingestion.loading.package import load
 from ingestion.postgres.compare import (
@@ -105,15 +107,16 @@ def reload(
         One result for the package of the window, and one for the tombstones when there are any.
     """
 
-    def attempt() -> tuple[LoadResult, pa.Table]:
+    def attempt() -> tuple[LoadResult, Missing, pa.Table]:
         with Snapshot(source) as snapshot:
             reading = _WindowReload(context, snapshot, item, window)
             [result] = load_extracts(context, [reading.extract], reading.pairs()).values()
-            return result, reading.gone()
+            gone = reading.gone()
+            return result, Missing(reading.known, gone.num_rows, digest(gone, item)), gone
 
-    result, gone = attempted(source, attempt)
+    result, missing, gone = attempted(source, attempt)
     record_with_corrections(context, [result], lambda: also(result))
-    return [result, *_bury(context, item, window, gone)]
+    return [result, *_bury_or_ask(context, item, window, missing, gone)]
 
 
 class _WindowReload:
@@ -125,6 +128,7 @@ class _WindowReload:
         self.item = item
         self.window = window
         self.seen: list[pa.Table] = []
+        self.known = 0  # rows that raw holds of the window
         self.missing = pa.schema(item.columns).empty_table()
         self.elsewhere: list[tuple[object, ...]] = []
         self.extract = TableExtract(
@@ -160,6 +164,7 @@ class _WindowReload:
             until=self.window.end,
         )
         alive = self.context.warehouse.arrow(statement, params, pa.schema(self.item.columns))
+        self.known = alive.num_rows
         return _without(alive, pa.concat_tables(self.seen), self.item) if self.seen else alive
 
     def gone(self) -> pa.Table:
@@ -192,23 +197,39 @@ def _without(rows: pa.Table, others: pa.Table, item: Entity) -> pa.Table:
     return rest.cast(rows.schema)
 
 
-def _bury(context: IngestContext, item: Entity, window: Window, gone: pa.Table) -> list[LoadResult]:
+def _bury_or_ask(
+    context: IngestContext, item: Entity, window: Window, missing: Missing, gone: pa.Table
+) -> list[LoadResult]:
+    """Tombstones for what is deleted; a question where that is not sure."""
+    decision = decide(context, item, window, missing)
+    if decision is Decision.DELETE:
+        return [bury(context, item, window, [gone], missing)]
+    with context.warehouse.transaction():
+        settle(context, item, window, missing, decision)
+    return []
+
+
+def bury(
+    context: IngestContext, item: Entity, window: Window, batches: Iterable[pa.Table], missing: Missing
+) -> LoadResult:
     """Tombstones for deleted rows, as a package of their own: later than every version they end."""
-    if not gone.num_rows:
-        return []
     started_at = utc_now()
-    tombstones = gone.append_column(DELETED_AT, pa.repeat(pa.scalar(context.as_of, DELETED_AT.type), gone.num_rows))
-    load_id = load(context, SOURCE, {item.table: [tombstones]})
+    load_id = load(context, SOURCE, {item.table: (_tombstones(context, batch) for batch in batches)})
     result = LoadResult(
         source=SOURCE,
         entity=item.name,
         load_id=load_id,
         window=window,
-        rows=gone.num_rows,
-        source_count=gone.num_rows,
+        rows=missing.rows,
+        source_count=missing.rows,
         started_at=started_at,
         ended_at=utc_now(),
     )
-    record_with_corrections(context, [result])
-    context.progress(f"oltp {item.name}: {gone.num_rows:,} rows of {window.start:%Y-%m-%d} are deleted at the source")
-    return [result]
+    record_with_corrections(context, [result], lambda: settle(context, item, window, missing, Decision.DELETE, load_id))
+    since = "" if window.start == EPOCH else f" of {window.start:%Y-%m-%d}"
+    context.progress(f"oltp {item.name}: {missing.rows:,} rows{since} are deleted at the source")
+    return result
+
+
+def _tombstones(context: IngestContext, rows: pa.Table) -> pa.Table:
+    return rows.append_column(DELETED_AT, pa.repeat(pa.scalar(context.as_of, DELETED_AT.type), rows.num_rows))

@@ -15,6 +15,7 @@ from itertools import chain
 from ingestion.contracts import ENTITIES, Entity, entity
 from ingestion.loading.backfill import Backfill, begin_backfill
 from ingestion.loading.context import IngestContext, LoadResult, SourceError, Window
+from ingestion.loading.deletions import Question, unanswered
 from ingestion.loading.intervals import cut_at_midnight
 from ingestion.loading.planning import Reading, covered_through, plan_reading, skipped
 from ingestion.loading.records import record
@@ -25,6 +26,7 @@ from ingestion.postgres.reload import pieces, reload, reload_differences
 from ingestion.postgres.rows import SOURCE, retype
 from ingestion.postgres.schema import added_columns
 from ingestion.postgres.snapshot import OltpSource, Snapshot, changed_in
+from ingestion.postgres.vanished import ask_for_table, is_emptied, look_again
 
 __all__ = ["OltpSource", "backfill", "ingest", "retype"]
 
@@ -59,9 +61,11 @@ def ingest(
     regular: dict[Entity, LoadResult] = {}
     further: list[LoadResult] = []
     refused: list[SourceError] = []
+    asked = unanswered(context.warehouse, SOURCE)
     for names in GROUPS:
         wanted = [item for item in chosen if item.name in names]
         if window is None:
+            further += _look_again(context, source, wanted, asked, refused)
             further += _first_loads(context, source, wanted, refused)
         loads, more = _load_group(context, source, wanted, window, refused)
         regular.update({item: loads.get(item) or skipped(item) for item in chosen if item.name in names})
@@ -120,6 +124,25 @@ def _raise(refused: Sequence[SourceError]) -> None:
 # --- the regular load --------------------------------------------------------------------------------------------
 
 
+def _look_again(
+    context: IngestContext,
+    source: OltpSource,
+    wanted: list[Entity],
+    asked: Sequence[Question],
+    refused: list[SourceError],
+) -> list[LoadResult]:
+    """Look at unanswered questions of these entities; one that cannot be looked at is no longer wanted."""
+    results: list[LoadResult] = []
+    for item in tuple(wanted):
+        questions = [question for question in asked if question.entity == item.name]
+        try:
+            results += look_again(context, source, item, questions)
+        except SourceError as error:
+            refused.append(error)
+            wanted.remove(item)
+    return results
+
+
 def _first_loads(
     context: IngestContext, source: OltpSource, wanted: list[Entity], refused: list[SourceError]
 ) -> list[LoadResult]:
@@ -169,20 +192,29 @@ def _read(
             context.progress(f"oltp: the source is {seconds:,.1f} s behind, changes are read up to that much earlier")
         extracts: dict[Entity, TableExtract] = {}
         refused = {}
+        emptied: set[Entity] = set()
         for item in dict.fromkeys([*due, *compared]):
             try:
                 added = added_columns(context, snapshot, item)
             except SourceError as error:
                 refused[item] = error
                 continue
-            if item in due:
+            if is_emptied(context, snapshot, item):
+                ask_for_table(context, item)
+                emptied.add(item)
+            elif item in due:
                 until = _as_shown(context, due[item], snapshot.replica_lag)
                 extracts[item] = TableExtract(context, snapshot, item, added, until.window, until.covered_through)
         loads = load_extracts(context, list(extracts.values()), _pairs(extracts, compared)) if extracts else {}
         figures = {}
         for item in compared:
             read_until = loads[item].covered_through if item in loads else covered_through(context, SOURCE, item.name)
-            if item not in refused and read_until and (days := days_due(context, item, read_until)):
+            if (
+                item not in refused
+                and item not in emptied
+                and read_until
+                and (days := days_due(context, item, read_until))
+            ):
                 figures[item] = (days, source_days(snapshot, item, days, read_until))
         return loads, figures, list(refused.values())
 
