@@ -43,6 +43,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Publish a reviewed change as an environment has built it.",
     ),
     "quarantine": ("insightmart.commands.quarantine", "quarantine", "Rejected rows and files, with their reasons."),
+    "deletions": (
+        "insightmart.commands.deletions",
+        "deletions",
+        "Rows that vanished at a source: what is asked, and the answer.",
+    ),
     "reconcile": (
         "insightmart.commands.reconcile",
         "reconcile_command",

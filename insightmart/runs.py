@@ -40,6 +40,7 @@ class ProblemKind(StrEnum):
     """What a problem is of: what its subject is the name of."""
 
     SOURCE = "source"  # oltp, shopify or stores
+    DELETIONS = "deletions"  # rows of a source's entity that vanished, and wait for somebody to say whether for good
     MODEL = "model"  # a model that failed; a gate is one
     HELD_BACK = "held back"  # a certified table that was not built, because something above it failed
     RECONCILIATION = "reconciliation"  # totals that differ without an explanation

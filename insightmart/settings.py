@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     shopify_url: str | None = Field(None, alias="SHOPIFY_URL")
     shopify_token: SecretStr | None = Field(None, alias="SHOPIFY_TOKEN")
 
+    deletions_percent: float = Field(5.0, alias="DELETIONS_PERCENT", ge=0, le=100)
+    deletions_rows: int = Field(20, alias="DELETIONS_ROWS", ge=0)
+
     smtp_url: SecretStr | None = Field(None, alias="SMTP_URL")
     report_to: str | None = Field(None, alias="REPORT_TO")
     report_from: str = Field("insightmart@localhost", alias="REPORT_FROM")

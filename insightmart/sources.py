@@ -15,10 +15,11 @@ import structlog
 from ingestion.contracts import SOURCES
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
+from insightmart.deletion_questions import open_questions
 from insightmart.errors import ConfigurationError
 from insightmart.gateway import dlt_destination, open_beside
 from insightmart.progress import step
-from insightmart.runs import ProblemKind, RunProblem
+from insightmart.runs import ProblemKind, RunProblem, problem_lines
 from insightmart.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,6 +39,12 @@ class Ingested:
     source: str
     loads: list[LoadResult] = field(default_factory=list)
     problem: RunProblem | None = None
+    asked: list[RunProblem] = field(default_factory=list)  # what vanished there, and waits for an answer
+
+    @property
+    def problems(self) -> list[RunProblem]:
+        """Everything that somebody must hear of."""
+        return [*([self.problem] if self.problem else []), *self.asked]
 
     @property
     def error(self) -> str | None:
@@ -143,8 +150,9 @@ def _load_one(
                 result.loads = load(ingest_context(own, settings, as_of, progress.say, released), source)
             except SourceError as error:
                 result.problem = source_problem(error.source, error.cause, error.cure)
-        progress.failed = result.problem is not None
-        progress.outcome = result.error or _outcome(result)
+        result.asked = [asked.problem for asked in open_questions(own, source)]
+        progress.failed = bool(result.problems)
+        progress.outcome = "; ".join(problem_lines(result.problems)) or _outcome(result)
     log.debug("ingested", source=source, rows=result.rows, error=result.error)
 
 
@@ -174,7 +182,7 @@ def ingest_context(
     released: Mapping[tuple[str, str], datetime] | None = None,
 ) -> IngestContext:
     """What a run of the ingestion reads "now" from and writes to, by the settings."""
-    from ingestion.loading.context import IngestContext
+    from ingestion.loading.context import DeletionLimit, IngestContext
 
     return IngestContext(
         warehouse=warehouse,
@@ -184,6 +192,7 @@ def ingest_context(
         progress=progress,
         destination=dlt_destination(settings),
         released=released,
+        deletions=DeletionLimit(settings.deletions_percent, settings.deletions_rows),
     )
 
 

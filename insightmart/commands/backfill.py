@@ -123,7 +123,7 @@ def backfill_command(
     window, chosen = window_of(start, end, now), _chosen(source, entities)
     with writing(settings, "backfill") as session, session.recorded_run(now) as run:
         done = backfill(session.warehouse, settings, now, source, window, chosen)
-        run.fail([done.result.problem] if done.result.problem else [])
+        run.fail(done.result.problems)
         run.summary = {source: {"rows": done.result.rows, "rejected": done.result.rejected}}
     if as_json:
         click.echo(json.dumps(_as_json(done), default=lambda instant: instant.isoformat()))
@@ -131,7 +131,9 @@ def backfill_command(
         _print(done)
     if done.result.error:
         raise InsightMartError(done.result.error, "The same command goes on where it stopped", FAILED)
-    return 0
+    for asked in done.result.asked:
+        click.echo(asked.line, err=True)
+    return FAILED if done.result.asked else 0
 
 
 def _as_json(done: Backfilled) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def _load(warehouse: Warehouse, settings: Settings, as_of: datetime, result: Cyc
     loaded = ingest(warehouse, settings, as_of)
     result.rows_loaded = sum(source.rows for source in loaded)
     result.rows_rejected = sum(source.rejected for source in loaded)
-    result.problems += [source.problem for source in loaded if source.problem]
+    result.problems += [problem for source in loaded for problem in source.problems]
 
 
 def _build(warehouse: Warehouse, transformer: Transformer, as_of: datetime, result: CycleResult) -> None:

@@ -42,7 +42,7 @@ def ingest_command(
             check_as_of(session.warehouse, now)
         with session.recorded_run(now) as run:
             results = ingest(session.warehouse, settings, now, sources or SOURCES, window)
-            run.fail(result.problem for result in results if result.problem)
+            run.fail(problem for result in results for problem in result.problems)
             run.summary = {result.source: {"rows": result.rows, "rejected": result.rejected} for result in results}
     click.echo(f"{sum(result.rows for result in results):,} rows in raw")
     return FAILED if run.problems else 0

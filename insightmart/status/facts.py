@@ -10,6 +10,7 @@ from ingestion.warehouse import Warehouse
 from insightmart.certification.observations import OpenCorrection, existing_tables, open_corrections
 from insightmart.certification.state import dataset_states, part_states
 from insightmart.certification.verdict import DatasetState, PartState, Verdict
+from insightmart.deletion_questions import AskedOfEntity, open_questions
 from insightmart.quarantine.counts import RuleCount, rule_counts
 from insightmart.quarantine.rejected_files import QuarantinedFile, quarantined_files
 from insightmart.settings import Settings
@@ -44,6 +45,7 @@ class Facts:
     reconciliation: Reconciliation | None
     runs: list[RunState]
     last_cycle: RunState | None
+    asked: list[AskedOfEntity]
     missing_tables: list[str]
 
     @property
@@ -100,6 +102,7 @@ def gather(warehouse: Warehouse, settings: Settings, as_of: datetime) -> Facts:
         reconciliation=reconciliation,
         runs=recent_runs(warehouse, existing),
         last_cycle=last_cycle(warehouse, existing),
+        asked=open_questions(warehouse) if "ops.deletion_questions" in existing else [],
         missing_tables=[f"certified.{state.dataset.table}" for state in datasets if not state.exists],
     )
 

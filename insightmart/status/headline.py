@@ -15,6 +15,8 @@ def headline(facts: Facts) -> str:
             return f"{_upper(_list(names[verdict]))}: {verdict}"
     if facts.reconciliation and facts.reconciliation.failed:
         return "Certified, but totals do not tie"
+    if facts.asked:
+        return "Certified; rows that vanished at a source wait for an answer"
     if names[Verdict.CORRECTIONS]:
         return "Certified; late corrections are pending"
     return "All certified data can be trusted"
@@ -34,6 +36,8 @@ def explanation(facts: Facts) -> str:
         return f"{through}; what is missing is named below."
     if facts.verdict is Verdict.CORRECTIONS:
         return f"{through}; some of it has changed at its source since and is certified again by the next cycles."
+    if facts.asked:
+        return f"{through}; what vanished at a source stays in it until somebody says that it was deleted."
     return f"{through}, and nothing is held back or waiting."
 
 
@@ -41,7 +45,8 @@ def level(facts: Facts) -> str:
     """good, note, warning or bad."""
     if facts.reconciliation and facts.reconciliation.failed:
         return "bad"
-    return LEVELS[facts.verdict]
+    found = LEVELS[facts.verdict]
+    return "warning" if facts.asked and found in ("good", "note") else found
 
 
 def _list(names: list[str]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from insightmart.certification.observations import OpenCorrection
 from insightmart.certification.verdict import PartState, Verdict, spoken
+from insightmart.deletion_questions import AskedOfEntity
 from insightmart.runs import ProblemKind, RunProblem, problem_lines
 from insightmart.status.facts import Facts
 from insightmart.status.recent_runs import RunState
@@ -46,6 +47,7 @@ def needs_attention(facts: Facts) -> list[Problem]:
     """Everything that needs somebody, the worst first. Nothing is told twice."""
     return [
         *(_held_back(state) for state in facts.held_back),
+        *_vanished(facts.asked),
         *_refused_corrections(facts.corrections),
         *_unexplained(facts.reconciliation),
         *(_late(state, facts) for state in facts.parts if state.verdict is Verdict.LATE),
@@ -75,6 +77,21 @@ def _held_back(state: PartState) -> Problem:
         f"{action} The next cycle tries again by itself.",
         ", ".join(sorted({remark.owner for remark in state.refused.blocking if remark.owner})),
     )
+
+
+def _vanished(asked: Iterable[AskedOfEntity]) -> list[Problem]:
+    """Rows that are no longer at their source, and nobody has said whether they are deleted."""
+    return [
+        Problem(
+            "vanished",
+            f"{_capitalised(of.source)} {of.entity}: are the rows that vanished deleted?",
+            f"{_capitalised(of.what)}.",
+            "Figures stay as they were certified, with these rows, until somebody answers or the rows are back.",
+            f"{of.cure}.",
+            of.owner,
+        )
+        for of in asked
+    ]
 
 
 def _late(state: PartState, facts: Facts) -> Problem:
@@ -178,6 +195,8 @@ def _is_accounted_for(problem: RunProblem, facts: Facts) -> bool:
     is_gate = problem.kind is ProblemKind.MODEL and problem.subject.startswith("gate.")
     if is_gate or problem.kind is ProblemKind.HELD_BACK:
         return bool(facts.held_back or facts.corrections)
+    if problem.kind is ProblemKind.DELETIONS:
+        return bool(facts.asked)
     if problem.kind is ProblemKind.RECONCILIATION:
         return facts.reconciliation is not None and facts.reconciliation.failed > 0
     bad = [state for state in facts.parts if state.verdict in (Verdict.LATE, Verdict.MISSING)]

@@ -44,6 +44,7 @@ def test_help_teaches_and_lists_every_command(tmp_path: Path) -> None:
         "restate",
         "promote",
         "quarantine",
+        "deletions",
         "reconcile",
         "report",
         "status",

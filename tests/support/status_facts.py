@@ -41,6 +41,7 @@ def certified(**changes: Any) -> Facts:
         reconciliation=None,
         runs=[],
         last_cycle=None,
+        asked=[],
         missing_tables=[],
     )
     return replace(facts, **changes)

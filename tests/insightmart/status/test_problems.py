@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
+from ingestion.loading.context import EPOCH, Window
+from ingestion.loading.deletions import Missing, Question
 from insightmart.certification.verdict import Verdict
+from insightmart.deletion_questions import AskedOfEntity
 from insightmart.runs import ProblemKind, RunProblem
+from insightmart.status.headline import headline, level
 from insightmart.status.problems import needs_attention
 from insightmart.status.reconciliations import DIFFERENCES, ControlState, Reconciliation
 from tests.support.status_facts import AS_OF, certified, correction, cycle, late, refused, with_parts
@@ -49,6 +53,33 @@ def test_a_refused_window_has_its_own_cure(dataset: str, outcome: str, action: s
 def test_a_window_refused_again_says_how_often() -> None:
     (problem,) = needs_attention(with_parts(sales__oltp=refused() | {"attempts": 3}))
     assert problem.what.endswith("(found 41.18, allowed <= 20). Refused 3 times in a row.")
+
+
+def test_rows_that_vanished_name_owner_and_cure_and_no_failure_beside_it() -> None:
+    asked = AskedOfEntity("oltp", "orders", (question("a1", 5, 500, 26), question("b2", 6, 100, 100)))
+    facts = certified(asked=[asked], last_cycle=cycle(asked.problem))
+    (problem,) = needs_attention(facts)
+    assert (problem.owner, problem.level) == ("operations", "warning")
+    assert problem.title == "Oltp orders: are the rows that vanished deleted?"
+    assert problem.what == (
+        "Oltp orders: 126 of 600 rows known of 2026-03-05 to 2026-03-06 are no longer at the source; none was deleted"
+        " here."
+    )
+    assert "`insightmart deletions confirm a1 b2 --reason TEXT`" in problem.action
+    assert headline(facts) == "Certified; rows that vanished at a source wait for an answer"
+    assert level(facts) == "warning"
+
+
+def test_a_table_that_is_empty_is_said_as_such() -> None:
+    whole = replace(question("c3", 5, 60, 60), window=Window(EPOCH, AS_OF))
+    (problem,) = needs_attention(certified(asked=[AskedOfEntity("oltp", "orders", (whole,))]))
+    assert problem.what.startswith("Oltp orders: the source holds nothing, 60 rows of it are known; it was not read")
+
+
+def question(question_id: str, day: int, known: int, missing: int) -> Question:
+    start = datetime(2026, 3, day)
+    window = Window(start, start + timedelta(days=1))
+    return Question(question_id, "oltp", "orders", window, Missing(known, missing, Decimal(1)), AS_OF, "open")
 
 
 def test_a_late_part_quotes_its_own_source_only() -> None:
