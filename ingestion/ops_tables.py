@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ingestion.contracts import DELETED_AT, raw_tables
+from ingestion.contracts import DELETED_AT, entity, raw_tables
 from ingestion.warehouse import Warehouse, sql_type
 
 # ops tables that plain SQL writes. Instants are UTC; *_sum are exact sums of the entity's money or quantity column.
@@ -74,6 +74,17 @@ OPS_TABLES: dict[str, str] = {
 }
 
 
+_LEDGER_COLUMNS = (
+    "taxes_included",
+    "source_name",
+    "retail_location_id",
+    "retail_location_name",
+    "placed_total_amount",
+    "current_total_amount",
+    "cash_rounding_amount",
+)
+
+
 def table_statements() -> Iterator[str]:
     """The statements that create the schemas ``raw`` and ``ops`` and their tables where they do not exist yet."""
     yield "CREATE SCHEMA IF NOT EXISTS raw"
@@ -83,6 +94,10 @@ def table_statements() -> Iterator[str]:
         yield f"CREATE TABLE IF NOT EXISTS raw.{table} ({declared})"
         if DELETED_AT in columns:  # a warehouse from before deletions were looked for
             yield f"ALTER TABLE raw.{table} ADD COLUMN IF NOT EXISTS {DELETED_AT.name} {sql_type(DELETED_AT.type)}"
+    # a warehouse from before the shop's sales ledger was loaded
+    for column in entity("shopify", "orders").columns:
+        if column.name in _LEDGER_COLUMNS:
+            yield f"ALTER TABLE raw.shopify_orders ADD COLUMN IF NOT EXISTS {column.name} {sql_type(column.type)}"
     for table, declaration in OPS_TABLES.items():
         yield f"CREATE TABLE IF NOT EXISTS ops.{table} ({declaration})"
     # a warehouse from before it was kept who acted

@@ -1,7 +1,8 @@
 """The file of JSON lines that a bulk operation leaves, as tables.
 
-A line is an order or one of its lines; the lines of an order come after it, not directly below it. The file is read in
-blocks into Arrow, and only Arrow is kept: orders and lines find each other by columns when the file has ended.
+A line is an order, one of its order lines, one of its agreements or a sale of one of these; children come after their
+parent, not directly below it. The file is read in blocks into Arrow, and only Arrow is kept: parents and children find
+each other by columns when the file has ended.
 
 What a bulk query cannot give (the lines of refunds stand inside a list), and what does not fit, is read again order by
 order. An edit between an order and its lines cannot be seen here; it takes the order out of the window, so the hourly
@@ -20,19 +21,34 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.contracts import INT, entity
+from ingestion.contracts import INSTANT, INT, TEXT, entity
 from ingestion.loading.context import SourceError
 from ingestion.shopify import queries
 from ingestion.shopify.bulk import Operation
 from ingestion.shopify.client import SOURCE, FileGoneError, ShopifyClient
+from ingestion.shopify.tables.agreements import EVENT, SALE, event_columns, sale_columns
 from ingestion.shopify.tables.orders import HEADER, LINE, header_table, line_table
 from ingestion.shopify.tables.parsing import collector_paused, parse
 from ingestion.shopify.tables.rejects import fitting
-from ingestion.shopify.tables.scalars import ids_of
+from ingestion.shopify.tables.scalars import ids_of, raw_table
 from ingestion.shopify.tables.shapes import Record, UnfitError, typed
 
 BLOCK = 8 << 20  # bytes of the file that are parsed at once
 LONGEST_LINE = 64 << 20  # bytes; no order has so much to say
+TABLES = ("orders", "order_lines", "sales")
+
+
+_AGREEMENTS = pa.schema(  # in a file: what their sales have of them, by their global ids
+    [
+        ("order_id", INT),
+        ("name", TEXT),
+        ("agreement_id", INT),
+        ("happened_at", INSTANT),
+        ("reason", TEXT),
+        ("refund_id", INT),
+        ("note", TEXT),
+    ]
+)
 
 
 class IncompleteResultError(Exception):
@@ -44,14 +60,12 @@ class BulkOrders:
     """The orders of a bulk result.
 
     Attributes:
-        orders: rows of ``orders``.
-        lines: rows of ``order_lines``.
-        again: global ids of the orders that have to be read by themselves; they are in neither table.
+        tables: rows of ``orders``, ``order_lines`` and ``sales``.
+        again: global ids of the orders that have to be read by themselves; they are in no table.
         found: how many orders the result has, those of ``again`` included.
     """
 
-    orders: pa.Table
-    lines: pa.Table
+    tables: dict[str, pa.Table]
     again: list[str]
     found: int
 
@@ -79,7 +93,7 @@ def result(client: ShopifyClient, operation: Operation, path: Path) -> BulkOrder
     if operation.url is None:
         if operation.objects:
             raise IncompleteResultError("it has no file")
-        return BulkOrders(_empty("orders"), _empty("order_lines"), [], 0)
+        return BulkOrders({name: _empty(name) for name in TABLES}, [], 0)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         client.download(operation.url, path)
@@ -133,7 +147,11 @@ class _Reader:
         self.objects = self.roots = 0
         self._orders = [_empty("orders")]
         self._lines = [_empty("order_lines")]
+        self._sales = [_empty("sales")]
+        self._sales_of: list[pa.Array] = [pa.array([], TEXT)]  # the agreement of each, by its global id
+        self._agreements = [_AGREEMENTS.empty_table()]
         self._again: list[pa.Array] = [pa.array([], INT)]
+        self._again_of: list[str] = []  # agreements whose orders have to be read again
 
     def add(self, block: bytes) -> None:
         """Raises IncompleteResultError when the block is no JSON lines of orders and their lines."""
@@ -141,14 +159,18 @@ class _Reader:
             records = parse(b"[" + block.strip(b"\n").replace(b"\n", b",") + b"]")  # JSON has no newline in a text
         except orjson.JSONDecodeError:
             raise IncompleteResultError("a line of its file is no JSON") from None
-        lines = [record for record in records if _is_line(record)]
-        orders = [record for record in records if _is_order(record)]
-        if len(lines) + len(orders) != len(records):
-            raise IncompleteResultError("a line of its file is neither an order nor one of its lines")
+        kinds: dict[str | None, list[Record]] = {None: [], "order": [], "line": [], "agreement": [], "sale": []}
+        for record in records:
+            kinds[_kind(record)].append(record)
+        if kinds[None]:
+            raise IncompleteResultError("a line of its file is neither an order nor a part of one")
+        orders = kinds["order"]
         try:
             self._add_orders([order for order in orders if not order["refunds"]])
             self._again.append(ids_of([order["id"] for order in orders if order["refunds"]], "Order"))
-            self._add_lines(lines)
+            self._add_lines(kinds["line"])
+            self._add_agreements(kinds["agreement"])
+            self._add_sales(kinds["sale"])
         except UnfitError as error:
             raise IncompleteResultError(f"a line of its file cannot be read: {error}") from None
         self.objects += len(records)
@@ -164,27 +186,75 @@ class _Reader:
         self._lines.append(tables["order_lines"])
         self._again.append(ids_of([lines[place]["__parentId"] for place, _ in unfit], "Order"))
 
+    def _add_agreements(self, agreements: list[Record]) -> None:
+        parents = ids_of([agreement["__parentId"] for agreement in agreements], "Order")
+        names = typed([agreement["id"] for agreement in agreements], TEXT)
+        events = event_columns(typed(agreements, EVENT))
+        self._agreements.append(pa.table({"order_id": parents, "name": names} | events, schema=_AGREEMENTS))
+
+    def _add_sales(self, sales: list[Record]) -> None:
+        tables, unfit = fitting(_sale_tables, sales)
+        refused = {place for place, _ in unfit}
+        of = [sale["__parentId"] for place, sale in enumerate(sales) if place not in refused]
+        self._sales.append(tables["sales"])
+        self._sales_of.append(typed(of, TEXT))
+        self._again_of += [sales[place]["__parentId"] for place in sorted(refused)]
+
     def end(self) -> BulkOrders:
-        """All orders with all their lines. Raises IncompleteResultError for lines whose order is not there."""
-        orders, lines = pa.concat_tables(self._orders), pa.concat_tables(self._lines)
-        again = pa.concat_arrays([*self._again, _repeated(orders["order_id"])]).unique()
-        orders = orders.filter(pc.invert(pc.is_in(orders["order_id"], value_set=again)))
-        lines = lines.filter(pc.invert(pc.is_in(lines["order_id"], value_set=again)))
-        places = pc.index_in(lines["order_id"], value_set=orders["order_id"].combine_chunks()).combine_chunks()
-        if places.null_count:
-            raise IncompleteResultError(f"its file has {places.null_count} lines of orders that are not in it")
-        versions = orders["updated_at"].combine_chunks().take(places)
-        for name, values in (("order_updated_at", versions), ("line_position", _positions(places))):
-            lines = lines.set_column(lines.schema.get_field_index(name), lines.schema.field(name), values)
-        return BulkOrders(orders, lines, [f"gid://shopify/Order/{number}" for number in again.to_pylist()], self.roots)
+        """All orders with all their children. Raises IncompleteResultError for children whose order is not there."""
+        orders, agreements = pa.concat_tables(self._orders), pa.concat_tables(self._agreements)
+        lines, sales = pa.concat_tables(self._lines), pa.concat_tables(self._sales)
+        events = agreements.take(_places(pa.chunked_array(self._sales_of), agreements["name"], "sales", "agreements"))
+        for name in (*events.schema.names[:1], *events.schema.names[2:]):
+            sales = sales.set_column(sales.schema.get_field_index(name), sales.schema.field(name), events[name])
+        refused = _places(pa.chunked_array([pa.array(self._again_of, TEXT)]), agreements["name"], "sales", "agreements")
+        of_refused = agreements["order_id"].combine_chunks().take(refused)
+        again = pa.concat_arrays([*self._again, of_refused, _repeated(orders["order_id"])]).unique()
+        tables = {
+            name: table.filter(pc.invert(pc.is_in(table["order_id"], value_set=again)))
+            for name, table in (("orders", orders), ("order_lines", lines), ("sales", sales))
+        }
+        ids, versions = tables["orders"]["order_id"], tables["orders"]["updated_at"].combine_chunks()
+        for name, what in (("order_lines", "lines"), ("sales", "sales")):
+            table = tables[name]
+            places = _places(table["order_id"], ids, what, "orders")
+            filled = {"order_updated_at": versions.take(places)}
+            if name == "order_lines":
+                filled["line_position"] = _positions(places)
+            for column, values in filled.items():
+                table = table.set_column(table.schema.get_field_index(column), table.schema.field(column), values)
+            tables[name] = table
+        return BulkOrders(tables, [f"gid://shopify/Order/{number}" for number in again.to_pylist()], self.roots)
 
 
-def _is_line(record: Any) -> bool:
-    return isinstance(record, dict) and "__parentId" in record
+def _kind(record: Any) -> str | None:
+    """What a line of the file is; None where it is nothing that was asked for."""
+    if not isinstance(record, dict):
+        return None
+    if "__parentId" not in record:
+        return "order" if "id" in record and "refunds" in record else None
+    if "actionType" in record:
+        return "sale"
+    return "agreement" if "happenedAt" in record else "line"
 
 
-def _is_order(record: Any) -> bool:
-    return isinstance(record, dict) and "__parentId" not in record and "id" in record and "refunds" in record
+def _places(children: pa.ChunkedArray, parents: pa.ChunkedArray, what: str, of: str) -> pa.Array:
+    """Where the parent of each child stands. Raises IncompleteResultError for children whose parent is not there."""
+    places = pc.index_in(children.combine_chunks(), value_set=parents.combine_chunks())
+    if places.null_count:
+        raise IncompleteResultError(f"its file has {places.null_count} {what} of {of} that are not in it")
+    return places
+
+
+def _sale_tables(sales: Sequence[Record]) -> dict[str, pa.Table]:
+    """Sales without what they have of their agreement, which is filled in when all are there."""
+    columns = sale_columns(typed(sales, SALE))
+    missing = {
+        column.name: pa.nulls(len(sales), column.type)
+        for column in entity(SOURCE, "sales").columns
+        if column.name not in columns
+    }
+    return {"sales": raw_table("sales", columns | missing)}
 
 
 def _line_tables(lines: Sequence[Record]) -> dict[str, pa.Table]:

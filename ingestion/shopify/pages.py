@@ -2,8 +2,8 @@
 
 Records come by ``updated_at`` window. An order that is edited while its window is paged through moves to the end of the
 window or out of it: the overlap of the next load then reads it, and its hour is restated as a late correction. What
-Shopify cannot give in one page (many lines, many refunds) is completed by further queries, from the same version of the
-order: its lines and refunds carry ``order_updated_at``, and models take those of the latest version only.
+Shopify cannot give in one page (many lines, refunds or sales) is completed by further queries, from the same version of
+the order: its children carry ``order_updated_at``, and models take those of the latest version only.
 
 Shopify's own count of the window is the control. Fewer records than it says are explained where the count is as low by
 now: they were edited, and so left the window, or deleted. Otherwise the window is read again for what is missing.
@@ -30,6 +30,7 @@ from ingestion.shopify.client import SOURCE, Received, ShopifyClient
 from ingestion.shopify.tables.parsing import collector_paused
 from ingestion.shopify.tables.rejects import FLATTEN, faults, fitting
 from ingestion.shopify.tables.shapes import Record
+from ingestion.shopify.whole_orders import EditedError, complete
 
 SEARCH_LIMIT = 20_000  # Shopify serves at most 25,000 records of one search: then go on with a later window
 READINGS = 3  # of a window that gives less than Shopify counts in it
@@ -188,14 +189,10 @@ class CountedPages(RecordPages):
 # --- orders ------------------------------------------------------------------------------------------------------
 
 
-class _EditedError(Exception):
-    """The order changed while its lines or refunds were fetched."""
-
-
 class OrderPages(CountedPages):
-    """Orders with their lines and refunds."""
+    """Orders with their lines, refunds and agreements."""
 
-    tables = ("orders", "order_lines", "refunds")
+    tables = ("orders", "order_lines", "refunds", "sales")
     connection = "orders"
     page = queries.ORDERS_PAGE
     count = queries.ORDERS_COUNT
@@ -205,13 +202,12 @@ class OrderPages(CountedPages):
         return [order for order in map(self.complete, page) if order is not None]
 
     def complete(self, order: Record) -> Record | None:
-        """The order with all its lines and refunds, of one version; None when an edit took it out of the window."""
+        """The order with all its children, of one version; None when an edit took it out of the window."""
         for _ in range(REREADS):
             try:
-                _complete_lines(self.client, order)
-                _complete_refunds(self.client, order)
+                complete(self.client, order)
                 return order
-            except _EditedError:
+            except EditedError:
                 edited = self.client.query(queries.ORDER, {"id": order["id"]})["order"]
                 if edited is None or edited["updatedAt"] >= seconds(self.reading.window.end):
                     return None
@@ -220,52 +216,6 @@ class OrderPages(CountedPages):
         raise SourceError(
             SOURCE, f"order {order['name']} changes faster than it can be read", "Run again; see what keeps editing it"
         )
-
-
-def _complete_lines(client: ShopifyClient, order: Record) -> None:
-    """Replace the order's first page of lines by all of them, where there are more."""
-    if not order["lineItems"]["pageInfo"]["hasNextPage"]:
-        return
-    lines: list[Record] = []
-    for data in client.pages(queries.ORDER_LINES, {"id": order["id"]}, lambda data: data["order"]["lineItems"]):
-        _same_version(order, data["order"])
-        lines += data["order"]["lineItems"]["nodes"]
-    order["lineItems"]["nodes"] = lines
-
-
-def _complete_refunds(client: ShopifyClient, order: Record) -> None:
-    """Fetch all refunds where there may be more, and all lines and shipping lines of each."""
-    asked, *larger = queries.REFUNDS_ASKED
-    while len(order["refunds"]) == asked:
-        if not larger:
-            cure = "Report it: Shopify lists no further refunds of one order"
-            raise SourceError(SOURCE, f"order {order['name']} has {asked} refunds or more", cure)
-        asked = larger.pop(0)
-        again = client.query(queries.ORDER_REFUNDS, {"id": order["id"], "first": asked})["order"]
-        _same_version(order, again)
-        order["refunds"] = again["refunds"]
-    for refund in order["refunds"]:
-        for connection, document in (
-            ("refundLineItems", queries.REFUND_LINES),
-            ("refundShippingLines", queries.REFUND_SHIPPING_LINES),
-        ):
-            if refund[connection]["pageInfo"]["hasNextPage"]:
-                refund[connection]["nodes"] = _refund_children(client, order, refund["id"], connection, document)
-
-
-def _refund_children(
-    client: ShopifyClient, order: Record, refund_id: str, connection: str, document: str
-) -> list[Record]:
-    found: list[Record] = []
-    for data in client.pages(document, {"id": refund_id}, lambda data: data["refund"][connection]):
-        _same_version(order, data["refund"] and data["refund"]["order"])
-        found += data["refund"][connection]["nodes"]
-    return found
-
-
-def _same_version(order: Record, again: Record | None) -> None:
-    if again is None or again["updatedAt"] != order["updatedAt"]:
-        raise _EditedError
 
 
 # --- products and inventory --------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from ingestion.shopify.tables.rejects import retype
 
 __all__ = ["ShopifySource", "backfill", "flatten_orders", "ingest", "retype"]
 
-ENTITY_NAMES = ("orders", "inventory", "products")  # what has a watermark; lines and refunds come with the orders
+ENTITY_NAMES = ("orders", "inventory", "products")  # what has a watermark; children of orders come with them
 ALL_ORDERS_DAYS = 60  # older orders are left out, silently, without the scope read_all_orders
 BULK_FROM = 10_000  # orders; fewer are faster by cursor pages than a bulk operation starts
 CATCH_UP_FROM = 200_000  # orders since the watermark; an hour has fewer, and one package should not hold days
@@ -54,8 +54,8 @@ def ingest(
         source: how to reach the shop.
         window: changes (``updatedAt``) to read again, half-open; None for everything since the watermark. Shopify knows
             whole seconds only: a fraction is left to the next load's overlap.
-        entities: names out of ``orders`` (brings ``order_lines`` and ``refunds``), ``inventory``, ``products``; None
-            for all.
+        entities: names out of ``orders`` (brings ``order_lines``, ``refunds``, ``sales``), ``inventory``, ``products``;
+            None for all.
 
     Returns:
         One result an entity, lines and refunds of orders included. What is not due has the status ``skipped``. A first
@@ -87,7 +87,7 @@ def _read(
     by_bulk: bool,
 ) -> list[LoadResult]:
     wanted = {entity(SOURCE, name).name for name in entities or ENTITY_NAMES}
-    if wanted & {"order_lines", "refunds"}:
+    if wanted & {"order_lines", "refunds", "sales"}:
         wanted.add("orders")
     results: list[LoadResult] = []
     with ShopifyClient(source) as client:
@@ -304,7 +304,7 @@ class _BulkOrderPages(OrderPages):
             raise IncompleteResultError(f"it found {self.found.found:,} orders where Shopify counts {left:,}")
 
     def batches(self) -> Iterator[tuple[str, pa.Table]]:
-        for name, table in (("orders", self.found.orders), ("order_lines", self.found.lines)):
+        for name, table in self.found.tables.items():
             for start in range(0, table.num_rows, BATCH_ROWS):
                 yield self.counted(name, table.slice(start, BATCH_ROWS))
         end = seconds(self.reading.window.end)

@@ -11,7 +11,7 @@ from ingestion.loading.versions import changed_rows, event_instant, not_before_h
 
 
 def sales(context: IngestContext, load_id: str, released: datetime | None) -> list[Correction]:
-    """The sales hours a Shopify load touched: of changed orders and of their refunds, old places included."""
+    """The sales hours a Shopify load touched: of changed orders and all their agreements, old places included."""
     return released_corrections(
         context,
         "shopify",
@@ -24,7 +24,7 @@ def sales(context: IngestContext, load_id: str, released: datetime | None) -> li
             SELECT {event_instant("COALESCE(processed_at, created_at)")} AS happened FROM raw.shopify_orders
             WHERE order_id IN (SELECT order_id FROM changed_orders)
             UNION ALL
-            SELECT {event_instant("refunded_at", "order_updated_at")} FROM raw.shopify_refunds
+            SELECT {event_instant("happened_at", "order_updated_at")} FROM raw.shopify_sales
             WHERE order_id IN (SELECT order_id FROM changed_orders)
         )
         """,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from sandbox.shopify.agreements import agreements, charged
 from sandbox.shopify.request import Field
 from sandbox.shopify.shop import Document
 
@@ -28,13 +29,18 @@ def gross(order: Document) -> Decimal:
 
 
 def discounts(order: Document) -> Decimal:
+    """Discounts of all lines and of the shipping."""
+    return line_discounts(order) + Decimal(order.get("shippingDiscount", "0"))
+
+
+def line_discounts(order: Document) -> Decimal:
     """Discounts of all lines."""
     return _sum(line["discount"] for line in order["lineItems"])
 
 
 def tax(order: Document) -> Decimal:
-    """Tax of all lines."""
-    return _sum(line["tax"] for line in order["lineItems"])
+    """Tax of all lines and of the shipping."""
+    return _sum(line["tax"] for line in order["lineItems"]) + Decimal(order.get("shippingTax", "0"))
 
 
 def refunded(refund: Document) -> Decimal:
@@ -48,8 +54,16 @@ def refunded(refund: Document) -> Decimal:
 
 
 def total(order: Document) -> Decimal:
-    """What the customer was charged, shipping included."""
-    return gross(order) - discounts(order) + tax(order) + Decimal(order["shipping"])
+    """What the customer was charged, edits included, before anything came back."""
+    return charged(order, "ORDER", "ORDER_EDIT")
+
+
+def tips(order: Document) -> Decimal:
+    """What of it was a tip."""
+    return sum(
+        (sale["total"] for agreement in agreements(order) for sale in agreement["sales"] if sale["lineType"] == "TIP"),
+        Decimal(0),
+    )
 
 
 def refunded_lines(order: Document, name: str) -> Decimal:
@@ -75,7 +89,7 @@ def current_discounts(order: Document) -> Decimal:
 
 def current_subtotal(order: Document) -> Decimal:
     """What is left of the goods after discounts and refunds."""
-    return gross(order) - discounts(order) - refunded_lines(order, "subtotal")
+    return gross(order) - line_discounts(order) - refunded_lines(order, "subtotal")
 
 
 def of_order(amount: Callable[[Document], Decimal]) -> Field:

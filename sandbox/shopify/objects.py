@@ -15,12 +15,14 @@ from sandbox.shopify.shop import LOCATION, Document
 
 if TYPE_CHECKING:
     pass
+from sandbox.shopify.agreements import TYPES, agreements, charged
 from sandbox.shopify.amounts import (
     bag,
     current_discounts,
     current_subtotal,
     discounts,
     gross,
+    line_discounts,
     of_order,
     refund_lines,
     refunded,
@@ -28,6 +30,7 @@ from sandbox.shopify.amounts import (
     refunded_shipping,
     shipping_lines,
     tax,
+    tips,
     total,
 )
 from sandbox.shopify.connections import Stored, nested_connection, search_conditions, stored_connection
@@ -193,9 +196,15 @@ FIELDS: dict[str, dict[str, Field]] = {
                 "displayFulfillmentStatus",
             )
         },
-        "taxesIncluded": lambda _, __, ___: False,
+        "taxesIncluded": lambda order, _, __: order.get("taxesIncluded", False),
+        "sourceName": lambda order, _, __: order.get("sourceName", "web"),
+        "retailLocation": lambda order, _, __: order.get("retailLocation"),
+        "agreements": lambda order, args, _: nested_connection(agreements(order), args),
+        "totalCashRoundingAdjustment": lambda order, _, __: order,
+        "totalTipReceivedSet": of_order(tips),
+        "originalTotalPriceSet": of_order(lambda order: charged(order, "ORDER")),
         "customer": lambda order, _, __: {"id": order["customerId"]} if order["customerId"] else None,
-        "subtotalPriceSet": of_order(lambda order: gross(order) - discounts(order)),
+        "subtotalPriceSet": of_order(lambda order: gross(order) - line_discounts(order)),
         "totalDiscountsSet": of_order(discounts),
         "totalTaxSet": of_order(tax),
         "totalShippingPriceSet": of_order(lambda order: Decimal(order["shipping"])),
@@ -206,9 +215,13 @@ FIELDS: dict[str, dict[str, Field]] = {
         "currentTotalDiscountsSet": of_order(current_discounts),
         "currentTotalTaxSet": of_order(lambda order: tax(order) - refunded_lines(order, "tax")),
         "currentShippingPriceSet": of_order(lambda order: Decimal(order["shipping"]) - refunded_shipping(order)),
-        "currentTotalPriceSet": of_order(lambda order: total(order) - sum(map(refunded, order["refunds"]), Decimal(0))),
+        "currentTotalPriceSet": of_order(charged),
         "lineItems": lambda order, args, _: nested_connection(_lines(order), args),
         "refunds": lambda order, args, _: _refunds(order)[: args.get("first")],
+    },
+    "CashRoundingAdjustment": {
+        "paymentSet": lambda order, _, __: bag(order.get("cashRounding", "0.00"), order["currencyCode"]),
+        "refundSet": lambda order, _, __: bag("0.00", order["currencyCode"]),
     },
     "BulkOperation": {
         name: _key(name)
@@ -309,7 +322,27 @@ FIELDS: dict[str, dict[str, Field]] = {
     },
     "InventoryQuantity": {"name": _key("name"), "quantity": _key("quantity")},
 }
+_AGREEMENT: dict[str, Field] = {
+    "happenedAt": _key("happenedAt"),
+    "reason": _key("reason"),
+    "refund": _key("refund"),
+    "sales": lambda agreement, args, _: nested_connection(agreement["sales"], args),
+}
+_SALE: dict[str, Field] = {
+    **{name: _key(name) for name in ("actionType", "lineType", "quantity")},
+    "lineItem": lambda sale, _, __: {**sale["lineItem"], "currency": sale["currency"]},
+    "totalAmount": lambda sale, _, __: bag(sale["total"], sale["currency"]),
+    "totalTaxAmount": lambda sale, _, __: bag(sale["tax"], sale["currency"]),
+    "totalDiscountAmountBeforeTaxes": lambda sale, _, __: bag(sale["discountBefore"], sale["currency"]),
+    "totalDiscountAmountAfterTaxes": lambda sale, _, __: bag(sale["discountAfter"], sale["currency"]),
+}
+for _kind in ("OrderAgreement", "OrderEditAgreement", "RefundAgreement", "ReturnAgreement"):
+    FIELDS[_kind] = {"id": _identity(_kind), **_AGREEMENT}
+for _kind in TYPES.values():
+    FIELDS[_kind] = {"id": _identity(_kind), **_SALE}
 for _kind in (
+    "SalesAgreement",
+    "Sale",
     "BulkOperation",
     "Order",
     "LineItem",

@@ -52,7 +52,7 @@ def actual_cost(selection: Sequence[Selected], answer: Mapping[str, Any]) -> int
 def _spent(selection: Sequence[Selected], answer: Mapping[str, Any]) -> float:
     total = 0.0
     for field in selection:
-        if not field.below or field.type_name in FREE_TYPES or not (value := answer[field.key]):
+        if not field.below or field.type_name in FREE_TYPES or not (value := answer.get(field.key)):
             continue
         if field.owner == "Mutation":
             total += MUTATION_COST

@@ -7,7 +7,7 @@ points and bulk operations then all walk the same tree.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from graphql import (
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
+    GraphQLInterfaceType,
     GraphQLObjectType,
     GraphQLSchema,
     OperationDefinitionNode,
@@ -47,7 +48,8 @@ class Selected:
         type_name: type of what it returns, without list and non-null.
         is_list: whether it returns a list.
         arguments: values of its arguments, defaults included.
-        below: what is selected of the objects it returns; empty for scalars.
+        below: what is selected of the objects it returns; empty for scalars. Of an interface: of all its types.
+        only_on: the types of an interface whose objects have it; None: all, or it is no field of an interface.
     """
 
     key: str
@@ -57,6 +59,7 @@ class Selected:
     is_list: bool
     arguments: Mapping[str, Any]
     below: tuple[Selected, ...]
+    only_on: frozenset[str] | None = None
 
     @property
     def is_connection(self) -> bool:
@@ -91,6 +94,8 @@ def _selected(
     if isinstance(returned, GraphQLObjectType):
         found = collect_sub_fields(schema(), fragments, variables, returned, list(nodes))
         below = tuple(_selected(child, under, returned, fragments, variables) for child, under in found.items())
+    elif isinstance(returned, GraphQLInterfaceType):
+        below = _of_each_type(returned, nodes, fragments, variables)
     return Selected(
         key=key,
         owner=owner.name,
@@ -99,4 +104,24 @@ def _selected(
         is_list=is_list_type(get_nullable_type(field.type)),
         arguments=get_argument_values(field, nodes[0], variables),
         below=below,
+    )
+
+
+def _of_each_type(
+    interface: GraphQLInterfaceType,
+    nodes: Sequence[FieldNode],
+    fragments: dict[str, FragmentDefinitionNode],
+    variables: dict[str, Any],
+) -> tuple[Selected, ...]:
+    """What is selected of the objects of an interface, whichever type they are of."""
+    types = schema().get_possible_types(interface)
+    merged: dict[str, Selected] = {}
+    having: dict[str, set[str]] = {}
+    for kind in types:
+        for child, under in collect_sub_fields(schema(), fragments, variables, kind, list(nodes)).items():
+            merged.setdefault(child, _selected(child, under, kind, fragments, variables))
+            having.setdefault(child, set()).add(kind.name)
+    return tuple(
+        field if len(having[child]) == len(types) else replace(field, only_on=frozenset(having[child]))
+        for child, field in merged.items()
     )

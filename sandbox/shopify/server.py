@@ -84,8 +84,10 @@ def _asks_about_schema(operation: OperationDefinitionNode) -> bool:
 
 def compile_fields(selection: Sequence[Selected], request: Request) -> Callable[[Any], dict[str, Any]]:
     """A function that turns an object into its answer. Compiled once a request, then run for every object."""
-    parts = [(field.key, _reader(field, request)) for field in selection]
-    return lambda item: {key: read(item) for key, read in parts}
+    parts = [(field.key, _reader(field, request), field.only_on) for field in selection]
+    if all(only is None for _, _, only in parts):
+        return lambda item: {key: read(item) for key, read, _ in parts}
+    return lambda item: {key: read(item) for key, read, only in parts if only is None or item["__typename"] in only}
 
 
 def _reader(field: Selected, request: Request) -> Callable[[Any], Any]:

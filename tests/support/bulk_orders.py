@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 At = Callable[[str], IngestContext]
 
 DAY = Window(datetime(2026, 3, 5), datetime(2026, 3, 6))
-TABLES = ("orders", "order_lines", "refunds")
+TABLES = ("orders", "order_lines", "refunds", "sales")
 OPEN = ("CREATED", "RUNNING", "CANCELING")
 
 

@@ -1,4 +1,4 @@
-"""Orders with their lines and refunds, as ``orders``, ``order_lines`` and ``refunds``."""
+"""Orders with lines, refunds and agreements, as ``orders``, ``order_lines``, ``refunds`` and ``sales``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ingestion.contracts import FLAG, INT, MONEY, TEXT
+from ingestion.shopify.tables.agreements import AGREEMENT, sale_table
 from ingestion.shopify.tables.refunds import REFUND, refund_table
 from ingestion.shopify.tables.scalars import SUMMED, amounts, exact, ids, instants, part, raw_table, starts, sums
 from ingestion.shopify.tables.shapes import BAG, WHOLE, Record, connection_of, list_of, record_of, typed
@@ -34,19 +36,28 @@ _HEADER: dict[str, pa.DataType] = {
     "currencyCode": TEXT,
     "displayFinancialStatus_": TEXT,
     "displayFulfillmentStatus": TEXT,
+    "taxesIncluded": FLAG,
+    "sourceName_": TEXT,
+    "retailLocation_": record_of(id=TEXT, name=TEXT),
     "customer_": record_of(id=TEXT),
     "subtotalPriceSet_": BAG,
     "totalDiscountsSet_": BAG,
     "totalTaxSet_": BAG,
     "totalShippingPriceSet": BAG,
     "totalPriceSet": BAG,
+    "originalTotalPriceSet": BAG,
+    "currentTotalPriceSet": BAG,
+    "totalCashRoundingAdjustment": record_of(paymentSet=BAG, refundSet=BAG),
 }
+_ROUNDED = ("paymentSet", "refundSet")
 HEADER = record_of(**_HEADER)
-ORDER = record_of(**_HEADER, lineItems=connection_of(LINE), refunds=list_of(REFUND))
+ORDER = record_of(
+    **_HEADER, lineItems=connection_of(LINE), refunds=list_of(REFUND), agreements=connection_of(AGREEMENT)
+)
 
 
 def flatten_orders(orders: Sequence[Record]) -> dict[str, pa.Table]:
-    """Complete orders, as the queries return them, as ``orders``, ``order_lines`` and ``refunds``.
+    """Complete orders, as the queries return them, as ``orders``, ``order_lines``, ``refunds`` and ``sales``.
 
     A refund has a row for each of its lines. What it gives back beyond them is one row without a line: the shipping
     with its tax, and as subtotal what was paid back for no line at all (a free amount).
@@ -64,6 +75,7 @@ def flatten_orders(orders: Sequence[Record]) -> dict[str, pa.Table]:
         "orders": headers,
         "order_lines": line_table(lines.flatten(), order_ids.take(of_order), versions.take(of_order), places),
         "refunds": refund_table(part(rows, "refunds"), order_ids, versions),
+        "sales": sale_table(part(rows, "agreements", "nodes"), order_ids, versions),
     }
 
 
@@ -77,6 +89,10 @@ def header_table(rows: pa.StructArray) -> pa.Table:
         "currency": part(rows, "currencyCode"),
         "financial_status": part(rows, "displayFinancialStatus"),
         "fulfillment_status": part(rows, "displayFulfillmentStatus"),
+        "taxes_included": part(rows, "taxesIncluded"),
+        "source_name": part(rows, "sourceName"),
+        "retail_location_id": ids(part(rows, "retailLocation", "id"), "Location"),
+        "retail_location_name": part(rows, "retailLocation", "name"),
         "created_at": instants(part(rows, "createdAt")),
         "processed_at": instants(part(rows, "processedAt")),
         "cancelled_at": instants(part(rows, "cancelledAt")),
@@ -85,9 +101,18 @@ def header_table(rows: pa.StructArray) -> pa.Table:
         "tax_amount": amounts(rows, "totalTaxSet"),
         "shipping_amount": amounts(rows, "totalShippingPriceSet"),
         "total_amount": amounts(rows, "totalPriceSet"),
+        "placed_total_amount": amounts(rows, "originalTotalPriceSet"),
+        "current_total_amount": amounts(rows, "currentTotalPriceSet"),
+        "cash_rounding_amount": _rounding(rows),
         "updated_at": instants(part(rows, "updatedAt")),
     }
     return raw_table("orders", columns)
+
+
+def _rounding(rows: pa.StructArray) -> pa.Array:
+    """What rounding to coins added to the money that was taken, less what it added to the money given back."""
+    taken, given = (amounts(rows, "totalCashRoundingAdjustment", name, kind=SUMMED) for name in _ROUNDED)
+    return exact(pc.subtract(taken, given), MONEY)
 
 
 def line_table(lines: pa.StructArray, order_ids: pa.Array, versions: pa.Array, places: Any) -> pa.Table:

@@ -40,6 +40,14 @@ def ids(texts: pa.Array, kind: str) -> pa.Array:
     return exact(pc.utf8_slice_codeunits(texts, start=len(prefix)), INT)
 
 
+def numbers(texts: pa.Array) -> pa.Array:
+    """The numbers of global ids of whatever kind, such as ``gid://shopify/ProductSale/1``. Raises UnfitError."""
+    found = pc.struct_field(pc.extract_regex(texts, r"^gid://shopify/[A-Za-z]+/(?P<number>[0-9]+)$"), "number")
+    if found.null_count:
+        raise UnfitError("an id that is none of Shopify's")
+    return exact(found, INT)
+
+
 def ids_of(texts: Sequence[str], kind: str) -> pa.Array:
     """The numbers of global ids of one kind. Raises UnfitError for an id of another kind."""
     return ids(typed(texts, TEXT), kind)

@@ -38,6 +38,12 @@ def header(number: int, **changes: Any) -> dict[str, Any]:
         "totalTaxSet": money("0.0"),
         "totalShippingPriceSet": money("0.0"),
         "totalPriceSet": money("1.0"),
+        "originalTotalPriceSet": money("1.0"),
+        "currentTotalPriceSet": money("1.0"),
+        "totalCashRoundingAdjustment": {"paymentSet": money("0.0"), "refundSet": money("0.0")},
+        "taxesIncluded": False,
+        "sourceName": "web",
+        "retailLocation": None,
         "refunds": [],
     } | changes
 
@@ -53,6 +59,30 @@ def child(number: int, of_order: int, **changes: Any) -> dict[str, Any]:
         "discountAllocations": [],
         "taxLines": [{"priceSet": money("0.1")}, {"priceSet": money("0.25")}],
         "__parentId": f"gid://shopify/Order/{of_order}",
+    } | changes
+
+
+def agreement(number: int, of_order: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": f"gid://shopify/OrderAgreement/{number}",
+        "happenedAt": f"2026-03-05T08:{number:02d}:00Z",
+        "reason": "ORDER",
+        "__parentId": f"gid://shopify/Order/{of_order}",
+    } | changes
+
+
+def sale(number: int, of_agreement: int, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": f"gid://shopify/ProductSale/{number}",
+        "actionType": "ORDER",
+        "lineType": "PRODUCT",
+        "quantity": 1,
+        "totalAmount": {"shopMoney": {"amount": "1.0", "currencyCode": "USD"}},
+        "totalTaxAmount": money("0.0"),
+        "totalDiscountAmountBeforeTaxes": money("0.0"),
+        "totalDiscountAmountAfterTaxes": money("0.0"),
+        "lineItem": {"id": "gid://shopify/LineItem/5", "sku": "A"},
+        "__parentId": f"gid://shopify/OrderAgreement/{of_agreement}",
     } | changes
 
 
@@ -81,7 +111,7 @@ def test_lines_find_their_orders_wherever_they_stand(
     found = read_orders(path, operation)
     assert (found.again, found.found) == ([], 3)
     columns = ["order_id", "line_position", "line_item_id", "order_updated_at", "tax_amount"]
-    lines = sorted(tuple(row.values()) for row in found.lines.select(columns).to_pylist())
+    lines = sorted(tuple(row.values()) for row in found.tables["order_lines"].select(columns).to_pylist())
     second = [datetime(2026, 3, 5, 9, 0, number) for number in range(4)]
     tax = Decimal("0.3500")
     assert lines == [
@@ -90,6 +120,38 @@ def test_lines_find_their_orders_wherever_they_stand(
         (2, 1, 13, second[2], tax),
         (2, 2, 12, second[2], tax),
         (2, 3, 10, second[2], tax),
+    ]
+
+
+@pytest.mark.parametrize("block", [60, 1 << 20])
+def test_sales_find_their_orders_through_their_agreements(
+    written: Callable[..., tuple[Path, Operation]], monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(shopify_bulk_orders, "BLOCK", block)
+    shipping = sale(33, 22, lineType="SHIPPING", quantity=None)
+    del shipping["lineItem"]
+    path, operation = written(
+        *(
+            header(1),
+            agreement(21, 1),
+            sale(31, 21),
+            header(2),
+            agreement(22, 2),
+            agreement(23, 1, reason="ORDER_EDIT"),
+        ),
+        *(sale(32, 22), shipping, sale(34, 23), header(3), agreement(24, 3), agreement(25, 4), header(4)),
+        *(sale(35, 24, quantity=1.5), sale(36, 24), sale(37, 25)),
+    )
+    found = read_orders(path, operation)
+    assert found.again == ["gid://shopify/Order/3"]  # one of its sales does not fit
+    columns = ["order_id", "order_updated_at", "agreement_id", "happened_at", "reason", "sale_id", "line_item_id"]
+    changed, happened = datetime(2026, 3, 5, 9), datetime(2026, 3, 5, 8)
+    assert sorted(tuple(row.values()) for row in found.tables["sales"].select(columns).to_pylist()) == [
+        (1, changed.replace(second=1), 21, happened.replace(minute=21), "ORDER", 31, 5),
+        (1, changed.replace(second=1), 23, happened.replace(minute=23), "ORDER_EDIT", 34, 5),
+        (2, changed.replace(second=2), 22, happened.replace(minute=22), "ORDER", 32, 5),
+        (2, changed.replace(second=2), 22, happened.replace(minute=22), "ORDER", 33, None),
+        (4, changed.replace(second=4), 25, happened.replace(minute=25), "ORDER", 37, 5),
     ]
 
 
@@ -106,8 +168,8 @@ def test_what_a_file_cannot_say_is_read_again(written: Callable[..., tuple[Path,
     )
     found = read_orders(path, operation)
     assert sorted(found.again) == [f"gid://shopify/Order/{number}" for number in (2, 3, 4, 5)]
-    assert found.orders["order_id"].to_pylist() == [1]
-    assert found.lines["line_item_id"].to_pylist() == [11]
+    assert found.tables["orders"]["order_id"].to_pylist() == [1]
+    assert found.tables["order_lines"]["line_item_id"].to_pylist() == [11]
 
 
 @pytest.mark.parametrize(
@@ -116,9 +178,11 @@ def test_what_a_file_cannot_say_is_read_again(written: Callable[..., tuple[Path,
         ([header(1), child(11, 1)], {"objects": 3}, "has 2 objects .1 orders., not 3"),
         ([header(1), child(11, 1)], {"roots": 2}, "not 2 objects .2 orders."),
         ([header(1), child(11, 2)], {}, "1 lines of orders that are not in it"),
+        ([header(1), agreement(21, 1), sale(31, 22)], {}, "1 sales of agreements that are not in it"),
+        ([header(1), agreement(21, 2), sale(31, 21)], {}, "1 sales of orders that are not in it"),
         ([], {"text": json.dumps(header(1)) + '\n{"id": "gid://shop'}, "is no JSON"),
-        ([], {"text": json.dumps({"id": "gid://shopify/Order/1"}) + "\n"}, "neither an order nor one of its lines"),
-        ([], {"text": "[]\n"}, "neither an order nor one of its lines"),
+        ([], {"text": json.dumps({"id": "gid://shopify/Order/1"}) + "\n"}, "neither an order nor a part of one"),
+        ([], {"text": "[]\n"}, "neither an order nor a part of one"),
         ([header(1) | {"id": 1}], {}, "cannot be read: Expected bytes, got a 'int' object"),
         ([header(1), child(11, 1) | {"__parentId": "gid://shopify/Product/1"}], {}, "cannot be read: an id that"),
     ],

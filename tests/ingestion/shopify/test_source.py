@@ -15,6 +15,7 @@ from ingestion.contracts import entity
 from ingestion.loading.context import IngestContext, Window
 from ingestion.replay import replay
 from ingestion.shopify import pages as shopify_pages
+from ingestion.shopify import whole_orders
 from ingestion.shopify.client import ShopifyClient
 from ingestion.shopify.source import flatten_orders, ingest
 from ingestion.shopify.tables.rejects import FLATTEN
@@ -46,6 +47,7 @@ def test_an_order_with_lines_and_refunds(at: At, online: OnlineShop) -> None:
         "orders": 2,
         "order_lines": 3,
         "refunds": 2,
+        "sales": 7,  # the two lines and shipping of 1, the line and shipping of 2; a line and shipping came back
         "inventory": 0,
         "products": 0,
     }
@@ -59,6 +61,10 @@ def test_an_order_with_lines_and_refunds(at: At, online: OnlineShop) -> None:
         "currency": "USD",
         "financial_status": "PAID",
         "fulfillment_status": "UNFULFILLED",
+        "taxes_included": False,
+        "source_name": "web",
+        "retail_location_id": None,
+        "retail_location_name": None,
         "created_at": datetime(2026, 3, 5, 9),
         "processed_at": datetime(2026, 3, 5, 9, 0, 1),
         "cancelled_at": datetime(2026, 3, 5, 9, 6),
@@ -67,6 +73,9 @@ def test_an_order_with_lines_and_refunds(at: At, online: OnlineShop) -> None:
         "tax_amount": Decimal("0.5500"),
         "shipping_amount": Decimal("5.0000"),
         "total_amount": Decimal("29.5633"),
+        "placed_total_amount": Decimal("29.5633"),
+        "current_total_amount": Decimal("15.4533"),
+        "cash_rounding_amount": Decimal("0.0000"),
         "updated_at": datetime(2026, 3, 5, 9, 10),
         "_loaded_at": datetime(2026, 3, 5, 10),
         "_dlt_load_id": "",
@@ -121,6 +130,18 @@ def test_children_beyond_the_nested_pages_are_completed(at: At, online: OnlineSh
         "SELECT order_id, COUNT(DISTINCT refund_id), COUNT(*) FROM raw.shopify_refunds GROUP BY 1 ORDER BY 1"
     )
     assert refunded == [(1, 10, 9 * 3 + 301), (2, 7, 21), (3, 6, 18)]
+    sold = context.warehouse.rows(
+        "SELECT order_id, reason, COUNT(DISTINCT agreement_id), COUNT(DISTINCT sale_id), COUNT(*), SUM(quantity)"
+        " FROM raw.shopify_sales GROUP BY 1, 2 ORDER BY 1, 2"
+    )
+    assert sold == [
+        (1, "ORDER", 1, 521, 521, 1040),  # the lines and the shipping
+        (1, "REFUND", 10, 9 * 3 + 301, 9 * 3 + 301, -9 * 3 - 300),
+        (2, "ORDER", 1, 52, 52, 102),
+        (2, "REFUND", 7, 21, 21, -21),
+        (3, "ORDER", 1, 51, 51, 100),
+        (3, "REFUND", 6, 18, 18, -18),
+    ]
 
 
 def test_an_order_edited_while_its_lines_are_fetched_lands_in_one_version(
@@ -128,7 +149,7 @@ def test_an_order_edited_while_its_lines_are_fetched_lands_in_one_version(
 ) -> None:
     before, after = [line(number) for number in range(60)], [line(number, quantity=9) for number in range(70)]
     online.shop.upsert_orders([order(1, lineItems=before), order(2, lineItems=before)])
-    complete = shopify_pages._complete_lines
+    complete = whole_orders._complete_lines
     edits = iter(
         [
             order(1, "2026-03-05T09:59:00Z", lineItems=after),
@@ -140,7 +161,7 @@ def test_an_order_edited_while_its_lines_are_fetched_lands_in_one_version(
         online.shop.upsert_orders([edit for edit in [next(edits, None)] if edit])
         complete(client, record)
 
-    monkeypatch.setattr(shopify_pages, "_complete_lines", edit_and_complete)
+    monkeypatch.setattr(whole_orders, "_complete_lines", edit_and_complete)
     context = at("2026-03-05T10:00")
     ingest(context, replace(online.source, page_size=1), entities=["orders"])
     assert raw(context, "orders", "order_id, updated_at") == [(1, datetime(2026, 3, 5, 9, 59))]

@@ -55,6 +55,13 @@ def order(number: int = 1, **changes: Any) -> dict[str, Any]:
         "totalTaxSet": None,
         "totalShippingPriceSet": money("0.1"),
         "totalPriceSet": money("99999999999999.9999"),
+        "originalTotalPriceSet": money("0.3"),
+        "currentTotalPriceSet": money("0.2"),
+        "totalCashRoundingAdjustment": {"paymentSet": money("0.03"), "refundSet": money("0.01")},
+        "taxesIncluded": True,
+        "sourceName": None,
+        "retailLocation": None,
+        "agreements": {"nodes": []},
         "lineItems": {"nodes": [line(number * 10)]},
         "refunds": [],
     } | changes
@@ -87,6 +94,29 @@ def refund(
     }
 
 
+def sale(number: int, total: str = "1.10", tax: str = "0.10", discount: str = "0.20", **changes: Any) -> dict[str, Any]:
+    return {
+        "id": f"gid://shopify/ProductSale/{number}",
+        "actionType": "ORDER",
+        "lineType": "PRODUCT",
+        "quantity": 2,
+        "totalAmount": {"shopMoney": {"amount": total, "currencyCode": "USD"}},
+        "totalTaxAmount": money(tax),
+        "totalDiscountAmountBeforeTaxes": money(discount),
+        "totalDiscountAmountAfterTaxes": money("0.22"),
+        "lineItem": {"id": "gid://shopify/LineItem/5", "sku": None},
+    } | changes
+
+
+def agreement(number: int, *sales: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {
+        "id": f"gid://shopify/OrderAgreement/{number}",
+        "happenedAt": "2026-03-05T10:00:00Z",
+        "reason": "ORDER",
+        "sales": {"nodes": list(sales)},
+    } | changes
+
+
 def refunded(*refunds: dict[str, Any]) -> list[tuple[Any, ...]]:
     """Refund rows as (refund, line, subtotal, tax, shipping)."""
     columns = ["refund_id", "refund_line_id", "subtotal_amount", "tax_amount", "shipping_amount"]
@@ -109,6 +139,35 @@ def test_amounts_are_summed_exactly() -> None:
     halves = [{"priceSet": money("0.00005")}] * 2
     fine = flatten_orders([order(lineItems={"nodes": [line(1, taxLines=halves)]})])
     assert fine["order_lines"]["tax_amount"].to_pylist() == [Decimal("0.0001")]
+
+
+def test_sales_of_agreements_are_rows_signed_as_shopify_states_them() -> None:
+    shipping = sale(3, "4.95", "0", "1", id="gid://shopify/ShippingLineSale/3", lineType="SHIPPING", quantity=None)
+    del shipping["lineItem"]
+    back = sale(4, "-1.10", "-0.10", "-0.20", actionType="RETURN", quantity=-2)
+    given = {"refund": {"id": "gid://shopify/Refund/7", "note": "torn"}, "happenedAt": "2026-03-06T10:00:00Z"}
+    agreements = [agreement(1, sale(2), shipping), agreement(8, back, reason="REFUND", **given), agreement(9)]
+    tables = flatten_orders([order(), order(2, agreements={"nodes": agreements})])
+    rows = tables["sales"].to_pylist()
+    columns = ("order_id", "agreement_id", "sale_id", "reason", "action_type", "line_type", "line_item_id", "quantity")
+    assert [tuple(row[name] for name in columns) for row in rows] == [
+        (2, 1, 2, "ORDER", "ORDER", "PRODUCT", 5, 2),
+        (2, 1, 3, "ORDER", "ORDER", "SHIPPING", None, None),
+        (2, 8, 4, "REFUND", "RETURN", "PRODUCT", 5, -2),
+    ]
+    amounts = ("total_amount", "tax_amount", "discount_before_taxes", "discount_after_taxes")
+    assert [tuple(str(row[name].normalize()) for name in amounts) for row in rows] == [
+        ("1.1", "0.1", "0.2", "0.22"),
+        ("4.95", "0", "1", "0.22"),
+        ("-1.1", "-0.1", "-0.2", "0.22"),
+    ]
+    assert [(row["refund_id"], row["note"], row["happened_at"].day, row["currency"]) for row in rows] == [
+        (None, None, 5, "USD"),
+        (None, None, 5, "USD"),
+        (7, "torn", 6, "USD"),
+    ]
+    header = tables["orders"].to_pylist()[1]
+    assert (header["cash_rounding_amount"], header["taxes_included"]) == (Decimal("0.0200"), True)
 
 
 def test_no_orders_are_empty_tables() -> None:
@@ -163,6 +222,13 @@ def test_what_a_refund_gives_back_beyond_its_lines_is_one_row() -> None:
         {"refunds": [refund(1, "0.00001")]},
         {"refunds": [refund(1, "1") | {"totalRefundedSet": None}]},
         {"customer": {}},
+        {"retailLocation": {"id": "gid://shopify/Customer/1", "name": "Soho"}},
+        {"totalCashRoundingAdjustment": None},
+        {"agreements": {"nodes": [agreement(1, sale(1, total="0.00001"))]}},
+        {"agreements": {"nodes": [agreement(1, sale(1, id="gid://shopify/Sale/one"))]}},
+        {"agreements": {"nodes": [agreement(1, sale(1, quantity=1.5))]}},
+        {"agreements": {"nodes": [agreement(1, sale(1), reason=None)]}},
+        {"agreements": {"nodes": [agreement(1, sale(1), happenedAt="2026-03-05")]}},
     ],
 )
 def test_what_does_not_fit_exactly_is_refused_alone(changes: dict[str, Any]) -> None:
@@ -194,7 +260,7 @@ def test_what_is_no_record_at_all_is_refused_alone(wrong: Any) -> None:
 
 
 def test_a_missing_key_is_no_null() -> None:
-    for key in ("updatedAt", "totalPriceSet", "lineItems", "refunds"):
+    for key in ("updatedAt", "totalPriceSet", "lineItems", "refunds", "agreements"):
         bad = deepcopy(order())
         del bad[key]
         with pytest.raises(UnfitError):
@@ -247,7 +313,7 @@ def test_rejected_texts_are_read_again_with_todays_rules() -> None:
     pairs, read = retype("orders", pa.chunked_array([texts[:2], texts[2:]]))
     assert read.tolist() == [True, False, False, False, True]
     tables = dict(pairs)
-    assert list(tables) == ["shopify_orders", "shopify_order_lines", "shopify_refunds"]
+    assert list(tables) == ["shopify_orders", "shopify_order_lines", "shopify_refunds", "shopify_sales"]
     assert tables["shopify_orders"]["order_id"].to_pylist() == [1, 3]
     assert tables["shopify_order_lines"]["order_id"].to_pylist() == [1, 3]
     pairs, read = retype("inventory", pa.array([], pa.string()))
