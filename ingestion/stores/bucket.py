@@ -129,8 +129,15 @@ class Bucket:
         self.source = source
         if not source.bucket or urlsplit(source.url).scheme != "s3":
             raise SourceError(SOURCE, f"{source.url!r} is no S3 location", "Set STORES_URL to s3://BUCKET/PREFIX")
+        self.listed = 0  # objects that listings named so far, those seen before included
         with self._explained():
             self._client, self._http = _clients(source)
+
+    def is_empty(self) -> bool:
+        """Whether nothing at all lies below the prefix; one plain answer about the bucket."""
+        with self._explained():
+            answer = self._client.list_objects_v2(Bucket=self.source.bucket, Prefix=self.source.prefix, MaxKeys=1)
+        return not answer.get("KeyCount")
 
     def objects(
         self, kinds: Sequence[str], days: Sequence[date], as_of: datetime, seen: Mapping[str, str] | None = None
@@ -148,12 +155,11 @@ class Bucket:
         """
         known = seen or {}
         prefixes = [(kind, f"{self.source.prefix}{kind}/{day:%Y/%m/%d}/") for kind in kinds for day in days]
-        with self._explained():
-            # one plain answer about the bucket, before many requests at once
-            self._client.list_objects_v2(Bucket=self.source.bucket, Prefix=self.source.prefix, MaxKeys=1)
-            with ThreadPoolExecutor(_THREADS) as threads:
-                pages = list(threads.map(lambda item: (item[0], self._list(item[1], known)), prefixes))
-        found = [self._recognised(kind, entry) for kind, entries in pages for entry in entries]
+        with self._explained(), ThreadPoolExecutor(_THREADS) as threads:
+            pages = list(threads.map(lambda item: (item[0], self._list(item[1])), prefixes))
+        self.listed += sum(len(entries) for _, entries in pages)
+        new = [(kind, entry) for kind, entries in pages for entry in entries if known.get(entry.key) != entry.etag]
+        found = [self._recognised(kind, entry) for kind, entry in new]
         return sorted((item for item in found if _is_due(item, as_of)), key=lambda item: item.order)
 
     def contents(self, objects: Iterable[Object]) -> Iterator[tuple[Object, bytes | None]]:
@@ -180,13 +186,13 @@ class Bucket:
                 for _, future in pending:
                     future.cancel()
 
-    def _list(self, prefix: str, seen: Mapping[str, str]) -> list[_Entry]:
-        """The objects below a prefix that are not there with the same etag as before."""
+    def _list(self, prefix: str) -> list[_Entry]:
+        """The objects below a prefix."""
         entries: list[_Entry] = []
         token = None
         while True:
             page, token = self._page(prefix, token)
-            entries += (entry for entry in page if seen.get(entry.key) != entry.etag and not entry.key.endswith("/"))
+            entries += (entry for entry in page if not entry.key.endswith("/"))
             if token is None:
                 return entries
 

@@ -27,7 +27,7 @@ from time import monotonic
 from typing import TypeVar
 
 from ingestion.loading import correction_queue
-from ingestion.loading.context import IngestContext, LoadResult, Window
+from ingestion.loading.context import IngestContext, LoadResult, SourceError, Window
 from ingestion.loading.correction_queue import Correction
 from ingestion.loading.intervals import HOUR
 from ingestion.loading.package import load
@@ -61,16 +61,21 @@ def ingest(
         One result an entity, over all packages of the run.
 
     Raises:
-        SourceError: the bucket cannot be reached or read. Packages loaded before the failure stay loaded.
+        SourceError: the bucket cannot be reached or read, or shows no file at all where files were. Packages loaded
+            before the failure stay loaded.
     """
     kinds = [kind for kind in KINDS if entities is None or kind in entities]
     days = _days(context, window)
     bucket = Bucket(source)
+    if bucket.is_empty():  # and before many requests at once, one plain answer about the bucket
+        _refuse_if_known(context, source)
     files = StoreFilesLoad(context, source, window, days, covered_through(context, SOURCE, "inventory"))
     for start in range(0, len(days), DAYS_AT_ONCE):
         some = days[start : start + DAYS_AT_ONCE]
         known = KnownFiles.of(context.warehouse, some[0], some[-1])
         new = bucket.objects(kinds, some, context.as_of, known.etags)
+        if window is None and known.is_of_these_days and not bucket.listed:
+            _refuse_if_known(context, source)
         files.progress.found(len(new), sum(item.size for item in new), len(some))
         is_last = start + DAYS_AT_ONCE >= len(days)
         for package in _one_ahead(_packages(context, source, bucket, known, new)):
@@ -79,6 +84,25 @@ def ingest(
         result = files.results[kind]
         context.progress(f"stores {kind}: {result.rows:,} rows, {result.rejected_rows:,} rejected")
     return [files.results[kind] for kind in kinds]
+
+
+def _refuse_if_known(context: IngestContext, source: StoreDrops) -> None:
+    """Refuse to go on where files were and none is to be seen: no store is missing then, we see nothing.
+
+    Raises:
+        SourceError: files have been seen there before.
+    """
+    [(count, last)] = context.warehouse.rows(
+        "SELECT COUNT(DISTINCT file_name), MAX(file_name) FROM ops.files WHERE source = ? AND status <> 'unrecognised'",
+        [SOURCE],
+    )
+    if count:
+        raise SourceError(
+            SOURCE,
+            f"{source.url} shows no file, and {count:,} were there before (such as {last}): none was taken for missing",
+            "Check the prefix in STORES_URL, that the credentials may list it (s3:ListBucket with that prefix), and"
+            " whether somebody emptied the bucket; what is certified stays, and the next load reads what comes",
+        )
 
 
 def backfill(

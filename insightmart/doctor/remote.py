@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import smtplib
-from datetime import UTC
+from datetime import UTC, timedelta
 from urllib.parse import urlsplit
 
 from ingestion.clock import utc_now
@@ -129,6 +129,7 @@ def _shopify(settings: Settings) -> str:
     from ingestion.loading.context import SourceError
     from ingestion.shopify import queries as shopify_queries
     from ingestion.shopify.client import ShopifyClient, ShopifySource
+    from ingestion.shopify.source import ALL_ORDERS_DAYS
 
     if not settings.shopify_url or settings.shopify_token is None:
         raise ConfigurationError(
@@ -146,6 +147,13 @@ def _shopify(settings: Settings) -> str:
     missing = sorted(set(shopify_queries.ACCESS_SCOPES) - granted)
     if missing:
         raise Flaw(f"the token lacks {', '.join(missing)}", "Grant the scopes to the app and install it again")
+    oldest = utc_now() - timedelta(days=ALL_ORDERS_DAYS)
+    if SCOPE_ALL_ORDERS not in granted and settings.history_start < oldest:
+        raise Flaw(
+            f"without {SCOPE_ALL_ORDERS} the shop hides orders before {oldest:%Y-%m-%d}, and history begins"
+            f" {settings.start} (INSIGHTMART_START)",
+            "Ask Shopify for the scope read_all_orders, or begin history later: no order is loaded until then",
+        )
     if SCOPE_ALL_ORDERS not in granted:
         raise Flaw(
             f"{settings.shopify_url} answers; without {SCOPE_ALL_ORDERS} it hides orders older than 60 days",

@@ -134,7 +134,9 @@ def _quantities(level: Document, arguments: Mapping[str, Any], _: Request) -> li
 
 
 def _scopes(_: Any, __: Mapping[str, Any], request: Request) -> list[dict[str, str]]:
-    granted = [scope for scope in SCOPES if not (scope == "read_all_orders" and "missing_scope" in request.faults)]
+    lost = set(request.faults.get("lost_scopes", {}).get("handles", ()))
+    lost |= {"read_all_orders"} if "missing_scope" in request.faults else set()
+    granted = [scope for scope in SCOPES if scope not in lost]
     return [{"handle": scope, "description": scope.replace("_", " ")} for scope in granted]
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ingestion.clock import utc_now
 from ingestion.loading.context import IngestContext, SourceError
 from ingestion.shopify import client as shopify_client
 from ingestion.shopify.client import ShopifyClient
 from ingestion.shopify.source import ShopifySource, ingest
+from insightmart.doctor.examination import examine
+from insightmart.settings import Settings
 
 if TYPE_CHECKING:
     from conftest import OnlineShop
@@ -125,6 +129,37 @@ def test_a_refused_token(at: At, online: OnlineShop) -> None:
 def test_another_version(at: At, online: OnlineShop) -> None:
     online.shop.set_fault("wrong_version", {"version": "2027-01"})
     assert "2026-10" in failure(at("2026-03-05T10:00"), online.source).cause
+
+
+def test_a_scope_that_is_lost_is_one_line_and_nothing_else_happens(at: At, online: OnlineShop) -> None:
+    online.shop.upsert_orders([order(1)])
+    first = at("2026-03-05T10:00")
+    ingest(first, online.source)
+    online.shop.set_fault("lost_scopes", {"handles": ["read_inventory", "read_customers"]})
+    online.shop.upsert_orders([order(2, "2026-03-05T10:05:00Z")])
+    online.shop.delete_orders([1])
+    later = at("2026-03-06T11:00")
+    with pytest.raises(SourceError) as raised:
+        ingest(later, online.source)
+    error = raised.value
+    assert "lost the scope read_customers, read_inventory" in error.cause
+    assert "Grant the app the scope again" in error.cure
+    assert raw(later, "orders", "order_id") == [(1,)]
+    assert later.warehouse.value("SELECT MAX(covered_through) FROM ops.source_watermarks") == first.as_of
+    online.shop.set_fault("lost_scopes", None)
+    ingest(later, online.source)
+    assert (2,) in raw(later, "orders", "order_id")
+
+
+def test_doctor_says_beforehand_that_old_orders_would_be_hidden(online: OnlineShop, tmp_path: Path) -> None:
+    online.shop.set_fault("missing_scope", {})
+    where = {"SHOPIFY_URL": online.source.url, "SHOPIFY_TOKEN": online.source.token, "_env_file": None}
+    old = Settings(home=tmp_path, start=date(2020, 1, 1), **where)  # type: ignore[arg-type]
+    [finding] = examine(old, ["shopify"])
+    assert finding.status == "failed"
+    assert finding.detail.endswith("and history begins 2020-01-01 (INSIGHTMART_START)")
+    young = Settings(home=tmp_path, start=utc_now().date(), **where)  # type: ignore[arg-type]
+    assert [finding.status for finding in examine(young, ["shopify"])] == ["note"]
 
 
 def test_old_orders_are_not_left_out_silently(at: At, online: OnlineShop) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ingestion.loading.context import Window
+from ingestion.loading.context import SourceError, Window
 from ingestion.stores.csv.decode import MAX_BYTES
 from ingestion.stores.source import ingest
 from ingestion.warehouse import Warehouse
@@ -280,3 +281,50 @@ def test_a_requested_window_that_joins_on_moves_the_watermark(at: At, drops: Dro
         window = Window(datetime.fromisoformat(start), datetime.fromisoformat(end))
         ingest(at("2026-03-09T00:00"), drops.source, window)
     assert covered(warehouse) == datetime(2026, 3, 2)
+
+
+# --- a bucket that shows nothing ---------------------------------------------------------------------------------
+
+
+def empty(drops: Drops) -> None:
+    listed = drops.client.list_objects_v2(Bucket=drops.bucket).get("Contents", [])
+    for entry in listed:
+        drops.client.delete_object(Bucket=drops.bucket, Key=entry["Key"])
+
+
+def test_an_emptied_bucket_is_an_error_and_no_store_is_missing(at: At, drops: Drops, warehouse: Warehouse) -> None:
+    drops.reference("2026-03-05", 7)
+    drops.inventory("2026-03-05T10", 7)
+    ingest(at("2026-03-05T11:10"), drops.source)
+    empty(drops)
+    with pytest.raises(SourceError) as raised:
+        ingest(at("2026-03-05T13:00"), drops.source)
+    assert "shows no file, and 2 were there before" in raised.value.cause
+    assert "Check the prefix in STORES_URL" in raised.value.cure
+    assert covered(warehouse) == datetime(2026, 3, 5, 11)
+    assert warehouse.value("SELECT COUNT(*) FROM ops.missing_files WHERE file_hour > '2026-03-05 10:00'") == 0
+    drops.inventory("2026-03-05T11", 7)
+    drops.inventory("2026-03-05T12", 7)
+    ingest(at("2026-03-05T13:05"), drops.source)
+    assert covered(warehouse) == datetime(2026, 3, 5, 13)
+
+
+def test_another_prefix_that_shows_nothing_is_an_error_too(at: At, drops: Drops) -> None:
+    drops.inventory("2026-03-05T10", 7)
+    ingest(at("2026-03-05T11:10"), drops.source)
+    elsewhere = replace(drops.source, url=f"s3://{drops.bucket}/out")
+    with pytest.raises(SourceError, match="/out shows no file, and 1 were there before"):
+        ingest(at("2026-03-05T12:10"), elsewhere)
+
+
+def test_recent_days_that_show_nothing_any_more_are_an_error_though_old_files_are_left(at: At, drops: Drops) -> None:
+    drops.put("tills/2026/01/04/store_007.csv", TILLS + "7,2026-01-04,12,1,0,0,1\n")
+    drops.inventory("2026-03-05T10", 7)
+    ingest(at("2026-03-05T11:10"), drops.source)
+    drops.client.delete_object(Bucket=drops.bucket, Key="in/inventory/2026/03/05/10/store_007.csv")
+    with pytest.raises(SourceError, match="shows no file"):
+        ingest(at("2026-03-05T12:10"), drops.source)
+
+
+def test_a_bucket_that_never_held_a_file_is_empty_without_an_error(at: At, drops: Drops) -> None:
+    assert [result.rows for result in ingest(at("2026-03-05T11:10"), drops.source)] == [0, 0, 0]
