@@ -7,16 +7,31 @@ from sqlmesh import macro
 
 
 @macro()
+def believed(evaluator: t.Any, updated: exp.Expression, loaded: exp.Expression) -> str:
+    """When a record was changed last, as far as it can be believed: a change cannot lie after the load that brought it.
+
+    A clock that runs ahead would win over every later version until its time has come. NULL where no change is stated.
+    """
+    return _believed(updated.sql("snowflake"), loaded.sql("snowflake"))
+
+
+def _believed(updated: str, loaded: str) -> str:
+    return updated if updated == loaded else f"CASE WHEN {updated} > {loaded} THEN {loaded} ELSE {updated} END"
+
+
+@macro()
 def event_instant(evaluator: t.Any, stated: exp.Expression, updated: exp.Expression, loaded: exp.Expression) -> str:
     """The instant by which a record is assigned to its window, never NULL.
 
     The stated instant where it can be believed: not before the first day of history and at most a day after the
-    record's last change. Otherwise the last change, so that the row still falls into a window and is quarantined there.
+    record's last change, which is believed up to the load. Otherwise that change, so that the row still falls into a
+    window and is quarantined there.
     Loads and reconciliation say the same in ingestion/loading/versions.py, as of ``not_deleted`` and
     ``is_latest_version``; tests/models/test_rules_agree.py holds the two against each other.
     """
     start = f"CAST('{evaluator.var('history_start')}' AS TIMESTAMP_NTZ)"
-    changed = f"COALESCE({updated.sql('snowflake')}, {loaded.sql('snowflake')})"
+    load = loaded.sql("snowflake")
+    changed = f"COALESCE({_believed(updated.sql('snowflake'), load)}, {load})"
     at = stated.sql("snowflake")
     return (
         f"CASE WHEN {at} >= {start} AND {at} <= DATEADD(DAY, 1, {changed}) THEN {at} "
@@ -51,14 +66,16 @@ def is_latest_version(
 
     Args:
         key: one column or several in brackets.
-        updated: when the version was changed at its source.
+        updated: when the version was changed at its source, believed up to ``_loaded_at`` beside it.
         load_id: the load that brought it.
         ties: columns, of which the greatest value decides between versions that a source sends twice.
         content: where the key may be missing the other columns: rows without a key are as many records as contents.
     """
     columns = [column.sql("snowflake") for column in _listed(key)]
-    order = [f"{column.sql('snowflake')} DESC NULLS LAST" for column in _listed(updated, *([ties] if ties else []))]
-    order.insert(1, f"{load_id.sql('snowflake')} DESC")
+    loaded = exp.column("_loaded_at", table=updated.args.get("table"))
+    order = [f"{_believed(updated.sql('snowflake'), loaded.sql('snowflake'))} DESC NULLS LAST"]
+    order.append(f"{load_id.sql('snowflake')} DESC")
+    order += [f"{column.sql('snowflake')} DESC NULLS LAST" for column in _listed(*([ties] if ties else []))]
     if content:
         columns.append(_content_without(" OR ".join(f"{column} IS NULL" for column in columns), _listed(content)))
     return f"ROW_NUMBER() OVER (PARTITION BY {', '.join(columns)} ORDER BY {', '.join(order)}) = 1"

@@ -17,13 +17,18 @@ _TIES = {
 }
 
 
+def believed(updated_at: str = "updated_at") -> str:
+    """SQL for when a raw row was changed last, as far as it can be believed: not after the load that brought it."""
+    return f"CASE WHEN {updated_at} > _loaded_at THEN _loaded_at ELSE {updated_at} END"
+
+
 def event_instant(column: str, updated_at: str = "updated_at") -> str:
     """SQL for the instant a row counts at: its event, or when it was written where the event cannot be believed.
 
-    An event cannot be believed when it is missing, before history or more than a day later than the row's last change.
-    ``:history_start`` is history's first instant.
+    An event cannot be believed when it is missing, before history or more than a day later than the row's last change,
+    itself believed up to the load. ``:history_start`` is history's first instant.
     """
-    changed = f"COALESCE({updated_at}, _loaded_at)"
+    changed = f"COALESCE({believed(updated_at)}, _loaded_at)"
     return (
         f"CASE WHEN {column} >= :history_start AND {column} <= {changed} + INTERVAL '1 DAY' THEN {column}"
         f" ELSE {not_before_history(changed)} END"
@@ -56,7 +61,7 @@ def is_latest_version(item: Entity, keyed: bool = False) -> str:
     is_oltp = item.source == "oltp"
     key = [*item.key, *([_content_without_key(item)] if is_oltp and not keyed else [])]
     ties = "".join(f", {name} DESC NULLS LAST" for name in _TIES.get(item.name, ()) if is_oltp)
-    order = f"updated_at DESC NULLS LAST, _dlt_load_id DESC{ties}"
+    order = f"{believed()} DESC NULLS LAST, _dlt_load_id DESC{ties}"
     return f"ROW_NUMBER() OVER (PARTITION BY {', '.join(key)} ORDER BY {order}) = 1"
 
 

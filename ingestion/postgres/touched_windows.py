@@ -7,7 +7,7 @@ from datetime import datetime
 from ingestion.contracts import entity
 from ingestion.loading.context import IngestContext
 from ingestion.loading.correction_queue import Correction, released_corrections
-from ingestion.loading.versions import changed_rows, event_instant, not_before_history
+from ingestion.loading.versions import believed, changed_rows, event_instant, not_before_history
 
 
 def sales(context: IngestContext, load_id: str, released: datetime | None) -> list[Correction]:
@@ -20,7 +20,7 @@ def sales(context: IngestContext, load_id: str, released: datetime | None) -> li
     """
     orders, lines, refunds = entity("oltp", "orders"), entity("oltp", "order_lines"), entity("oltp", "refunds")
     unknown = "NOT EXISTS (SELECT 1 FROM raw.oltp_orders WHERE oltp_orders.order_id = versions.order_id)"
-    written = not_before_history("COALESCE(updated_at, _loaded_at)")
+    written = not_before_history(f"COALESCE({believed()}, _loaded_at)")
     return released_corrections(
         context,
         "oltp",

@@ -12,7 +12,7 @@ MODEL (
 
 SELECT
   business_date::DATE AS business_date, /* Local date of the store */
-  store_id::INT AS store_id, /* Store; 0 is the online location */
+  store_id::BIGINT AS store_id, /* Store; 0 is the online location */
   sku::VARCHAR AS sku, /* Product, as in dim_products; NULL for an item without a SKU */
   MAX_BY(last_on_hand, last_counted_at)::BIGINT AS closing_on_hand, /* Pieces on hand at the last count of the business day; unit: pieces */
   MAX(last_counted_at)::TIMESTAMPNTZ AS closing_counted_at, /* Instant of the last count of the day, UTC */

@@ -24,7 +24,7 @@ MODEL (
 SELECT
   counted_date::DATE AS counted_date, /* UTC date of this part */
   business_date::DATE AS business_date, /* Local date of the store */
-  store_id::INT AS store_id, /* Store; 0 is the online location */
+  store_id::BIGINT AS store_id, /* Store; 0 is the online location */
   sku::VARCHAR AS sku, /* Product, as in dim_products; NULL for an item without a SKU */
   last_counted_at::TIMESTAMPNTZ AS last_counted_at, /* Instant of the last count, UTC */
   last_on_hand::BIGINT AS last_on_hand, /* Pieces on hand at the last count */

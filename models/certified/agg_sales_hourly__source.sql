@@ -22,17 +22,17 @@ SELECT
   sold_hour::TIMESTAMPNTZ AS sold_hour, /* UTC hour of this part */
   business_date::DATE AS business_date, /* Local date of the store */
   business_hour::INT AS business_hour, /* Local hour of the store, 0 to 23 */
-  store_id::INT AS store_id, /* Store; 0 online, -1 not known */
+  store_id::BIGINT AS store_id, /* Store; 0 online, -1 not known */
   channel::VARCHAR AS channel, /* store, phone, online or unknown */
   orders::BIGINT AS orders, /* Orders placed that count, neither cancelled nor test; unit: orders */
   units::BIGINT AS units, /* Pieces sold; unit: pieces */
-  gross_sales::DECIMAL(18, 4) AS gross_sales, /* Quantity x unit price of everything sold, before discounts, returns, taxes and shipping; unit: company's currency */
-  discounts::DECIMAL(18, 4) AS discounts, /* Discounts given, a positive figure; unit: company's currency */
-  returns::DECIMAL(18, 4) AS returns, /* Value of goods refunded, a positive figure, on the day of the refund; unit: company's currency */
-  net_sales::DECIMAL(18, 4) AS net_sales, /* Gross sales less discounts less returns; unit: company's currency */
-  taxes::DECIMAL(18, 4) AS taxes, /* Tax charged less tax refunded; unit: company's currency */
-  shipping::DECIMAL(18, 4) AS shipping, /* Shipping charged less shipping refunded; unit: company's currency */
-  total_sales::DECIMAL(18, 4) AS total_sales /* Net sales plus taxes plus shipping; unit: company's currency */
+  gross_sales::DECIMAL(38, 4) AS gross_sales, /* Quantity x unit price of everything sold, before discounts, returns, taxes and shipping; unit: company's currency */
+  discounts::DECIMAL(38, 4) AS discounts, /* Discounts given, a positive figure; unit: company's currency */
+  returns::DECIMAL(38, 4) AS returns, /* Value of goods refunded, a positive figure, on the day of the refund; unit: company's currency */
+  net_sales::DECIMAL(38, 4) AS net_sales, /* Gross sales less discounts less returns; unit: company's currency */
+  taxes::DECIMAL(38, 4) AS taxes, /* Tax charged less tax refunded; unit: company's currency */
+  shipping::DECIMAL(38, 4) AS shipping, /* Shipping charged less shipping refunded; unit: company's currency */
+  total_sales::DECIMAL(38, 4) AS total_sales /* Net sales plus taxes plus shipping; unit: company's currency */
 FROM core.agg_sales_hourly__@{source}
 WHERE
   sold_hour BETWEEN @start_ts AND @end_ts

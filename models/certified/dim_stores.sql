@@ -12,7 +12,7 @@ MODEL (
 );
 
 SELECT
-  store_id::INT AS store_id, /* Store; 0 is the online shop, -1 stands for an unknown store */
+  store_id::BIGINT AS store_id, /* Store; 0 is the online shop, -1 stands for an unknown store */
   valid_from::TIMESTAMPNTZ AS valid_from, /* First instant of this version, UTC; 1970-01-01 for the first one */
   valid_to::TIMESTAMPNTZ AS valid_to, /* First instant after this version; 9999-12-31 while it holds */
   is_current::BOOLEAN AS is_current, /* Whether this is the latest version */
@@ -26,7 +26,7 @@ SELECT
   timezone::VARCHAR AS timezone, /* IANA time zone that gives the business date */
   opened_on::DATE AS opened_on, /* First day of trading */
   closed_on::DATE AS closed_on, /* First day without trading; NULL while open */
-  square_feet::INT AS square_feet, /* Sales area in square feet */
+  square_feet::BIGINT AS square_feet, /* Sales area in square feet */
   manager::VARCHAR AS manager, /* Store manager */
   raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */
 FROM core.dim_stores

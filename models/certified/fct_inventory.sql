@@ -11,7 +11,7 @@ MODEL (
 );
 
 SELECT
-  store_id::INT AS store_id, /* Store; 0 is the online location */
+  store_id::BIGINT AS store_id, /* Store; 0 is the online location */
   sku::VARCHAR AS sku, /* Product, as in dim_products; NULL for an item without a SKU */
   counted_hour::TIMESTAMPNTZ AS counted_hour, /* UTC hour of the count */
   business_date::DATE AS business_date, /* Local date of the store at the count */

@@ -25,12 +25,12 @@ SELECT
   line_number::BIGINT AS line_number, /* Line within the order; the line item id for shopify */
   ordered_at::TIMESTAMPNTZ AS ordered_at, /* When the order was placed, UTC */
   business_date::DATE AS business_date, /* Local date of the store when the order was placed */
-  store_id::INT AS store_id, /* Store; 0 is the online shop */
+  store_id::BIGINT AS store_id, /* Store; 0 is the online shop */
   channel::VARCHAR AS channel, /* store, phone or online */
   customer_id::VARCHAR AS customer_id, /* Customer, as in dim_customers; NULL for a guest */
   sku::VARCHAR AS sku, /* Product, as in dim_products; NULL for an item without a SKU */
   quantity::BIGINT AS quantity, /* Pieces sold */
-  unit_price::DECIMAL(12, 4) AS unit_price, /* Price of one piece before discount */
+  unit_price::DECIMAL(18, 4) AS unit_price, /* Price of one piece before discount */
   gross_sales::DECIMAL(18, 4) AS gross_sales, /* quantity x unit_price */
   discount_amount::DECIMAL(18, 4) AS discount_amount, /* Discount on this line */
   tax_amount::DECIMAL(18, 4) AS tax_amount, /* Tax on this line */

@@ -25,7 +25,7 @@ SELECT
   ordered_at::TIMESTAMPNTZ AS ordered_at, /* When the order was placed, UTC */
   business_date::DATE AS business_date, /* Local date of the store when the order was placed */
   business_hour::INT AS business_hour, /* Local hour of the store when the order was placed, 0 to 23 */
-  store_id::INT AS store_id, /* Store; 0 is the online shop */
+  store_id::BIGINT AS store_id, /* Store; 0 is the online shop */
   channel::VARCHAR AS channel, /* store, phone or online */
   customer_id::VARCHAR AS customer_id, /* Customer, as in dim_customers; NULL for a guest */
   order_status::VARCHAR AS order_status, /* pending, paid, shipped or completed */

@@ -27,7 +27,7 @@ SELECT
   refunded_at::TIMESTAMPNTZ AS refunded_at, /* When the money was given back, UTC */
   business_date::DATE AS business_date, /* Local date of the store at the refund */
   business_hour::INT AS business_hour, /* Local hour of the store at the refund, 0 to 23 */
-  store_id::INT AS store_id, /* Store of the order; 0 online, -1 order not known */
+  store_id::BIGINT AS store_id, /* Store of the order; 0 online, -1 order not known */
   channel::VARCHAR AS channel, /* Channel of the order; unknown when the order is not known */
   sku::VARCHAR AS sku, /* Product of the refunded line */
   quantity::BIGINT AS quantity, /* Pieces returned */

@@ -15,8 +15,8 @@ MODEL (
 
 SELECT
   counted_hour::TIMESTAMPNTZ AS counted_hour, /* UTC hour */
-  open_stores::INT AS open_stores, /* Stores that should have sent their counts */
-  reporting_stores::INT AS reporting_stores /* Those of the open stores whose counts are in fct_inventory */
+  open_stores::BIGINT AS open_stores, /* Stores that should have sent their counts */
+  reporting_stores::BIGINT AS reporting_stores /* Those of the open stores whose counts are in fct_inventory */
 FROM core.inventory_coverage
 WHERE
   counted_hour BETWEEN @start_ts AND @end_ts

@@ -14,7 +14,7 @@ MODEL (
 );
 
 SELECT
-  store_id::INT AS store_id,
+  store_id::BIGINT AS store_id,
   valid_from::TIMESTAMPNTZ AS valid_from,
   valid_to::TIMESTAMPNTZ AS valid_to,
   timezone::VARCHAR AS timezone

@@ -20,7 +20,7 @@ MODEL (
 );
 
 SELECT
-  store_id::INT AS store_id,
+  store_id::BIGINT AS store_id,
   MAX(_loaded_at)::TIMESTAMPNTZ AS last_seen_at
 FROM raw.oltp_orders
 WHERE

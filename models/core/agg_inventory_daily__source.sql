@@ -23,7 +23,7 @@ MODEL (
 SELECT
   counted_hour::DATE AS counted_date, /* UTC date of this part */
   business_date::DATE AS business_date, /* Local date of the store */
-  store_id::INT AS store_id, /* Store; 0 is the online location */
+  store_id::BIGINT AS store_id, /* Store; 0 is the online location */
   sku::VARCHAR AS sku, /* Product, as in dim_products; NULL for an item without a SKU */
   MAX(counted_at)::TIMESTAMPNTZ AS last_counted_at, /* Instant of the last count, UTC */
   MAX_BY(on_hand, counted_at)::BIGINT AS last_on_hand, /* Pieces on hand at the last count */

@@ -70,7 +70,7 @@ WITH described AS (
     AND s.store_id > 0
 )
 SELECT
-  store_id::INT AS store_id, /* Store; 0 is the online shop, -1 stands for an unknown store */
+  store_id::BIGINT AS store_id, /* Store; 0 is the online shop, -1 stands for an unknown store */
   valid_from::TIMESTAMPNTZ AS valid_from, /* First instant of this version, UTC; 1970-01-01 for the first one */
   valid_to::TIMESTAMPNTZ AS valid_to, /* First instant after this version; 9999-12-31 while it holds */
   (
@@ -86,7 +86,7 @@ SELECT
   timezone::VARCHAR AS timezone, /* IANA time zone that gives the business date */
   opened_on::DATE AS opened_on, /* First day of trading */
   closed_on::DATE AS closed_on, /* First day without trading; NULL while open */
-  square_feet::INT AS square_feet, /* Sales area in square feet */
+  square_feet::BIGINT AS square_feet, /* Sales area in square feet */
   manager::VARCHAR AS manager, /* Store manager */
   raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */
 FROM periods
@@ -94,7 +94,7 @@ WHERE
   valid_from < valid_to
 UNION ALL
 SELECT
-  store_id::INT,
+  store_id::BIGINT,
   '1970-01-01'::TIMESTAMPNTZ,
   '9999-12-31'::TIMESTAMPNTZ,
   TRUE,
@@ -110,13 +110,13 @@ SELECT
   @VAR('company_timezone')::VARCHAR,
   NULL::DATE,
   NULL::DATE,
-  NULL::INT,
+  NULL::BIGINT,
   NULL::VARCHAR,
   NULL::VARCHAR
 FROM inferred
 UNION ALL
 SELECT
-  store_id::INT,
+  store_id::BIGINT,
   '1970-01-01'::TIMESTAMPNTZ,
   '9999-12-31'::TIMESTAMPNTZ,
   TRUE,
@@ -130,7 +130,7 @@ SELECT
   @VAR('company_timezone')::VARCHAR,
   NULL::DATE,
   NULL::DATE,
-  NULL::INT,
+  NULL::BIGINT,
   NULL::VARCHAR,
   NULL::VARCHAR
 FROM (VALUES

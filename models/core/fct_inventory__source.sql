@@ -20,7 +20,7 @@ MODEL (
 );
 
 SELECT
-  i.store_id::INT AS store_id, /* Store; 0 is the online location */
+  i.store_id::BIGINT AS store_id, /* Store; 0 is the online location */
   i.sku::VARCHAR AS sku, /* Product, as in dim_products; NULL for an item without a SKU */
   DATE_TRUNC('HOUR', i.counted_at)::TIMESTAMPNTZ AS counted_hour, /* UTC hour of the count */
   CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, @VAR('company_timezone')), i.counted_at)::DATE AS business_date, /* Local date of the store at the count */

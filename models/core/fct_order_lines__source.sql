@@ -26,12 +26,12 @@ SELECT
   l.line_number::BIGINT AS line_number, /* Line within the order; the line item id for shopify */
   o.ordered_at::TIMESTAMPNTZ AS ordered_at, /* When the order was placed, UTC */
   CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, @VAR('company_timezone')), o.ordered_at)::DATE AS business_date, /* Local date of the store when the order was placed */
-  o.store_id::INT AS store_id, /* Store; 0 is the online shop */
+  o.store_id::BIGINT AS store_id, /* Store; 0 is the online shop */
   o.channel::VARCHAR AS channel, /* store, phone or online */
   o.customer_id::VARCHAR AS customer_id, /* Customer, as in dim_customers; NULL for a guest */
   l.sku::VARCHAR AS sku, /* Product, as in dim_products; NULL for an item without a SKU */
   l.quantity::BIGINT AS quantity, /* Pieces sold */
-  l.unit_price::DECIMAL(12, 4) AS unit_price, /* Price of one piece before discount */
+  l.unit_price::DECIMAL(18, 4) AS unit_price, /* Price of one piece before discount */
   (
     l.quantity * l.unit_price
   )::DECIMAL(18, 4) AS gross_sales, /* quantity x unit_price */

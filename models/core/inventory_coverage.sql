@@ -74,8 +74,8 @@ WITH hours AS (
 )
 SELECT
   e.counted_hour::TIMESTAMPNTZ AS counted_hour, /* UTC hour */
-  COUNT(DISTINCT e.store_id)::INT AS open_stores, /* Stores that should have sent their counts */
-  COUNT(DISTINCT r.store_id)::INT AS reporting_stores /* Those of the open stores whose counts are in fct_inventory */
+  COUNT(DISTINCT e.store_id)::BIGINT AS open_stores, /* Stores that should have sent their counts */
+  COUNT(DISTINCT r.store_id)::BIGINT AS reporting_stores /* Those of the open stores whose counts are in fct_inventory */
 FROM expected AS e
 LEFT JOIN reported AS r
   ON r.counted_hour = e.counted_hour AND r.store_id = e.store_id

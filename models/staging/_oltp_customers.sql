@@ -19,7 +19,10 @@ WITH typed AS (
     NULLIF(LOWER(TRIM(loyalty_tier)), '')::VARCHAR AS loyalty_tier,
     marketing_opt_in::BOOLEAN AS marketing_opt_in,
     created_at::TIMESTAMPNTZ AS customer_created_at,
-    COALESCE(updated_at, created_at, _loaded_at)::TIMESTAMPNTZ AS source_updated_at,
+    GREATEST(
+      '1970-01-01'::TIMESTAMPNTZ,
+      @believed(COALESCE(updated_at, created_at, _loaded_at), _loaded_at)
+    )::TIMESTAMPNTZ AS source_updated_at, /* history begins in 1970, and no version begins after its load */
     _loaded_at::TIMESTAMPNTZ AS event_at,
     _loaded_at::TIMESTAMPNTZ AS _loaded_at,
     _dlt_load_id::VARCHAR AS raw_load_id

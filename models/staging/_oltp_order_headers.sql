@@ -59,7 +59,7 @@ WITH latest AS (
     'oltp'::VARCHAR AS source_system,
     order_id::VARCHAR AS order_id,
     customer_id::VARCHAR AS customer_id,
-    store_id::INT AS store_id,
+    store_id::BIGINT AS store_id,
     LOWER(TRIM(channel))::VARCHAR AS channel,
     LOWER(TRIM(status))::VARCHAR AS order_status,
     @oltp_order_counts(status, is_test)::BOOLEAN AS is_counted, /* cancelled and test orders count nowhere */
@@ -69,7 +69,7 @@ WITH latest AS (
     tax_amount::DECIMAL(18, 4) AS tax_amount,
     shipping_amount::DECIMAL(18, 4) AS shipping_amount,
     total_amount::DECIMAL(18, 4) AS total_amount,
-    updated_at::TIMESTAMPNTZ AS source_updated_at,
+    @believed(updated_at, _loaded_at)::TIMESTAMPNTZ AS source_updated_at,
     event_at::TIMESTAMPNTZ AS event_at,
     _loaded_at::TIMESTAMPNTZ AS _loaded_at,
     _dlt_load_id::VARCHAR AS raw_load_id

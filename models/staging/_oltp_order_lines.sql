@@ -109,7 +109,7 @@ WITH loaded AS (
     p.unit_price::DECIMAL(18, 4) AS unit_price,
     COALESCE(p.discount_amount, 0)::DECIMAL(18, 4) AS discount_amount,
     COALESCE(p.tax_amount, 0)::DECIMAL(18, 4) AS tax_amount,
-    p.updated_at::TIMESTAMPNTZ AS source_updated_at,
+    @believed(p.updated_at, p._loaded_at)::TIMESTAMPNTZ AS source_updated_at,
     COALESCE(p.ordered_event_at, p.changed_at)::TIMESTAMPNTZ AS event_at,
     p._loaded_at::TIMESTAMPNTZ AS _loaded_at,
     p._dlt_load_id::VARCHAR AS raw_load_id,

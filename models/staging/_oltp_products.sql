@@ -17,7 +17,7 @@ WITH typed AS (
     unit_cost::DECIMAL(18, 4) AS unit_cost,
     list_price::DECIMAL(18, 4) AS list_price,
     is_active::BOOLEAN AS is_active,
-    COALESCE(updated_at, _loaded_at)::TIMESTAMPNTZ AS source_updated_at,
+    COALESCE(@believed(updated_at, _loaded_at), _loaded_at)::TIMESTAMPNTZ AS source_updated_at,
     _loaded_at::TIMESTAMPNTZ AS event_at,
     _loaded_at::TIMESTAMPNTZ AS _loaded_at,
     _dlt_load_id::VARCHAR AS raw_load_id

@@ -149,7 +149,7 @@ WITH latest AS (
     r.refund_id::VARCHAR AS refund_id,
     r.order_id::VARCHAR AS order_id,
     r.line_number::BIGINT AS line_number,
-    o.store_id::INT AS store_id, /* of the order; NULL when nobody knows the order */
+    o.store_id::BIGINT AS store_id, /* of the order; NULL when nobody knows the order */
     o.channel::VARCHAR AS channel,
     COALESCE(o.is_counted, TRUE)::BOOLEAN AS is_counted, /* refunds of cancelled and test orders count nowhere, as their orders */
     p.sku::VARCHAR AS sku,
@@ -159,7 +159,7 @@ WITH latest AS (
     0::DECIMAL(18, 4) AS shipping_amount,
     r.reason::VARCHAR AS refund_reason,
     r.refunded_at::TIMESTAMPNTZ AS refunded_at,
-    r.updated_at::TIMESTAMPNTZ AS source_updated_at,
+    @believed(r.updated_at, r._loaded_at)::TIMESTAMPNTZ AS source_updated_at,
     r.event_at::TIMESTAMPNTZ AS event_at,
     r._loaded_at::TIMESTAMPNTZ AS _loaded_at,
     r._dlt_load_id::VARCHAR AS raw_load_id,

@@ -32,7 +32,7 @@ WITH latest AS (
 ), typed AS (
   SELECT
     'shopify'::VARCHAR AS source_system,
-    0::INT AS store_id,
+    0::BIGINT AS store_id,
     NULLIF(TRIM(sku), '')::VARCHAR AS sku,
     on_hand::BIGINT AS on_hand,
     on_order::BIGINT AS on_order,

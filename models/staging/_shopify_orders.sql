@@ -41,7 +41,7 @@ WITH latest AS (
     (
       'shopify:' || customer_id::VARCHAR
     )::VARCHAR AS customer_id, /* Shopify numbers its customers independently of the OLTP */
-    0::INT AS store_id,
+    0::BIGINT AS store_id,
     'online'::VARCHAR AS channel,
     CASE
       WHEN NOT cancelled_at IS NULL

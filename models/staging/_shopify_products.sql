@@ -20,7 +20,7 @@ WITH typed AS (
     (
       status = 'ACTIVE'
     )::BOOLEAN AS is_active,
-    COALESCE(updated_at, _loaded_at)::TIMESTAMPNTZ AS source_updated_at,
+    COALESCE(@believed(updated_at, _loaded_at), _loaded_at)::TIMESTAMPNTZ AS source_updated_at,
     _loaded_at::TIMESTAMPNTZ AS event_at,
     _loaded_at::TIMESTAMPNTZ AS _loaded_at,
     _dlt_load_id::VARCHAR AS raw_load_id

@@ -79,7 +79,7 @@ WITH latest AS (
     r.refund_line_id::BIGINT AS refund_line_id,
     r.order_id::VARCHAR AS order_id,
     r.line_item_id::BIGINT AS line_number, /* none for refunded shipping, and for what was paid back for no line */
-    0::INT AS store_id, /* of the order, as for the OLTP: the online shop */
+    0::BIGINT AS store_id, /* of the order, as for the OLTP: the online shop */
     'online'::VARCHAR AS channel,
     r.is_counted::BOOLEAN AS is_counted, /* refunds of cancelled and test orders count nowhere, as their orders */
     NULLIF(TRIM(r.sku), '')::VARCHAR AS sku,

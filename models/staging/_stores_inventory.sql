@@ -55,7 +55,7 @@ WITH loaded AS (
 ), typed AS (
   SELECT
     'stores'::VARCHAR AS source_system,
-    store_id::INT AS store_id,
+    store_id::BIGINT AS store_id,
     NULLIF(TRIM(sku), '')::VARCHAR AS sku,
     on_hand::BIGINT AS on_hand,
     on_order::BIGINT AS on_order,

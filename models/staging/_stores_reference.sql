@@ -37,7 +37,7 @@ WITH current_content AS (
     ) = 1
 ), typed AS (
   SELECT
-    store_id::INT AS store_id,
+    store_id::BIGINT AS store_id,
     NULLIF(TRIM(name), '')::VARCHAR AS store_name,
     NULLIF(LOWER(TRIM(format)), '')::VARCHAR AS store_format,
     NULLIF(TRIM(region), '')::VARCHAR AS region,
@@ -47,7 +47,7 @@ WITH current_content AS (
     NULLIF(TRIM(timezone), '')::VARCHAR AS timezone,
     opened_on::DATE AS opened_on,
     closed_on::DATE AS closed_on,
-    square_feet::INT AS square_feet,
+    square_feet::BIGINT AS square_feet,
     NULLIF(TRIM(manager), '')::VARCHAR AS manager,
     reference_date::DATE AS reference_date,
     file_name::VARCHAR AS file_name,

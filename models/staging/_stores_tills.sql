@@ -29,7 +29,7 @@ WITH current_content AS (
     ) = 1
 ), typed AS (
   SELECT
-    store_id::INT AS store_id,
+    store_id::BIGINT AS store_id,
     business_date::DATE AS business_date,
     transactions::BIGINT AS transactions,
     gross_sales::DECIMAL(18, 4) AS gross_sales,

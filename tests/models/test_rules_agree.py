@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 HISTORY_START = datetime(2026, 3, 5)  # of the small project
 LOADED = datetime(2026, 3, 7, 10)
-DAY, TICK = timedelta(days=1), timedelta(microseconds=1)
+DAY, HOUR, TICK = timedelta(days=1), timedelta(hours=1), timedelta(microseconds=1)
+AHEAD = LOADED + 365 * DAY
 
 VIEW = "MODEL (name staging.{name}, kind VIEW);\n{query}"
 INSTANTS = (
@@ -49,7 +50,7 @@ def at(hour: int) -> datetime:
 
 def orders() -> list[dict[str, Any]]:
     """Every way an event, the last change and the load can lie to each other and to the start of history."""
-    changes = [None, HISTORY_START - DAY, HISTORY_START - TICK, HISTORY_START, at(9)]
+    changes = [None, HISTORY_START - DAY, HISTORY_START - TICK, HISTORY_START, at(9), LOADED + TICK, AHEAD]
     rows = []
     for changed in changes:
         known = changed or LOADED
@@ -95,6 +96,10 @@ REFUNDS = [
     (4, 5, "a", at(9), "1"),
     (4, 7, "b", at(9), "1"),  # sent twice
     (4, None, "c", at(9), "1"),
+    (7, 5, "a", AHEAD, "1"),  # a clock ran a year ahead, and does not win over what came later
+    (7, 6, "b", LOADED + HOUR, "2"),
+    (8, 5, "a", at(9), "1"),
+    (8, 6, "b", AHEAD, "2"),  # believed up to its load, it is the last change all the same
     (5, 5, "a", None, "2"),  # when it was changed is not known
     (5, 6, "b", at(9), "1"),
     (6, 5, "a", None, "1"),
@@ -118,7 +123,9 @@ def rows(small_project: Callable[..., Context]) -> Context:
     lines = [dict(zip(names, (*line, LOADED if gone else None), strict=True)) for *line, gone in LINES]
     insert(context, "oltp_order_lines", [line | {"updated_at": at(9), "unit_price": 1} for line in lines])
     names = ("refund_id", "amount", "reason", "updated_at", "_dlt_load_id")
-    insert(context, "oltp_refunds", [dict(zip(names, refund, strict=True)) for refund in REFUNDS])
+    loaded = {"1": LOADED, "2": LOADED + 2 * HOUR}
+    refunds = [dict(zip(names, refund, strict=True)) for refund in REFUNDS]
+    insert(context, "oltp_refunds", [row | {"_loaded_at": loaded[row["_dlt_load_id"]]} for row in refunds])
     online = [(1, "a", at(9), "1"), (1, "b", at(9), "2"), (2, "a", at(10), "1"), (2, "b", at(9), "2")]
     names = ("order_id", "name", "updated_at", "_dlt_load_id")
     insert(context, "shopify_orders", [dict(zip(names, order, strict=True)) for order in online])
@@ -148,7 +155,8 @@ def test_models_and_loads_say_the_same(rows: Context) -> None:
     assert instants == of_models(rows, "instants")
     of_orders = dict(instants)
     for order in orders():
-        stated, changed = order["ordered_at"], order["updated_at"] or order["_loaded_at"]
+        stated, loaded = order["ordered_at"], order["_loaded_at"]
+        changed = min(order["updated_at"] or loaded, loaded)  # a change after the load that brought it is not believed
         is_believed = stated is not None and HISTORY_START <= stated <= changed + DAY
         assert of_orders[order["order_id"]] == (stated if is_believed else max(changed, HISTORY_START)), order
 
@@ -169,6 +177,8 @@ def test_models_and_loads_say_the_same(rows: Context) -> None:
         (4, "b", "1"),
         (5, "b", "1"),
         (6, "b", "2"),
+        (7, "b", "2"),
+        (8, "b", "2"),
     ]
     without_key = [(reason, load_id) for refund_id, _, reason, _, load_id in latest if refund_id is None]
     assert without_key == [("a", "2"), ("b", "1"), (None, "1")]
@@ -194,4 +204,4 @@ def test_rows_known_to_have_a_key_need_no_more_than_it(rows: Context) -> None:
     refunds = entity("oltp", "refunds")
     keyed = found(rows, query + is_latest_version(refunds, keyed=True))
     assert keyed == found(rows, query + is_latest_version(refunds))
-    assert len(keyed) == 6
+    assert len(keyed) == 8

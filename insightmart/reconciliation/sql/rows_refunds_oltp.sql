@@ -24,10 +24,10 @@ WITH raw_refunds AS (
     amount,
     CASE
       WHEN refunded_at >= :history_start
-      AND refunded_at <= COALESCE(updated_at, _loaded_at) + INTERVAL '1 DAY'
+      AND refunded_at <= CASE WHEN updated_at <= _loaded_at THEN updated_at ELSE _loaded_at END + INTERVAL '1 DAY'
       THEN refunded_at
-      WHEN COALESCE(updated_at, _loaded_at) > :history_start
-      THEN COALESCE(updated_at, _loaded_at)
+      WHEN CASE WHEN updated_at <= _loaded_at THEN updated_at ELSE _loaded_at END > :history_start
+      THEN CASE WHEN updated_at <= _loaded_at THEN updated_at ELSE _loaded_at END
       ELSE :history_start
     END AS event_at
   FROM raw.oltp_refunds AS r
@@ -57,7 +57,7 @@ WITH raw_refunds AS (
           COALESCE(CAST(updated_at AS VARCHAR), '')
         )
       END
-      ORDER BY updated_at DESC NULLS LAST, _dlt_load_id DESC, amount DESC NULLS LAST
+      ORDER BY CASE WHEN updated_at > _loaded_at THEN _loaded_at ELSE updated_at END DESC NULLS LAST, _dlt_load_id DESC, amount DESC NULLS LAST
     ) = 1
 ), staged AS (
   SELECT

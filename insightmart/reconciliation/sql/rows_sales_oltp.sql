@@ -26,10 +26,10 @@ WITH raw_orders AS (
     total_amount,
     CASE
       WHEN ordered_at >= :history_start
-      AND ordered_at <= COALESCE(updated_at, _loaded_at) + INTERVAL '1 DAY'
+      AND ordered_at <= CASE WHEN updated_at <= _loaded_at THEN updated_at ELSE _loaded_at END + INTERVAL '1 DAY'
       THEN ordered_at
-      WHEN COALESCE(updated_at, _loaded_at) > :history_start
-      THEN COALESCE(updated_at, _loaded_at)
+      WHEN CASE WHEN updated_at <= _loaded_at THEN updated_at ELSE _loaded_at END > :history_start
+      THEN CASE WHEN updated_at <= _loaded_at THEN updated_at ELSE _loaded_at END
       ELSE :history_start
     END AS event_at
   FROM raw.oltp_orders AS r
@@ -64,7 +64,7 @@ WITH raw_orders AS (
           COALESCE(CAST(updated_at AS VARCHAR), '')
         )
       END
-      ORDER BY updated_at DESC NULLS LAST, _dlt_load_id DESC, total_amount DESC NULLS LAST, status DESC NULLS LAST
+      ORDER BY CASE WHEN updated_at > _loaded_at THEN _loaded_at ELSE updated_at END DESC NULLS LAST, _dlt_load_id DESC, total_amount DESC NULLS LAST, status DESC NULLS LAST
     ) = 1
 ), raw_lines AS (
   SELECT
@@ -76,10 +76,10 @@ WITH raw_orders AS (
     END AS DECIMAL(38, 4)) AS amount, /* of goods given back: what was paid for them */
     CASE
       WHEN updated_at >= :history_start
-      AND updated_at <= COALESCE(updated_at, _loaded_at) + INTERVAL '1 DAY'
+      AND updated_at <= CASE WHEN updated_at <= _loaded_at THEN updated_at ELSE _loaded_at END + INTERVAL '1 DAY'
       THEN updated_at
-      WHEN COALESCE(updated_at, _loaded_at) > :history_start
-      THEN COALESCE(updated_at, _loaded_at)
+      WHEN CASE WHEN updated_at <= _loaded_at THEN updated_at ELSE _loaded_at END > :history_start
+      THEN CASE WHEN updated_at <= _loaded_at THEN updated_at ELSE _loaded_at END
       ELSE :history_start
     END AS changed_at
   FROM raw.oltp_order_lines AS r
@@ -109,7 +109,7 @@ WITH raw_orders AS (
           COALESCE(CAST(updated_at AS VARCHAR), '')
         )
       END
-      ORDER BY updated_at DESC NULLS LAST, _dlt_load_id DESC, quantity DESC NULLS LAST, unit_price DESC NULLS LAST
+      ORDER BY CASE WHEN updated_at > _loaded_at THEN _loaded_at ELSE updated_at END DESC NULLS LAST, _dlt_load_id DESC, quantity DESC NULLS LAST, unit_price DESC NULLS LAST
     ) = 1
 ), known_orders AS (
   SELECT DISTINCT
