@@ -93,10 +93,8 @@ GOOD_OF = {
     ("stores_reference", "store_id"): "{}",
     ("stores_tills", "store_id"): "{}",
 }
-PARENTS = {
-    "oltp_order_lines": "oltp_orders",
-    "shopify_order_lines": "shopify_orders",
-    "shopify_refunds": "shopify_orders",
+PARENTS = {"oltp_order_lines": "oltp_orders"} | {
+    item.table: "shopify_orders" for item in ENTITIES if "order_updated_at" in item.schema.names
 }
 OF_THE_PARENT = ("order_id", "order_updated_at")  # of an online order's parts: the load takes them from the order
 
@@ -273,6 +271,11 @@ def extreme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Extremes]:
 
 @pytest.mark.parametrize("item", ENTITIES, ids=lambda item: item.table)
 def test_every_row_stands_in_staging_in_quarantine_or_in_the_rejects(extreme: Extremes, item: Entity) -> None:
+    views = extreme.warehouse.rows(
+        "SELECT LOWER(table_name) FROM information_schema.tables WHERE table_schema ILIKE 'staging'"
+    )
+    if (f"_{item.table}",) not in views:
+        pytest.skip("facts are made of it without a model of its own in staging")
     staged = extreme.warehouse.value(f"SELECT COUNT(*) FROM staging._{item.table}")
     assert staged + extreme.refused[item.table] == len(extreme.rows.sent[item.table])
 
