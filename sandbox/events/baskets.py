@@ -70,6 +70,8 @@ class Baskets:
     cancelled: Flags  # within hours
     in_bug_hour: Flags
     may_vanish: Flags  # cancelling it leaves no customer who is only known from it
+    given_back: Flags  # its last line was given back: an exchange, or a slip on which nothing was sold
+    scanned: Flags  # a barcode is entered as the quantity of its first line, and repaired later
     shipping: Integers
     line_order: Integers  # position of the line's order
     line_number: Integers
@@ -79,6 +81,11 @@ class Baskets:
     discount: Integers
     tax: Integers
     new_customers: list[tuple[int, int]] = field(default_factory=list)  # customer index, created_at
+
+    @property
+    def peculiar(self) -> Flags:
+        """The orders to which nothing else happens."""
+        return self.given_back | self.scanned
 
     def __len__(self) -> int:
         return len(self.order_id)
@@ -117,6 +124,13 @@ def fill_baskets(catalogue: Catalogue, day: int) -> Baskets:
     line_number = np.arange(len(line_order)) - np.repeat(np.cumsum(lines) - lines, lines) + 1
     sku, quantity, unit_price, discount = _picks(catalogue, day, len(line_order))
     tax = tax_on(quantity * unit_price - discount, catalogue.tax_rates[store_id[line_order]])
+    in_bug_hour = np.isin(ordered_at // HOUR, bug_hours)
+    usual = ~is_test & ~cancelled & ~in_bug_hour & ~known_only_here
+    given_back, scanned = _peculiar(catalogue, day, usual, channel)
+    last = np.cumsum(lines)[given_back] - 1
+    quantity[last], discount[last] = -quantity[last], 0
+    tax[last] = -tax_on(-quantity[last] * unit_price[last], catalogue.tax_rates[store_id[line_order[last]]])
+    sku[Draws(catalogue.seed, "unlabelled", day).chance(len(sku), 2)] = NULL  # a service, a thing made to measure
     return Baskets(
         order_id=FIRST_ORDER + day * IDS_A_DAY + np.arange(count),
         store_id=store_id,
@@ -125,8 +139,10 @@ def fill_baskets(catalogue: Catalogue, day: int) -> Baskets:
         customer_id=customer_id,
         is_test=is_test,
         cancelled=cancelled,
-        in_bug_hour=np.isin(ordered_at // HOUR, bug_hours),
+        in_bug_hour=in_bug_hour,
         may_vanish=~known_only_here,
+        given_back=given_back,
+        scanned=scanned,
         shipping=shipping,
         line_order=line_order,
         line_number=line_number,
@@ -137,6 +153,16 @@ def fill_baskets(catalogue: Catalogue, day: int) -> Baskets:
         tax=tax,
         new_customers=new_customers,
     )
+
+
+def _peculiar(catalogue: Catalogue, day: int, usual: Flags, channel: Integers) -> tuple[Flags, Flags]:
+    """A few store orders on which something is given back, and one of the phone desk whose quantity is a barcode."""
+    draws = Draws(catalogue.seed, "peculiar", day)
+    given_back, scanned = np.zeros(len(usual), dtype=bool), np.zeros(len(usual), dtype=bool)
+    in_stores = draws.shuffled(np.flatnonzero(usual & (channel == STORE)))
+    given_back[in_stores[: max(2, len(usual) * 2 // 1000)]] = True
+    scanned[draws.shuffled(np.flatnonzero(usual & (channel == PHONE)))[:1]] = True
+    return given_back, scanned
 
 
 def _placements(catalogue: Catalogue, day: int) -> tuple[Integers, Integers]:

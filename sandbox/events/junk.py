@@ -26,16 +26,15 @@ JUNK_LINE = 90  # line numbers of junk lines on good orders start above it
 
 # What is done to a copy of a good record, by the rule it then breaks.
 LINE_DEFECTS: dict[str, dict[str, int]] = {
-    "sku_missing": {"sku": NULL},
-    "quantity_not_positive": {"quantity": 0},
+    "stock_adjustment": {"quantity": 0},
     "unit_price_missing": {"unit_price": NULL, "discount_amount": 0},
     "unit_price_negative": {"unit_price": -5 * DOLLAR, "discount_amount": 0},
     "discount_invalid": {"discount_amount": 9_000 * DOLLAR},
     "tax_negative": {"tax_amount": -25 * CENT},
     "order_unknown": {"order_id": UNKNOWN_ORDER},
     "key_missing": {"order_id": NULL},
-    "quantity_not_positive (null)": {"quantity": NULL},
-    "quantity_not_positive (negative)": {"quantity": -2, "discount_amount": 0},
+    "quantity_missing": {"quantity": NULL},
+    "stock_adjustment (pieces taken off)": {"quantity": -2, "unit_price": 0, "discount_amount": 0},
     "discount_invalid (negative)": {"discount_amount": -1 * DOLLAR},
     "key_missing (no line number)": {"line_number": NULL},
 }
@@ -44,7 +43,7 @@ ORDER_DEFECTS: dict[str, dict[str, int]] = {
     "ordered_at_missing": {"ordered_at": NULL},
     "status_unknown (repaired 6 hours later)": {"status": NULL},
     "store_id_missing": {"store_id": NULL},
-    "amount_negative": {"total_amount": -12 * DOLLAR},
+    "total_contradicts_lines": {"total_amount": 9_000 * DOLLAR},
     "order_id_missing": {"order_id": NULL},
     "channel_unknown": {"channel": KIOSK},
     "ordered_at_in_future": {"ordered_at": 40 * DAY},
@@ -128,7 +127,8 @@ class _Junk:
         good, baskets = self.good, self.good.baskets
         refunded = np.isin(baskets.order_id, good.versions.refunds["order_id"].to_numpy())
         on_time = good.inserted_visible_at == good.inserted_at
-        plain = np.flatnonzero(~baskets.in_bug_hour & ~baskets.cancelled & ~baskets.is_test & ~refunded & on_time)
+        usual = ~baskets.in_bug_hour & ~baskets.cancelled & ~baskets.is_test & ~baskets.peculiar
+        plain = np.flatnonzero(usual & ~refunded & on_time)
         # Almost in the middle of equal shares: no two of them, and no three of a small business, fall into few lines.
         ranks = ((np.arange(count) + 0.4 + self.draws.uniform(count) * 0.2) * len(plain) / count).astype(np.int64)
         return [int(order) for order in plain[ranks]]
@@ -180,7 +180,7 @@ class _Junk:
         return [self._line_columns(slot, order_id, n + 1) for n in range(self._lines_of_order("order", kind))]
 
     def _lines_of_order(self, family: str, kind: str) -> int:
-        needed = "foreign" in kind or "repaired" in kind
+        needed = "foreign" in kind or "repaired" in kind or "lines" in kind
         if family != "order" or kind == "order_id_missing" or (self.small and not needed):
             return 0
         return 1 if self.small else 2

@@ -32,6 +32,8 @@ from sandbox.events.versions import (
 )
 
 FIRST_REFUND = 2_000_000_000
+BARCODE = 40_063_813  # an EAN-8, entered as a quantity
+BARCODE_REPAIR_HOURS = 5
 LONGEST_LIFE_DAYS = 10  # nothing happens to an order later than that after it was placed
 
 
@@ -87,6 +89,7 @@ class _Life:
         header, lines = self.inserted_at.copy(), self.inserted_at.copy()
         late_in_hour = self.inserted_at % HOUR >= 45 * MINUTE
         simple = (baskets.channel == STORE) & ~self.two_step & ~baskets.cancelled & ~baskets.in_bug_hour
+        simple &= ~baskets.peculiar
         wanted = max(1, 2 * count // 1000)
         candidates = self.draws.shuffled(np.flatnonzero(late_in_hour & simple)).tolist()
         for number in range(min(wanted, len(candidates))):
@@ -174,10 +177,14 @@ class _Life:
         struck = np.sort(draws.shuffled(candidates)[: -(-len(candidates) * 2 // 5)])
         as_inserted = baskets.unit_price.copy()
         as_inserted[struck] *= -1
+        scanned = np.searchsorted(baskets.line_order, np.flatnonzero(baskets.scanned))
+        entered = baskets.quantity.copy()
+        entered[scanned] = BARCODE
         self._line_versions(
             everything,
             self.inserted_at[baskets.line_order],
             unit_price=as_inserted,
+            quantity=entered,
             visible_at=lines_visible[baskets.line_order],
         )
         for hour in price_bug_hours(self.catalogue.seed, self.day):
@@ -191,6 +198,15 @@ class _Life:
                 "the lines are quarantined and the reject rate blocks the hour until it is repaired",
             )
             self._plant(repair, f"price bug repaired: {len(struck)} lines updated", "the hour passes the gate")
+        for line in scanned.tolist():
+            order = int(baskets.line_order[line])
+            at = int(self.inserted_at[order])
+            self._line_versions(np.array([line]), at + BARCODE_REPAIR_HOURS * HOUR)
+            self._plant(
+                at,
+                f"order {baskets.order_id[order]}: a barcode ({BARCODE}) is entered as the quantity",
+                "the order waits, because it states another total; released when repaired",
+            )
 
     def _line_versions(self, lines: Integers, at: Integers | int, **changed: Integers) -> None:
         baskets = self.baskets
@@ -213,7 +229,7 @@ class _Life:
     def _late_events(self, settled_at: Integers, status: Integers) -> None:
         """Give a few orders one late event each: a correction, a move to another hour, a cancellation or refunds."""
         baskets, count = self.baskets, len(self.baskets)
-        sound = ~baskets.cancelled & ~baskets.is_test & ~baskets.in_bug_hour & self.complete_header
+        sound = ~baskets.cancelled & ~baskets.is_test & ~baskets.in_bug_hour & self.complete_header & ~baskets.peculiar
         quick = sound & (settled_at - baskets.ordered_at < 8 * HOUR)
         by_turn = self.draws.shuffled(np.flatnonzero(quick)).tolist()
         for number in range(max(1, 3 * count // 1000)):
@@ -352,6 +368,13 @@ class _Life:
             self._plant(
                 starts, f"orders of this day without discount or tax in their header: {bare}", "taken from lines"
             )
+        self._plant(
+            starts,
+            f"orders of this day on which something is given back at the till: {np.count_nonzero(baskets.given_back)}",
+            "what is given back is a return of that moment",
+        )
+        if unlabelled := np.count_nonzero(baskets.sku == NULL):
+            self._plant(starts, f"lines of this day without a SKU: {unlabelled}", "sold as any other")
         for store in self.catalogue.stores:
             if self.catalogue.date(self.day) in (store.opened_on, store.closed_on):
                 what = "opens" if store.opened_on == self.catalogue.date(self.day) else "is closed from now on"

@@ -22,7 +22,7 @@ SOURCES = ("oltp", "shopify")
 ONLINE_STORE = 0
 UNKNOWN_STORE = -1
 GATE_SHARE = 20  # percent of an hour's lines
-GATE_LEAST_LINES = 20  # fewer rejected lines close no hour
+GATE_LEAST = 20  # fewer rejected lines or orders close no hour
 
 
 @dataclass
@@ -30,8 +30,8 @@ class Facts:
     """Orders, lines and refunds that count, and what the rules split off.
 
     `local` is the wall clock of the store. `quarantined` lists by entity the rows split off, one row each rule they
-    break, with columns row (a number that tells rows apart), rule and money. `hours` has the lines and rejected lines
-    of each UTC hour of the OLTP.
+    break, with columns row (a number that tells rows apart), rule and money. `hours` has the lines, orders and rejected
+    ones of each UTC hour of the OLTP.
     """
 
     orders: pd.DataFrame
@@ -41,9 +41,14 @@ class Facts:
     hours: pd.DataFrame
 
     def blocked_hours(self) -> list[int]:
-        """UTC hours (since 1970) in which too many OLTP lines are rejected for the gate to let them through."""
-        share = self.hours["rejected"] * 100 > self.hours["lines"] * GATE_SHARE
-        return [int(hour) for hour in self.hours.index[share & (self.hours["rejected"] >= GATE_LEAST_LINES)]]
+        """UTC hours (since 1970) in which too many OLTP lines or orders are rejected for the gate to let them through."""
+
+        def too_many(rejected: str, of: str) -> pd.Series:
+            share: pd.Series = self.hours[rejected] * 100 > self.hours[of] * GATE_SHARE
+            return share & (self.hours[rejected] >= GATE_LEAST)
+
+        blocked = too_many("rejected", "lines") | too_many("rejected_orders", "orders")
+        return [int(hour) for hour in self.hours.index[blocked]]
 
     def without(self, source: int, hours: list[int]) -> Facts:
         """The same facts but for what happened in some UTC hours in one source."""

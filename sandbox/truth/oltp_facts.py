@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sandbox.events.catalogue import Catalogue
+from sandbox.events.catalogue import CENT, Catalogue
 from sandbox.events.draws import Integers
 from sandbox.events.instants import DAY, HOUR
 from sandbox.events.versions import (
@@ -40,6 +40,8 @@ from sandbox.truth.facts import (
     sums_by,
 )
 
+STOCK_ADJUSTMENT = "stock_adjustment"  # the one rule that makes no order wait
+
 # -- store and phone sales ---------------------------------------------------------------------------------------------
 
 
@@ -57,33 +59,48 @@ def store_facts(catalogue: Catalogue, versions: SalesVersions, clock: int, inten
             struck & negative(lines["unit_price"]), lines["intended_price"], lines["unit_price"]
         )
 
-    order_ok, bad_orders = split_off(_order_rules(catalogue, orders), or_zero(orders["total_amount"]))
-    counts = order_ok & (orders["status"] != CANCELLED) & (orders["is_test"] == 0)
+    order_rules = _order_rules(catalogue, orders)
+    by_itself = ~np.logical_or.reduce(list(order_rules.values()))
     of_line, line_known = _positions(orders["order_id"], lines["order_id"])
     gross = or_zero(lines["quantity"]) * or_zero(lines["unit_price"])
-    line_ok, bad_lines = split_off(_line_rules(lines, gross, line_known, ~order_ok[of_line]), gross)
+    line_rules = _line_rules(lines, gross, line_known, ~by_itself[of_line])
+    alone = ~np.logical_or.reduce(list(line_rules.values()))
+    faulty = np.logical_or.reduce([broken for rule, broken in line_rules.items() if rule != STOCK_ADJUSTMENT])
+    whole = _whole_order_rules(orders, lines, of_line, line_known, alone, faulty)
+    order_rules |= {rule: by_itself & broken for rule, broken in whole.items()}
+    order_ok, bad_orders = split_off(order_rules, or_zero(orders["total_amount"]))
+    counts = order_ok & (orders["status"] != CANCELLED) & (orders["is_test"] == 0)
+    line_rules["order_quarantined"] |= alone & line_known & ~order_ok[of_line]
+    line_ok, bad_lines = split_off(line_rules, gross)
+    faulty |= alone & ~line_ok
     of_refund, refund_known = _positions(orders["order_id"], refunds["order_id"])
     refund_rules = _refund_rules(refunds, refund_known & ~order_ok[of_refund])
     refund_ok, bad_refunds = split_off(refund_rules, or_zero(refunds["amount"]))
 
-    good = np.flatnonzero(line_ok)
-    good = good[counts[of_line[good]]]
+    accepted = np.flatnonzero(line_ok)
+    accepted = accepted[counts[of_line[accepted]]]
+    good, back = accepted[lines["quantity"][accepted] > 0], accepted[lines["quantity"][accepted] < 0]
     facts_of_orders = _order_facts(catalogue, orders, counts, of_line[good], {k: v[good] for k, v in lines.items()})
     facts_of_lines = _line_facts(facts_of_orders, orders, of_line[good], {k: v[good] for k, v in lines.items()})
+    returned = _returned_facts(facts_of_orders, of_line[back], {k: v[back] for k, v in lines.items()})
+    _take_back(facts_of_orders, orders, counts, of_line[back], returned, {k: v[back] for k, v in lines.items()})
     facts_of_refunds = _refund_facts(catalogue, orders, lines, counts, {k: v[refund_ok] for k, v in refunds.items()})
+    facts_of_refunds = pd.concat([facts_of_refunds, returned], ignore_index=True)
     quarantined = {"oltp_orders": bad_orders, "oltp_order_lines": bad_lines, "oltp_refunds": bad_refunds}
     stated, changed = orders["ordered_at"], orders["updated_at"]
     believable = (stated >= catalogue.epoch) & (stated <= changed + DAY)  # NULL is before everything
     event_at = np.where(believable, stated, changed)
     hour = np.where(line_known, event_at[of_line], lines["updated_at"]) // HOUR
-    hours = pd.DataFrame({"hour": hour, "lines": 1, "rejected": (~line_ok).astype(np.int64)}).groupby("hour").sum()
+    hours = pd.DataFrame({"hour": hour, "lines": 1, "rejected": faulty.astype(np.int64)}).groupby("hour").sum()
+    placed = {"hour": event_at // HOUR, "orders": 1, "rejected_orders": (~order_ok).astype(np.int64)}
+    hours = hours.join(pd.DataFrame(placed).groupby("hour").sum(), how="outer").fillna(0).astype(np.int64)
     return Facts(facts_of_orders, facts_of_lines, facts_of_refunds, quarantined, hours)
 
 
 def _order_rules(catalogue: Catalogue, orders: dict[str, Integers]) -> dict[str, Mask]:
     ordered_at = orders["ordered_at"]
     dated = ~is_null(ordered_at)
-    amounts = [orders[f"{name}_amount"] for name in ("discount", "tax", "shipping", "total")]
+    amounts = [orders[f"{name}_amount"] for name in ("discount", "shipping")]
     return {
         "order_id_missing": is_null(orders["order_id"]),
         "ordered_at_missing": ~dated,
@@ -100,17 +117,60 @@ def _order_rules(catalogue: Catalogue, orders: dict[str, Integers]) -> dict[str,
 
 def _line_rules(lines: dict[str, Integers], gross: Integers, known: Mask, order_bad: Mask) -> dict[str, Mask]:
     quantity, price, discount = lines["quantity"], lines["unit_price"], lines["discount_amount"]
-    priced = (price != NULL) & (price >= 0) & (quantity > 0)
+    sold, back = quantity > 0, (quantity < 0) & ~is_null(quantity)
+    priced = (price != NULL) & (price >= 0) & (sold | back)
     return {
         "key_missing": is_null(lines["order_id"]) | is_null(lines["line_number"]),
         "order_unknown": ~is_null(lines["order_id"]) & ~known,
         "order_quarantined": known & order_bad,
-        "sku_missing": is_null(lines["sku"]),
-        "quantity_not_positive": quantity <= 0,  # NULL is the smallest of all numbers
+        "quantity_missing": is_null(quantity),
+        STOCK_ADJUSTMENT: (quantity == 0) | (back & (price == 0)),
         "unit_price_missing": is_null(price),
         "unit_price_negative": negative(price),
-        "discount_invalid": negative(discount) | (priced & (discount > gross)),
-        "tax_negative": negative(lines["tax_amount"]),
+        "discount_invalid": (sold & negative(discount)) | (priced & (np.abs(or_zero(discount)) > np.abs(gross))),
+        "tax_negative": sold & negative(lines["tax_amount"]),
+    }
+
+
+def _whole_order_rules(
+    orders: dict[str, Integers],
+    lines: dict[str, Integers],
+    of_line: Integers,
+    known: Mask,
+    accepted: Mask,
+    faulty: Mask,
+) -> dict[str, Mask]:
+    """What an order breaks with its lines: a half order never counts as if it were whole."""
+    count = len(orders["order_id"])
+
+    def sums(values: Integers, chosen: Mask) -> Integers:
+        return sums_by(of_line[chosen], values[chosen], count)
+
+    def header(column: str, of_lines: Integers) -> Integers:
+        stated = orders[column]
+        return np.where(is_null(stated) | (stated == 0), of_lines, stated)
+
+    quantity, value = lines["quantity"], or_zero(lines["quantity"]) * or_zero(lines["unit_price"])
+    discount, tax = or_zero(lines["discount_amount"]), or_zero(lines["tax_amount"])
+    ones = np.ones(len(quantity), dtype=np.int64)
+    sold, back = known & accepted & (quantity > 0), known & accepted & (quantity < 0)
+    returned = sums(np.abs(value) - np.abs(discount), back)
+    taxes = sums(tax, sold) - sums(np.abs(tax), back)
+    goods = sums(value, sold) - header("discount_amount", sums(discount, sold)) - returned
+    parts = goods + header("tax_amount", taxes) + or_zero(orders["shipping_amount"])
+    total, stated = or_zero(orders["total_amount"]), ~is_null(orders["total_amount"])
+    gap = np.abs(total - parts)
+    off = stated & (gap > 5 * CENT) & (gap * 100 > np.maximum(np.abs(total), np.abs(parts)))
+    rejected = sums(ones, known & faulty) > 0
+    has_lines = sums(ones, known) > 0
+    beside_goods = or_zero(orders["tax_amount"]) + or_zero(orders["shipping_amount"])
+    bare_gap = np.abs(total + or_zero(orders["discount_amount"]) - beside_goods)
+    below_zero = negative(orders["tax_amount"]) | negative(orders["total_amount"])
+    return {
+        "line_quarantined": has_lines & rejected & (off | ~stated),
+        "total_contradicts_lines": has_lines & ~rejected & off,
+        "negative_without_return": has_lines & below_zero & (returned == 0),
+        "lines_missing": ~has_lines & stated & (bare_gap > 5 * CENT),
     }
 
 
@@ -170,6 +230,47 @@ def _order_facts(
         },
         index=np.flatnonzero(counts),
     )
+
+
+def _returned_facts(order_facts: pd.DataFrame, of_line: Integers, lines: dict[str, Integers]) -> pd.DataFrame:
+    """Goods given back on an order itself: refunds of that moment, whose tax stands with the order."""
+    own = order_facts.loc[of_line]
+    zeros = np.zeros(len(of_line), dtype=np.int64)
+    paid = np.abs(lines["quantity"]) * lines["unit_price"] - np.abs(or_zero(lines["discount_amount"]))
+    return pd.DataFrame(
+        {
+            "source": OLTP,
+            "refund_id": lines["order_id"],
+            "line_number": lines["line_number"],
+            "order_id": lines["order_id"],
+            "sku": lines["sku"],
+            "store_id": own["store_id"].to_numpy(),
+            "channel": own["channel"].to_numpy(),
+            "event_at": own["event_at"].to_numpy(),
+            "local": own["local"].to_numpy(),
+            "quantity": np.abs(lines["quantity"]),
+            "refund_amount": paid,
+            "tax_amount": zeros,
+            "shipping_amount": zeros,
+        }
+    )
+
+
+def _take_back(
+    order_facts: pd.DataFrame,
+    orders: dict[str, Integers],
+    counts: Mask,
+    of_line: Integers,
+    returned: pd.DataFrame,
+    lines: dict[str, Integers],
+) -> None:
+    """Take what was given back on the orders into account: its value, and its tax where the header states none."""
+    back = sums_by(of_line, returned["refund_amount"].to_numpy(), len(counts))[counts]
+    tax = sums_by(of_line, np.abs(or_zero(lines["tax_amount"])), len(counts))[counts]
+    stated = orders["tax_amount"][counts]
+    order_facts["returned_amount"] = back
+    order_facts["tax_amount"] -= np.where(is_null(stated) | (stated == 0), tax, 0)
+    order_facts["is_order"] = ((order_facts["line_count"] > 0) | (back == 0)).astype(np.int64)
 
 
 def _line_facts(

@@ -77,6 +77,8 @@ def _online_day_facts(
         "units": sums_by(of_line[good], lines["quantity"][good], len(there)),
         "gross_sales": sums_by(of_line[good], gross[good], len(there)),
         "discount_amount": sums_by(of_line, lines["discount"], len(there)),
+        "returned_amount": 0,
+        "is_order": 1,
         "tax_amount": sums_by(of_line, lines["tax"], len(there)),
         "shipping_amount": orders["shipping"],
         "total_amount": net + orders["shipping"],

@@ -27,7 +27,7 @@ def sales_by(facts: Facts, keys: list[str]) -> pd.DataFrame:
     zero = 0
     sold = pd.DataFrame(
         {
-            "orders": 1,
+            "orders": orders["is_order"],
             "units": orders["units"],
             "gross_sales": orders["gross_sales"],
             "discounts": orders["discount_amount"],

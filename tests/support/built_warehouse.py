@@ -52,7 +52,7 @@ def raw_rows() -> dict[str, list[dict[str, Any]]]:
         rows["oltp_orders"] += [order | loaded] * (2 if number == 20 else 1)
         rows["oltp_order_lines"].append(line | loaded)
         if number % 13 == 0:
-            rows["oltp_order_lines"].append(line | {"line_number": 2, "quantity": -2} | loaded)
+            rows["oltp_order_lines"].append(line | {"line_number": 2, "quantity": None} | loaded)
     for number in range(1, 11):
         at = start + timedelta(hours=20 + number)
         rows["oltp_refunds"].append(
