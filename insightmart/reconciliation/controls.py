@@ -5,12 +5,14 @@
   test orders; earlier counts of the same hour); accepted = core; core = certified. For events that are certified.
 - ``levels``: order level (``source_total``) = hourly (``core_total``) = daily (``certified_total``), all certified, for
   each business date, store and channel (entity ``sales_CHANNEL``).
+- ``order_totals``: the total that each certified order states = its goods, discounts, returns, taxes and shipping.
 - ``tills``: a store's own closing figures = certified store sales, for business dates that are certified to their end.
 
 ``store_id`` NULL stands for all stores; -1 where the store is not known. ``difference`` is zero when all agree.
 A status is ``matched``, ``failed``, or what explains a difference: ``correction open`` (the window is queued to be
 restated), ``quarantined`` (exactly the rejected rows are missing), ``pending`` (the till file, or its new version after
-a late correction, has not come), ``edited meanwhile`` (Shopify orders changed while they were read; read again next).
+a late correction, has not come), ``edited meanwhile`` (Shopify orders changed while they were read; read again next),
+``rounded`` (no order is more than 5 cents off its total), ``tolerated`` (more, and less than its rule quarantines).
 """
 
 from __future__ import annotations
@@ -106,7 +108,7 @@ def due_controls(existing: Set[str], through: Mapping[str, datetime | None]) -> 
     controls = [Control("loads")]
     controls += [Control(file, through[gate]) for gate, files in ROWS.items() if through[gate] for file in files]
     if {"certified.fct_orders", "certified.agg_sales_hourly", "certified.agg_sales_daily"} <= existing:
-        controls.append(Control("levels"))
+        controls += [Control("levels"), Control("order_totals")]
     else:
         skipped["sales"] = "the certified sales tables do not exist yet"
     if through["sales__oltp"] and {"certified.dim_stores", "staging.stores_tills"} <= existing:

@@ -28,6 +28,7 @@ CONTROLS = {
     "loads": "Source = raw, load by load",
     "rows": "Raw = staging + quarantine, staging = core, core = certified",
     "levels": "Orders = hourly = daily figures",
+    "order_totals": "The total an order states = its parts",
     "tills": "Store tills = certified store sales",
 }
 

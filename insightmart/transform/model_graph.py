@@ -51,3 +51,20 @@ def restated_by(context: Context) -> dict[Kind, tuple[str, ...]]:
             for area in set(model.tags) - {source}:
                 found.setdefault((source, area), []).append(short_name(name))
     return {kind: tuple(models) for kind, models in found.items()}
+
+
+def with_steps(context: Context, name: str) -> list[str]:
+    """A model and, before it, the steps of staging that it is made of: only these read what raw holds now.
+
+    A model above staging is alone: rebuilding it reads staging as it is.
+    """
+    models = own_models(context)
+    if name not in models or layer(models[name]) != "staging":
+        return [name]
+    above = set(context.dag.upstream(models[name].fqn))
+    steps = [
+        other
+        for other, model in models.items()
+        if model.fqn in above and layer(model) == "staging" and model.time_column and not model.disable_restatement
+    ]
+    return [*sorted(steps), name]

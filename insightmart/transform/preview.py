@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ingestion.warehouse import Warehouse
 from insightmart.console_tables import print_table
 from insightmart.settings import Settings
+from insightmart.transform.model_graph import with_steps
 from insightmart.transform.transformer import PROD, Transformer
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ def preview_restatement(
     warehouse: Warehouse, settings: Settings, transformer: Transformer, model: str, start: datetime, end: datetime
 ) -> Preview:
     """What restating these whole hours of a model rebuilds. Reads prod, changes nothing."""
-    names = transformer.downstream([model])
+    asked = with_steps(transformer.context, model)
+    names = transformer.downstream(asked)
     found = {name: transformer.context.models[transformer.models()[name]] for name in names}
     rows = _rows_in_window(warehouse, transformer, found, start, end)
     record = _recorded_seconds(warehouse, start, end)
@@ -116,7 +118,7 @@ def preview_restatement(
         models.append(
             ModelPreview(
                 model=name,
-                why="asked for" if name == model else _why(node),
+                why="asked for" if name == model else "a step it is made of" if name in asked else _why(node),
                 intervals=-(-(end - start) // timedelta(seconds=unit.seconds)) if unit else None,
                 rows=rows.get(name),
                 seconds=None if node.kind.is_view else seconds,

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
 from insightmart.runs import ProblemKind, RunProblem, problem_lines
-from insightmart.transform.model_graph import Kind, restated_by
+from insightmart.transform.model_graph import Kind, restated_by, with_steps
 from insightmart.transform.transformer import Transformer
 
 BY_HAND = "manual"  # source of an entry that somebody queued; its entity is the model
@@ -65,10 +65,13 @@ class Restated:
 
 
 def models_of(kinds: Iterable[Kind], transformer: Transformer) -> dict[Kind, list[str]]:
-    """What queue entries of these kinds restate: all that the graph knows of the source, or the one model that an entry
+    """What queue entries of these kinds restate: all that the graph knows of the source, or the model that an entry
     made by hand names. None for what is not in the project."""
     known, by_source = transformer.models(), restated_by(transformer.context)
-    wanted = {kind: [kind[1]] if kind[0] == BY_HAND else by_source.get(kind, ()) for kind in kinds}
+    wanted = {
+        kind: with_steps(transformer.context, kind[1]) if kind[0] == BY_HAND else by_source.get(kind, ())
+        for kind in kinds
+    }
     return {kind: [name for name in names if name in known] for kind, names in wanted.items()}
 
 

@@ -236,11 +236,14 @@ def _two_stores_rows(catalogue: Catalogue, sound: InventoryFile) -> InventoryFil
 
 
 def _junk_rows(catalogue: Catalogue, sound: InventoryFile) -> InventoryFile:
-    """Rows without sku, without a count, with a count below zero, without an instant; after the good ones."""
+    """Rows without sku, without a count, oversold, without an instant; after the good ones."""
     free = (sound.counts[-1].product + 1) % catalogue.size.products
     spare = replace(sound.counts[0], product=free)
-    counts = tuple(
-        replace(spare, fate=fate) for fate in ("sku_missing", "on_hand_missing", "on_hand_negative", "rejected")
+    counts = (
+        replace(spare, fate="sku_missing"),
+        replace(spare, fate="on_hand_missing"),
+        replace(spare, on_hand=-3),  # oversold: a fact
+        replace(spare, fate="rejected"),
     )
     row = row_of(catalogue, spare)
     rows = [
@@ -293,7 +296,7 @@ _EXPECTED = {
     "bad number, stays": "the row is rejected, the others flow",
     "another store's rows": "all rows rejected, replaced by the sound file two hours later",
     "two stores' rows": "the other store's two rows are rejected",
-    "junk rows": "three rows quarantined (sku_missing, on_hand_missing, on_hand_negative), one rejected",
+    "junk rows": "two rows quarantined (sku_missing, on_hand_missing), one rejected; what is oversold counts",
     "counted twice": "the later count of the hour wins",
     "no on_order column": "read with on_order NULL",
 }

@@ -29,7 +29,7 @@ INSTANT = f"TIMESTAMP '2026-03-01' + to_microseconds(i * {86_400_000_000 // ROWS
 # number, which prunes where numbers rise with time. A line without a staged order looks through the numbers in raw.
 BY_KEY = {
     ("staging._oltp_order_lines", "raw.oltp_orders"),
-    ("staging._oltp_order_lines", "staging._oltp_orders"),
+    ("staging._oltp_order_lines", "staging._oltp_order_headers"),
     ("staging._oltp_refunds", "staging._oltp_orders"),
     ("staging._oltp_refunds", "staging._oltp_order_lines"),
 }
@@ -54,7 +54,7 @@ def cell(column: str, kind: exp.DataType) -> str:
     elif column in ("ORDER_ID", "REFUND_ID", "LINE_NUMBER", "LINE_ITEM_ID", "SKU", "FILE_NAME"):
         value = "i"
     else:
-        value = "TRUE" if column == "IS_COUNTED" else "NULL"
+        value = {"IS_COUNTED": "TRUE", "IS_RETURNED": "FALSE"}.get(column, "NULL")
     return f"CAST({value} AS {kind.sql('duckdb')})"
 
 

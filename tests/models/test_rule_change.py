@@ -60,17 +60,17 @@ def test_a_changed_rule_changes_its_entity_alone_and_moves_rows_as_a_mended_sour
     first = load()
     warehouse = Warehouse(first.engine_adapter.connection.cursor(), "duckdb")
     create_tables(warehouse)
-    _orders(warehouse, {1: {}, 2: {"total_amount": Decimal(-1)}, 3: {"total_amount": Decimal("900.01")}})
+    _orders(warehouse, {1: {}, 2: {"shipping_amount": Decimal(-1)}, 3: {"shipping_amount": Decimal("900.01")}})
     first.plan(auto_apply=True, no_prompts=True, skip_tests=True, execution_time=LOADED_AT)
     assert _where(warehouse) == {"certified": ["1", "3"], "quarantined": [("2", "amount_negative")]}
 
     rules = directory / "models" / "staging" / "rules.yml"
     text = rules.read_text(encoding="utf-8")
-    changed = text.replace("OR total_amount < 0", "OR total_amount > 900", 1)
+    changed = text.replace("OR shipping_amount < 0", "OR shipping_amount > 900", 1)
     rules.write_text(changed, encoding="utf-8")
     second = load()
     plan = second.plan_builder(skip_tests=True, execution_time=LOADED_AT).build()
-    assert _names(plan.directly_modified) == {"staging._oltp_orders", "ops.rules"}
+    assert _names(plan.directly_modified) == {"staging._oltp_order_headers", "ops.rules"}
     modified = _names({s.snapshot_id for s in plan.snapshots.values() if s.snapshot_id in plan.modified_snapshots})
     unaffected = {"staging._shopify_orders", "staging._oltp_customers", "staging._stores_inventory", "core.dim_stores"}
     assert modified & unaffected == set()
@@ -79,14 +79,14 @@ def test_a_changed_rule_changes_its_entity_alone_and_moves_rows_as_a_mended_sour
     warehouse = Warehouse(second.engine_adapter.connection.cursor(), "duckdb")
     assert _where(warehouse) == {"certified": ["1", "2"], "quarantined": [("3", "amount_negative")]}
     # The source mends the order; its hour is restated, as a correction is.
-    _orders(warehouse, {3: {"total_amount": Decimal(9), "_dlt_load_id": "1002.5", "updated_at": LOADED_AT}})
+    _orders(warehouse, {3: {"shipping_amount": Decimal(9), "_dlt_load_id": "1002.5", "updated_at": LOADED_AT}})
     hour: dict[str, Any] = {"start": datetime(2026, 3, 1, 1), "end": datetime(2026, 3, 1, 2)}
     plain: dict[str, Any] = {"auto_apply": True, "no_prompts": True, "skip_tests": True, "execution_time": LOADED_AT}
-    second.plan(restate_models=["staging._oltp_orders"], **hour, **plain)
+    second.plan(restate_models=["staging._oltp_order_headers"], **hour, **plain)
     assert _where(warehouse) == {"certified": ["1", "2", "3"], "quarantined": []}
 
     described = "SELECT condition FROM ops.rules WHERE entity = 'oltp_orders' AND rule_id = 'amount_negative'"
-    assert warehouse.rows(described)[0][0].endswith("OR total_amount > 900")
+    assert warehouse.rows(described)[0][0].endswith("OR shipping_amount > 900")
 
 
 def _orders(warehouse: Warehouse, orders: dict[int, dict[str, Any]]) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sqlmesh import Context
 
 REPOSITORY = Path(__file__).parents[2]
-SALES = ("staging._oltp_orders", "staging._oltp_order_lines", "staging._oltp_refunds")
+SALES = ("staging._oltp_order_headers", "staging._oltp_order_lines", "staging._oltp_refunds")
 HIGH = datetime(9999, 12, 31)
 LOW = datetime(1970, 1, 1)
 
