@@ -72,7 +72,8 @@ class Entity:
     @property
     def deletion(self) -> tuple[pa.Field, ...]:
         """The column of its tombstones, when its source is compared for deleted records."""
-        return (DELETED_AT,) if self.source == "oltp" else ()
+        is_compared = self.source == "oltp" or (self.source, self.name) == ("shopify", "orders")
+        return (DELETED_AT,) if is_compared else ()
 
     @property
     def raw_columns(self) -> tuple[pa.Field, ...]:

@@ -26,7 +26,8 @@ OPS_TABLES: dict[str, str] = {
     "source_columns": """source VARCHAR, entity VARCHAR, source_column VARCHAR, source_type VARCHAR, raw_column VARCHAR,
         raw_type VARCHAR, first_seen_at TIMESTAMP_NTZ""",
     # each comparison of a day of changes: rows, sum of the keys, sum of the control column, at the source and in raw.
-    # status: equal; reloaded; or different: what stays after a reload, such as rejects and keys the source holds twice
+    # status: equal; reloaded; deleted: what is missing in the shop got tombstones; or different: what stays after a
+    # reload, such as rejects and keys the source holds twice, or is asked for
     "source_comparisons": """source VARCHAR, entity VARCHAR, day DATE, source_rows BIGINT, source_keys DECIMAL(38, 0),
         source_sum DECIMAL(38, 4), raw_rows BIGINT, raw_keys DECIMAL(38, 0), raw_sum DECIMAL(38, 4), status VARCHAR,
         compared_at TIMESTAMP_NTZ, load_id VARCHAR""",

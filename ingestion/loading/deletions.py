@@ -27,6 +27,7 @@ from ingestion.loading.context import EPOCH, IngestContext, Window
 from ingestion.loading.intervals import overlaps
 from ingestion.warehouse import Warehouse
 
+DAYS_BACK = 8  # days of changes that are compared with a source; corrections come up to 7 days late
 UNANSWERED = ("open", "confirmed")
 
 

@@ -19,6 +19,7 @@ from psycopg import sql
 
 from ingestion.contracts import INSTANT, INT, Entity
 from ingestion.loading.context import IngestContext, Window
+from ingestion.loading.deletions import DAYS_BACK
 from ingestion.loading.intervals import DAY, start_of_day
 from ingestion.loading.versions import is_latest_version, not_deleted
 from ingestion.postgres.extract import attempted, control_sum
@@ -26,7 +27,6 @@ from ingestion.postgres.rows import SOURCE
 from ingestion.postgres.snapshot import OltpSource, Snapshot, changed_in, instant, table
 from ingestion.warehouse import bind
 
-DAYS_BACK = 8  # corrections come up to 7 days late
 KEYS_AT_ONCE = 5_000
 MOVED_AT_MOST = 100_000
 KEY_FACTOR = 1_000_003  # tells (1, 2) and (2, 1) apart in a sum of keys

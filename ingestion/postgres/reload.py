@@ -19,11 +19,10 @@ from psycopg import sql
 from ingestion.clock import utc_now
 from ingestion.contracts import DELETED_AT, INT, Entity
 from ingestion.loading.context import EPOCH, IngestContext, LoadResult, Window
-from ingestion.loading.deletions import Decision, Missing, decide, digest, settle
+from ingestion.loading.deletions import DAYS_BACK, Decision, Missing, decide, digest, settle
 from ingestion.loading.intervals import DAY, cut_at_midnight
 from ingestion.loading.package import load
 from ingestion.postgres.compare import (
-    DAYS_BACK,
     KEYS_AT_ONCE,
     DayFigures,
     SourceDays,

@@ -27,6 +27,7 @@ from ingestion.shopify import queries, touched_windows
 from ingestion.shopify.bulk import BulkRuns, Operation
 from ingestion.shopify.bulk_orders import BulkOrders, IncompleteResultError, result
 from ingestion.shopify.client import SOURCE, ShopifyClient, ShopifySource
+from ingestion.shopify.deleted_orders import ALL_ORDERS_DAYS, is_due, look_for_deleted
 from ingestion.shopify.pages import PAGES, OrderPages, RecordPages, search, seconds
 from ingestion.shopify.tables.orders import flatten_orders
 from ingestion.shopify.tables.parsing import collector_paused
@@ -35,7 +36,6 @@ from ingestion.shopify.tables.rejects import retype
 __all__ = ["ShopifySource", "backfill", "flatten_orders", "ingest", "retype"]
 
 ENTITY_NAMES = ("orders", "inventory", "products")  # what has a watermark; children of orders come with them
-ALL_ORDERS_DAYS = 60  # older orders are left out, silently, without the scope read_all_orders
 BULK_FROM = 10_000  # orders; fewer are faster by cursor pages than a bulk operation starts
 CATCH_UP_FROM = 200_000  # orders since the watermark; an hour has fewer, and one package should not hold days
 PIECE_ORDERS = 50_000  # of one bulk operation and one package
@@ -59,7 +59,7 @@ def ingest(
 
     Returns:
         One result an entity, lines and refunds of orders included. What is not due has the status ``skipped``. A first
-        load in pieces gives results for each.
+        load in pieces gives results for each; so do days of which orders are deleted in the shop.
 
     Raises:
         SourceError: the shop cannot be reached or read. Entities and pieces loaded before the failure stay loaded.
@@ -97,20 +97,22 @@ def _read(
                 results.append(skipped(item))
             else:
                 due[item] = reading
-        if due:
-            _check_scopes(context, client)
+        compares = window is None and "orders" in wanted
+        sees_all = _check_scopes(context, client) if due or (compares and is_due(context)) else True
         for item, reading in due.items():
             if by_bulk and item.name == "orders":
                 results += _load_orders(context, client, item, reading, window)
             else:
                 results += _load(context, PAGES[item.name](context, client, item, reading))
+        if compares and is_due(context):
+            results += look_for_deleted(context, client, sees_all)
     return results
 
 
-def _check_scopes(context: IngestContext, client: ShopifyClient) -> None:
+def _check_scopes(context: IngestContext, client: ShopifyClient) -> bool:
     """Refuse to go on where the token may see less than it has to: Shopify leaves out what it may not, or half of it.
 
-    One query of 2 points a load.
+    One query of 2 points a load. Returns whether the token sees orders of any age.
     """
     installation = client.query(queries.SCOPES)["currentAppInstallation"]
     granted = {scope["handle"] for scope in installation["accessScopes"]}
@@ -126,6 +128,7 @@ def _check_scopes(context: IngestContext, client: ShopifyClient) -> None:
             f"the app may not read orders older than {ALL_ORDERS_DAYS} days, and Shopify would leave them out silently",
             "Ask Shopify for the scope read_all_orders (Partner Dashboard, API access) and install the app again",
         )
+    return "read_all_orders" in granted
 
 
 def _load(context: IngestContext, pages: RecordPages, long_reading: _Pieces | None = None) -> list[LoadResult]:

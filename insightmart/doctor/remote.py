@@ -129,7 +129,7 @@ def _shopify(settings: Settings) -> str:
     from ingestion.loading.context import SourceError
     from ingestion.shopify import queries as shopify_queries
     from ingestion.shopify.client import ShopifyClient, ShopifySource
-    from ingestion.shopify.source import ALL_ORDERS_DAYS
+    from ingestion.shopify.deleted_orders import ALL_ORDERS_DAYS
 
     if not settings.shopify_url or settings.shopify_token is None:
         raise ConfigurationError(

@@ -29,9 +29,10 @@ WITH latest AS (
     _dlt_load_id,
     COALESCE(processed_at, created_at) AS ordered_at,
     @event_instant(COALESCE(processed_at, created_at), updated_at, _loaded_at) AS event_at
-  FROM raw.shopify_orders
+  FROM raw.shopify_orders AS r
   WHERE
-    _loaded_at >= DATEADD(DAY, -1, @start_ts)
+    @not_deleted(raw.shopify_orders, r, order_id)
+    AND _loaded_at >= DATEADD(DAY, -1, @start_ts)
   QUALIFY
     @is_latest_version(order_id, updated_at, _dlt_load_id)
 ), typed AS (

@@ -18,9 +18,10 @@ WITH latest AS (
     cancelled_at,
     updated_at,
     _dlt_load_id
-  FROM raw.shopify_orders
+  FROM raw.shopify_orders AS r
   WHERE
-    _loaded_at >= DATEADD(DAY, -1, @start_ts)
+    @not_deleted(raw.shopify_orders, r, order_id)
+    AND _loaded_at >= DATEADD(DAY, -1, @start_ts)
   QUALIFY
     @is_latest_version(order_id, updated_at, _dlt_load_id)
 ), refunds AS (

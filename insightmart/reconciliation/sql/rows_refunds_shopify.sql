@@ -23,9 +23,18 @@ WITH raw_orders AS (
     order_id,
     updated_at AS version_at,
     _dlt_load_id AS load_id
-  FROM raw.shopify_orders
+  FROM raw.shopify_orders AS r
   WHERE
     _loaded_at >= :loaded_from
+    AND NOT EXISTS(
+      SELECT
+        1
+      FROM raw.shopify_orders AS d
+      WHERE
+        d.order_id = r.order_id
+        AND NOT d._deleted_at IS NULL
+        AND d._dlt_load_id >= r._dlt_load_id
+    ) /* a deleted order counts no more, up to its tombstone */
   QUALIFY
     ROW_NUMBER() OVER (PARTITION BY order_id ORDER BY updated_at DESC NULLS LAST, _dlt_load_id DESC) = 1
 ), raw_refunds AS (

@@ -77,6 +77,7 @@ def test_an_order_with_lines_and_refunds(at: At, online: OnlineShop) -> None:
         "current_total_amount": Decimal("15.4533"),
         "cash_rounding_amount": Decimal("0.0000"),
         "updated_at": datetime(2026, 3, 5, 9, 10),
+        "_deleted_at": None,
         "_loaded_at": datetime(2026, 3, 5, 10),
         "_dlt_load_id": "",
     }
