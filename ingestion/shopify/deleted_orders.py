@@ -27,7 +27,7 @@ from ingestion.loading.package import load
 from ingestion.loading.planning import covered_through, released_through
 from ingestion.loading.records import record
 from ingestion.loading.versions import is_latest_version, not_deleted
-from ingestion.shopify import queries, touched_windows
+from ingestion.shopify import touched_windows
 from ingestion.shopify.client import SOURCE, ShopifyClient
 from ingestion.shopify.pages import changed
 from ingestion.warehouse import bind
@@ -35,6 +35,22 @@ from ingestion.warehouse import bind
 ALL_ORDERS_DAYS = 60  # older orders are left out, silently, without the scope read_all_orders
 IDS_AT_ONCE = 100  # asked for in one query, a point each
 ORDERS = entity(SOURCE, "orders")
+
+ORDER_IDS_PAGE = """
+query OrderIdsPage($first: Int!, $after: String, $query: String!) {
+  orders(first: $first, after: $after, query: $query, sortKey: UPDATED_AT) {
+    nodes { id updatedAt }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+"""
+
+
+def orders_there(count: int) -> str:
+    """The query whether so many orders are there, by ``$id0``, ``$id1``, .. as ``o0``, ``o1``, .."""
+    variables = ", ".join(f"$id{number}: ID!" for number in range(count))
+    asked = "\n  ".join(f"o{number}: order(id: $id{number}) {{ id }}" for number in range(count))
+    return f"query OrdersThere({variables}) {{\n  {asked}\n}}\n"
 
 
 def look_for_deleted(context: IngestContext, client: ShopifyClient, sees_all: bool) -> list[LoadResult]:
@@ -84,9 +100,7 @@ def _compare(
     known = _known(context, window, oldest)
     gone = known
     if known.num_rows:
-        listed = [
-            _number(node["id"]) for nodes in changed(client, queries.ORDER_IDS_PAGE, "orders", window) for node in nodes
-        ]
+        listed = [_number(node["id"]) for nodes in changed(client, ORDER_IDS_PAGE, "orders", window) for node in nodes]
         candidates = known.filter(pc.invert(pc.is_in(known["order_id"], pa.array(listed, pa.int64()))))
         gone = candidates.filter(pa.array(_are_gone(client, candidates["order_id"].to_pylist()), pa.bool_()))
     missing = Missing(known.num_rows, gone.num_rows, digest(gone, ORDERS))
@@ -125,7 +139,7 @@ def _known(context: IngestContext, window: Window, oldest: datetime) -> pa.Table
 
 def _are_gone(client: ShopifyClient, order_ids: Sequence[int]) -> list[bool]:
     ids = [f"gid://shopify/Order/{number}" for number in order_ids]
-    return [found is None for found in client.each(ids, queries.orders_there, IDS_AT_ONCE)]
+    return [found is None for found in client.each(ids, orders_there, IDS_AT_ONCE)]
 
 
 def _bury(context: IngestContext, window: Window, gone: pa.Table, missing: Missing) -> LoadResult:

@@ -232,23 +232,6 @@ query AgreementSales($id: ID!, $agreement: String, $first: Int!, $after: String)
 }}
 """
 
-ORDER_IDS_PAGE = """
-query OrderIdsPage($first: Int!, $after: String, $query: String!) {
-  orders(first: $first, after: $after, query: $query, sortKey: UPDATED_AT) {
-    nodes { id updatedAt }
-    pageInfo { hasNextPage endCursor }
-  }
-}
-"""
-
-
-def orders_there(count: int) -> str:
-    """The query whether so many orders are there, by ``$id0``, ``$id1``, .. as ``o0``, ``o1``, .."""
-    variables = ", ".join(f"$id{number}: ID!" for number in range(count))
-    asked = "\n  ".join(f"o{number}: order(id: $id{number}) {{ id }}" for number in range(count))
-    return f"query OrdersThere({variables}) {{\n  {asked}\n}}\n"
-
-
 ORDERS_COUNT = """
 query OrdersCount($query: String!) {
   ordersCount(query: $query, limit: null) { count precision }

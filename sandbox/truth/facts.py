@@ -41,7 +41,7 @@ class Facts:
     hours: pd.DataFrame
 
     def blocked_hours(self) -> list[int]:
-        """UTC hours (since 1970) in which too many OLTP lines or orders are rejected for the gate to let them through."""
+        """UTC hours (since 1970) in which too many OLTP lines or orders are rejected for the gate to pass them."""
 
         def too_many(rejected: str, of: str) -> pd.Series:
             share: pd.Series = self.hours[rejected] * 100 > self.hours[of] * GATE_SHARE

@@ -24,6 +24,7 @@ from graphql import (
 )
 
 from ingestion.shopify import queries as shopify_queries
+from ingestion.shopify.deleted_orders import ORDER_IDS_PAGE, orders_there
 from ingestion.shopify.queries import ACCESS_SCOPES, bulk_orders, orders_by_id
 from sandbox.shopify.selection import schema as served_schema
 
@@ -38,6 +39,8 @@ QUERIES = {
 } | {
     "bulk_orders": bulk_orders("updated_at:>='2026-03-05T10:00:00Z' AND updated_at:<'2026-03-05T11:00:00Z'"),
     "orders_by_id": orders_by_id(3),
+    "order_ids_page": ORDER_IDS_PAGE,
+    "orders_there": orders_there(3),
 }
 
 
