@@ -189,6 +189,7 @@ def test_a_restatement_is_shown_with_its_rows_and_cost_and_then_applied(
     # three orders an hour, one of them cancelled
     for name, rows in (("staging._oltp_orders", 6), ("core.fct_orders__oltp", 5), ("certified.fct_orders__oltp", 5)):
         assert (models[name]["intervals"], models[name]["rows"]) == (2, rows), name
+    assert models["staging._oltp_order_headers"]["why"] == "a step it is made of"
     assert models["certified.fct_orders"]["rows"] is None
     assert models["gate.sales__oltp"]["why"] == "scans it before it is published"
     assert float(dry["estimate"]["seconds"]) > 0
