@@ -149,11 +149,7 @@ WITH raw_orders AS (
     r.event_at,
     COALESCE(o.store_id, -1) AS store_id,
     COALESCE(
-      r.quantity * r.unit_price + CASE
-        WHEN r.quantity < 0 AND r.unit_price > 0
-        THEN ABS(r.discount_amount)
-        ELSE 0
-      END,
+      r.quantity * r.unit_price + CASE WHEN r.quantity < 0 AND r.unit_price > 0 THEN ABS(r.discount_amount) ELSE 0 END,
       0
     ) AS amount
   FROM staging._oltp_order_lines AS r
