@@ -108,7 +108,8 @@ def test_every_group_of_rules_is_applied_once_and_in_a_model_of_its_own_entity()
     files = sorted((REPOSITORY / "models" / "staging").glob("_*.sql"))
     macro = re.compile(r"@failed_rules__(\w+)\(\)")
     applied = [(path.stem, name) for path in files for name in macro.findall(path.read_text(encoding="utf-8"))]
-    checked = [rule for rule in read_rules(REPOSITORY / RULES) if rule.condition]
+    rules = read_rules(REPOSITORY / RULES)
+    checked = [rule for rule in rules if rule.condition]
     groups = {rule.entity if rule.group == ROWS else f"{rule.entity}_{rule.group}" for rule in checked}
     assert sorted(name for _, name in applied) == sorted(groups)
     entities = {rule.entity for rule in checked}
