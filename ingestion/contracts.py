@@ -20,6 +20,11 @@ UNIT_PRICE = pa.decimal128(12, 4)
 REFUND_AMOUNT = pa.decimal128(14, 4)
 MONEY = pa.decimal128(18, 4)  # sources without a declared precision
 
+# The longest text that a column may hold, in characters; anything longer is a file in the wrong column, or an attack.
+# Rows beyond it wait in quarantine (text_too_long).
+TEXT_LIMITS = {"sku": 128, "timezone": 64, "currency": 16, "country": 64, "reason": 5_000, "note": 5_000}
+TEXT_LIMIT = 512
+
 # Added to every raw row by the load itself.
 LOAD_COLUMNS = (pa.field("_loaded_at", INSTANT), pa.field("_dlt_load_id", TEXT))
 # Added to the rows of sources whose deletions are found by comparison: when the record was found to be gone. A row with
@@ -397,6 +402,11 @@ REJECTS = Entity(
 REJECTS_TABLE = "rejects"
 
 SOURCES = ("stores", "oltp", "shopify")  # store reference first: the time zones of the sales come from it
+
+
+def text_limit(column: str) -> int:
+    """The longest text that a column of this name may hold, in characters."""
+    return TEXT_LIMITS.get(column, TEXT_LIMIT)
 
 
 def entity(source: str, name: str) -> Entity:

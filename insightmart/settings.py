@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     oltp_dsn: SecretStr | None = Field(None, alias="OLTP_DSN")
     oltp_statement_timeout: int = Field(3600, alias="OLTP_STATEMENT_TIMEOUT", ge=1)
     stores_url: str | None = Field(None, alias="STORES_URL")
+    store_declarations: Path = Field(PROJECT / "ingestion" / "stores" / "declared.yml", alias="STORE_DECLARATIONS")
     store_grace_minutes: int = Field(30, alias="STORE_GRACE_MINUTES", ge=0)
     aws_endpoint_url: str | None = Field(None, alias="AWS_ENDPOINT_URL")
     shopify_url: str | None = Field(None, alias="SHOPIFY_URL")

@@ -212,10 +212,21 @@ def source_of(settings: Settings, source: str) -> Any:
 
         token = settings.shopify_token.get_secret_value() if settings.shopify_token else ""
         return ShopifySource(settings.shopify_url, token)
+    from ingestion.loading.context import SourceError
     from ingestion.stores.bucket import StoreDrops
+    from ingestion.stores.csv.declared import DeclarationError, read_declarations
 
+    try:
+        declared = read_declarations(settings.store_declarations)
+    except DeclarationError as error:
+        raise SourceError(
+            "stores", str(error), "Correct the file; docs/store-files.md says what can be declared"
+        ) from None
     return StoreDrops(
-        settings.stores_url or "", endpoint_url=settings.aws_endpoint_url, grace_minutes=settings.store_grace_minutes
+        settings.stores_url or "",
+        endpoint_url=settings.aws_endpoint_url,
+        grace_minutes=settings.store_grace_minutes,
+        declared=declared,
     )
 
 

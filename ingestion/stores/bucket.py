@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
@@ -37,6 +37,7 @@ from botocore.utils import get_environ_proxies
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from ingestion.loading.context import SourceError
+from ingestion.stores.csv.declared import Declared
 from ingestion.stores.csv.decode import MAX_BYTES
 from ingestion.stores.csv.file import Drop
 
@@ -47,13 +48,14 @@ READ_AHEAD_BYTES = 64 << 20
 _THREADS = 16
 
 # <kind>/YYYY/MM/DD/[HH/]store_NNN.csv or .csv.gz. A store that sends its file again under another key marks it as a
-# copy: "store_001 (1).csv", "store_001_2.csv", "store_001_resent.csv".
+# copy: "store_001 (1).csv", "store_001_2.csv", "store_001_resent.csv". Some systems write names in capitals.
 KEY_FORM = "inventory/YYYY/MM/DD/HH/store_NNN.csv, reference/YYYY/MM/DD/store_NNN.csv or tills/YYYY/MM/DD/store_NNN.csv"
 _KEY = re.compile(
     r"(?P<kind>inventory|reference|tills)/(?P<year>\d{4})/(?P<month>\d\d)/(?P<day>\d\d)/(?:(?P<hour>[01]\d|2[0-3])/)?"
-    r"store_(?P<store>\d{3}|[1-9]\d{3,5})(?P<copy> ?\([1-9]\d?\)|_[1-9]\d?|_resent)?\.csv(?:\.gz)?",
+    r"(?i:store)_(?P<store>\d{3}|[1-9]\d{3,5})(?P<copy> ?\([1-9]\d?\)|_[1-9]\d?|_(?i:resent))?(?i:\.csv(?:\.gz)?)",
     re.ASCII,
 )
+_YEAR = re.compile(r"\d{4}/", re.ASCII)
 _API_MODELS = create_loader()  # shared by all runs of a process: reading them takes 0.1 s
 _REFUSED = {"AccessDenied", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
 
@@ -67,12 +69,14 @@ class StoreDrops:
         endpoint_url: another S3 endpoint than AWS's own; None takes ``AWS_ENDPOINT_URL`` if that is set.
         grace_minutes: how long after an hour its missing files are waited for.
         attempts: how often a request is tried.
+        declared: what holds for all files of a store, by its id.
     """
 
     url: str
     endpoint_url: str | None = None
     grace_minutes: int = 30
     attempts: int = 3
+    declared: Mapping[int, Declared] = field(default_factory=dict)
 
     @property
     def bucket(self) -> str:
@@ -91,7 +95,8 @@ class StoreDrops:
 
 @dataclass(frozen=True)
 class Object:
-    """One object of the bucket; ``kind`` is the folder it lies in, ``drop`` None when its key is no store file's."""
+    """One object of the bucket; ``kind`` is the folder it lies in, empty for one outside of all folders of store files;
+    ``drop`` is None when its key is no store file's."""
 
     key: str
     etag: str
@@ -105,7 +110,7 @@ class Object:
     def order(self) -> tuple[Any, ...]:
         """Files of one hour or day together; of one store's the plain key before its copies."""
         if self.drop is None:
-            return (KINDS.index(self.kind), date.max, datetime.max, 0, False, self.key)
+            return (len(KINDS), date.max, datetime.max, 0, False, self.key)
         hour = self.drop.file_hour or datetime.min
         return (KINDS.index(self.kind), self.drop.file_date, hour, self.drop.store_id, self.is_copy, self.key)
 
@@ -161,6 +166,35 @@ class Bucket:
         new = [(kind, entry) for kind, entries in pages for entry in entries if known.get(entry.key) != entry.etag]
         found = [self._recognised(kind, entry) for kind, entry in new]
         return sorted((item for item in found if _is_due(item, as_of)), key=lambda item: item.order)
+
+    def strays(self, seen: Mapping[str, str]) -> list[Object]:
+        """Objects outside of the folders that store files belong in, the first page of each place they lie in.
+
+        Looked for where a mistake puts them: beside the folders of the kinds, and beside the years in each.
+
+        Args:
+            seen: etags by key of objects to leave out as long as they have that etag.
+        """
+        folders = {f"{self.source.prefix}{kind}/" for kind in KINDS}
+        found: list[_Entry] = []
+        with self._explained():
+            for place in [self.source.prefix, *sorted(folders)]:
+                entries, below = self._level(place)
+                found += entries
+                for folder in below:
+                    if folder not in folders and not _YEAR.fullmatch(folder.removeprefix(place)):
+                        found += self._page(folder, None)[0]
+        new = [entry for entry in found if seen.get(entry.key) != entry.etag and not entry.key.endswith("/")]
+        return [Object(entry.key, entry.etag, entry.size, entry.modified_at, "", None) for entry in new]
+
+    def _level(self, prefix: str) -> tuple[list[_Entry], list[str]]:
+        """The objects directly below a prefix, and the folders there; of very many the first page."""
+        answer = self._client.list_objects_v2(Bucket=self.source.bucket, Prefix=prefix, Delimiter="/")
+        entries = [
+            _Entry(entry["Key"], entry["ETag"].strip('"'), entry["Size"], _utc(entry["LastModified"]))
+            for entry in answer.get("Contents", ())
+        ]
+        return entries, [folder["Prefix"] for folder in answer.get("CommonPrefixes", ())]
 
     def contents(self, objects: Iterable[Object]) -> Iterator[tuple[Object, bytes | None]]:
         """Objects with their bytes, in order, read ahead by several threads.

@@ -23,6 +23,7 @@ from ingestion.contracts import ENTITIES, REJECTS_TABLE, entity
 from ingestion.loading.context import IngestContext, LoadResult, Window
 from ingestion.loading.records import landed_sum
 from ingestion.stores.bucket import SOURCE, Object, StoreDrops
+from ingestion.stores.csv.declared import NOTHING
 from ingestion.stores.csv.decode import MAX_BYTES, UntrustedFileError
 from ingestion.stores.csv.file import PART_BYTES, CsvFile, parts, read_file
 from ingestion.stores.csv.rejects import whole_file_reject
@@ -56,7 +57,7 @@ class Package:
 
     @property
     def kinds(self) -> set[str]:
-        return {row["entity"] for row in self.records}
+        return {row["entity"] for row in self.records if row["entity"]}
 
     def add(self, item: Object, content: bytes | None) -> None:
         """Take in one file: to be loaded, or noted as nothing new, empty or quarantined."""
@@ -68,7 +69,7 @@ class Package:
             self._quarantine(item, fault, None, f"s3://{self.source.bucket}/{item.key}")
             return
         try:
-            file = read_file(item.drop, content)
+            file = read_file(item.drop, content, self.source.declared.get(item.drop.store_id, NOTHING))
         except UntrustedFileError as fault:
             file_hash = hashlib.sha256(content).hexdigest()
             if file_hash == self.known.hashes.get(item.key):
@@ -99,7 +100,7 @@ class Package:
         """The record of ``ops.files`` about one object; its counts and the load id come later."""
         row: dict[str, Any] = {
             "source": SOURCE,
-            "entity": item.kind,
+            "entity": item.kind or None,
             "file_name": item.key,
             "etag": item.etag,
             "file_hash": file_hash,

@@ -18,6 +18,7 @@ from ingestion.loading.context import IngestContext
 from ingestion.loading.planning import covered_through
 from ingestion.loading.rejects import CURRENT_REJECTS, Replayed
 from ingestion.stores.bucket import SOURCE, Bucket, Object, StoreDrops
+from ingestion.stores.csv.declared import NOTHING
 from ingestion.stores.csv.decode import UntrustedFileError
 from ingestion.stores.csv.file import CsvFile, Drop, parts, read_file
 from ingestion.stores.csv.typed import parse
@@ -181,7 +182,8 @@ class _Again(Package):
         """Take in what can be read of a content now; why not, where nothing can."""
         kind = rejected.item.kind
         try:
-            file = read_file(_drop(rejected.item), content)
+            drop = _drop(rejected.item)
+            file = read_file(drop, content, self.source.declared.get(drop.store_id, NOTHING))
             parsed = None if file.is_empty else [parse(kind, [part], self.context.as_of).rows for part in parts(file)]
         except UntrustedFileError as fault:
             return f"{fault.rule_id}: {fault.reason}"

@@ -76,6 +76,8 @@ def ingest(
         new = bucket.objects(kinds, some, context.as_of, known.etags)
         if window is None and known.is_of_these_days and not bucket.listed:
             _refuse_if_known(context, source)
+        if start == 0 and entities is None:
+            new = bucket.strays(known.etags) + new
         files.progress.found(len(new), sum(item.size for item in new), len(some))
         is_last = start + DAYS_AT_ONCE >= len(days)
         for package in _one_ahead(_packages(context, source, bucket, known, new)):

@@ -129,13 +129,11 @@ def replay_command(
     """
     from ingestion.loading.context import SourceError
     from ingestion.replay import replay
-    from ingestion.stores.bucket import StoreDrops
-    from insightmart.sources import ingest_context, source_problem
+    from insightmart.sources import ingest_context, source_of, source_problem
 
     settings = load_settings()
     now = acting_instant(settings, as_of)
     chosen = [item for item in ENTITIES if entity in (None, item.table)]
-    drops = StoreDrops(settings.stores_url, settings.aws_endpoint_url) if settings.stores_url else None
     with (
         writing(settings, "quarantine replay") as session,
         session.recorded_run(now) as run,
@@ -143,6 +141,7 @@ def replay_command(
     ):
         context = ingest_context(session.warehouse, settings, now, progress.say)
         try:
+            drops = source_of(settings, "stores") if settings.stores_url else None
             results = replay(context, drops, chosen, rule=rule, file_name=file_name, is_dry=dry_run)
         except SourceError as error:
             run.fail([source_problem(error.source, error.cause, error.cure)])

@@ -130,10 +130,14 @@ def rules_page(rules: Sequence[Rule]) -> str:
     parts = [_RULES_INTRODUCTION]
     for entity, group in groupby(rules, key=lambda rule: rule.entity):
         described = list(group)
-        rows = [[f"`{r.rule_id}`", _code(r.condition), r.meaning, r.severity, r.owner] for r in described]
+        rows = [[f"`{r.rule_id}`", _code(r.condition), _meaning(r), r.severity, r.owner] for r in described]
         title = f"All of {entity.removesuffix('_*')}" if entity.endswith("*") else f"`{entity}`"
         parts.append(f"## {title}\n\n{_table(['Rule', 'A bad row', 'Meaning', 'Severity', 'Owner'], rows)}")
     return "\n".join(parts)
+
+
+def _meaning(rule: Rule) -> str:
+    return f"{rule.meaning}. {rule.cure}" if rule.cure else rule.meaning
 
 
 def metrics_page(meanings: Meanings, models: Mapping[str, str], sources: Origins) -> str:

@@ -28,6 +28,7 @@ class Rule:
         rule_id: as in ``rule_ids`` and ``reasons`` of quarantine tables and in raw.rejects.
         condition: what a bad row of staging looks like, in SQL; None for a rule of ingestion.
         group: when it is checked, one of GROUPS.
+        cure: what to do about a broken one; empty where that is plain.
     """
 
     rule_id: str
@@ -37,6 +38,7 @@ class Rule:
     owner: str
     condition: str | None = None
     group: str = ROWS
+    cure: str = ""
 
 
 def read_rules(path: Path) -> list[Rule]:
@@ -69,6 +71,7 @@ def _rules_of(path: Path, entity: str, block: Mapping[str, Any]) -> Iterator[Rul
                 owner=facts.get("owner", block.get("owner", "")),
                 condition=facts.get("when"),
                 group=group,
+                cure=facts.get("cure", ""),
             )
             if lacking := _lacking(rule, facts):
                 raise mistake(path, f"{entity}.{rule_id} {lacking}")
@@ -79,7 +82,7 @@ def _lacking(rule: Rule, facts: Mapping[str, Any]) -> str:
     """What is wrong with a rule, or an empty text."""
     if not _NAME.fullmatch(rule.rule_id):
         return "is no rule id"
-    if unknown := facts.keys() - {"when", "meaning", "severity", "owner"}:
+    if unknown := facts.keys() - {"when", "meaning", "severity", "owner", "cure"}:
         return f"has an unknown key {min(unknown)}"
     if not rule.meaning or not rule.owner:
         return "lacks a meaning or an owner"

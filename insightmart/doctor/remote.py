@@ -106,6 +106,8 @@ def _stores(settings: Settings) -> str:
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
+    from ingestion.stores.csv.declared import DeclarationError, read_declarations
+
     if not settings.stores_url:
         raise ConfigurationError("STORES_URL is not set", "Set it to s3://BUCKET/PREFIX")
     url = urlsplit(settings.stores_url)
@@ -122,6 +124,10 @@ def _stores(settings: Settings) -> str:
         raise Flaw(f"bucket {url.netloc} cannot be listed ({code})", cure) from None
     except (BotoCoreError, ValueError) as error:
         raise Flaw(_first_line(error), "Check AWS_ENDPOINT_URL, AWS_DEFAULT_REGION and the credentials") from None
+    try:
+        read_declarations(settings.store_declarations)
+    except DeclarationError as error:
+        raise Flaw(str(error), "Correct the file; docs/store-files.md says what can be declared") from None
     return f"{settings.stores_url} can be listed{'' if listed.get('KeyCount') else ', and is empty'}"
 
 

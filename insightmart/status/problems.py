@@ -5,12 +5,15 @@ Functions of the facts alone: nothing here asks the warehouse.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from insightmart.certification.observations import OpenCorrection
 from insightmart.certification.verdict import PartState, Verdict, spoken
+from insightmart.definitions.rules import Rule
 from insightmart.deletion_questions import AskedOfEntity
+from insightmart.quarantine.meanings import rule_of
 from insightmart.runs import ProblemKind, RunProblem, problem_lines
 from insightmart.status.facts import Facts
 from insightmart.status.recent_runs import RunState
@@ -52,6 +55,7 @@ def needs_attention(facts: Facts) -> list[Problem]:
         *_unexplained(facts.reconciliation),
         *(_late(state, facts) for state in facts.parts if state.verdict is Verdict.LATE),
         *(_missing(state) for state in facts.parts if state.verdict is Verdict.MISSING),
+        *_waiting_for_a_cure(facts),
         *_other_failures(facts),
         *_not_mailed(facts.last_cycle),
     ]
@@ -118,6 +122,33 @@ def _missing(state: PartState) -> Problem:
         "`insightmart doctor` says whether the source is configured and answers; then `insightmart cycle`.",
         "data-engineering",
     )
+
+
+def _waiting_for_a_cure(facts: Facts) -> list[Problem]:
+    """What is in quarantine until its sender, or a declaration, says what was meant: a problem a rule with a cure."""
+    files: dict[Rule, list[str]] = defaultdict(list)
+    for file in facts.rejected_files:
+        files[rule_of(file.entity, file.rule)].append(file.file_name)
+    rows: Counter[Rule] = Counter()
+    for count in facts.rejects:
+        rows[rule_of(count.entity, count.rule)] += count.rows
+    return [
+        Problem(
+            "in quarantine",
+            f"In quarantine: {_amount(len(files[rule]), 'file')}{' and ' if files[rule] and rows[rule] else ''}"
+            f"{_amount(rows[rule], 'row')} ({rule.rule_id})",
+            f"{rule.meaning}.{f' The newest file: {files[rule][0]}.' if files[rule] else ''}",
+            "What they say is in no figure until it can be read as it is meant; everything else flows.",
+            f"{rule.cure}.",
+            rule.owner,
+        )
+        for rule in dict.fromkeys([*files, *rows])
+        if rule.cure
+    ]
+
+
+def _amount(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}" if count else ""
 
 
 def _of_sources(cycle: RunState | None, sources: set[str]) -> list[RunProblem]:

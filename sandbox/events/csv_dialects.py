@@ -38,6 +38,7 @@ UTF8_MARK = Dialect(mark=codecs.BOM_UTF8)
 UTF16 = Dialect(encoding="utf-16-le", mark=codecs.BOM_UTF16_LE)
 UTF16_BARE = Dialect(encoding="utf-16-le")
 LATIN1 = Dialect(encoding="latin-1")
+SHIFT_JIS = Dialect(encoding="shift_jis")
 
 
 def habit_of(store_id: int) -> Dialect:

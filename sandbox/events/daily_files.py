@@ -7,8 +7,9 @@ changes a day that was already sent, the store sends its till again within the h
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from functools import partial
 
 from sandbox.events import csv_dialects as dialects
 from sandbox.events.catalogue import Catalogue, Store
@@ -24,13 +25,17 @@ TILL_HEADER = ("store_id", "business_date", "transactions", "gross_sales", "disc
 
 # Day of the week (of history) on which a reference file has a fault, and how many hours later the sound one comes.
 REFERENCE_FAULTS = {1: ("latin-1, semicolon", 0), 2: ("late", 3), 3: ("cut inside quotes", 2)}
+# Day of the week on which one more store states a time zone of no region, and how many hours later its own.
+ZONE_FAULTS = {2: ("EST", 2)}
 # Business day of the week whose till one store sends late, and how many hours.
 LATE_TILLS = {1: 4, 2: 14}
 
 
 @dataclass(frozen=True)
 class DailyFile:
-    """One version of a daily file. `trusted` is False for one that is quarantined whole."""
+    """One version of a daily file. `trusted` is False for one that is quarantined whole, `is_good` also for one whose
+    only row is rejected.
+    """
 
     key: str
     visible_at: int
@@ -38,6 +43,11 @@ class DailyFile:
     store_id: int
     day: int  # reference: UTC day of history
     trusted: bool = True
+    zone_is_good: bool = True
+
+    @property
+    def is_good(self) -> bool:
+        return self.trusted and self.zone_is_good
 
 
 # -- reference ---------------------------------------------------------------------------------------------------------
@@ -71,6 +81,7 @@ def reference_files(catalogue: Catalogue, day: int) -> Iterator[DailyFile]:
     """The reference files for a UTC day, in all their versions."""
     fault, delay = REFERENCE_FAULTS.get(day % 7, ("", 0))
     faulty = _faulty_store(catalogue, "reference faults", day)
+    zone_fault, zone_delay = ZONE_FAULTS.get(day % 7, ("", 0))
     for store in catalogue.stores_with_reference(day):
         number = store.store_id
         sent_at = catalogue.epoch + day * DAY + (60 + number * 37 % 480) * SECOND
@@ -78,7 +89,11 @@ def reference_files(catalogue: Catalogue, day: int) -> Iterator[DailyFile]:
         habit = dialects.LATIN1 if number % 4 == 1 else habit_of(number)
         key = f"reference/{catalogue.date(day):%Y/%m/%d}/store_{number:03d}.csv"
         sound = DailyFile(key, sent_at, lambda habit=habit, rows=rows: habit.encode(rows), number, day)  # type: ignore[misc]
-        if number != faulty or not fault:
+        if zone_fault and number == _store_without_zone(catalogue, day):
+            stated = [rows[0], (*rows[1][:7], zone_fault, *rows[1][8:])]
+            yield replace(sound, body=partial(dialects.PLAIN.encode, stated), zone_is_good=False)
+            yield replace(sound, visible_at=sent_at + zone_delay * HOUR)
+        elif number != faulty or not fault:
             yield sound
         elif fault == "latin-1, semicolon":
             mixed = dialects.Dialect(delimiter=";", encoding="latin-1", line_end="\r\n")
@@ -87,6 +102,12 @@ def reference_files(catalogue: Catalogue, day: int) -> Iterator[DailyFile]:
             if fault == "cut inside quotes":
                 yield DailyFile(key, sent_at, lambda rows=rows: _cut(rows), number, day, trusted=False)  # type: ignore[misc]
             yield DailyFile(key, sent_at + delay * HOUR, sound.body, number, day)
+
+
+def _store_without_zone(catalogue: Catalogue, day: int) -> int:
+    """Another store than the day's other faulty one."""
+    stores = catalogue.size.stores
+    return _faulty_store(catalogue, "reference faults", day) % (stores - 2 if stores > 12 else stores) + 1
 
 
 def _cut(rows: list[tuple[str, ...]]) -> bytes:
@@ -148,6 +169,11 @@ def planted_on(catalogue: Catalogue, day: int) -> list[Planted]:
         }[fault]
         key = f"reference/{catalogue.date(day):%Y/%m/%d}/store_{number:03d}.csv"
         planted.append(Planted(catalogue.epoch + day * DAY + MINUTE, "stores", f"{key}: {fault}", expected))
+    if day % 7 in ZONE_FAULTS:
+        stated, delay = ZONE_FAULTS[day % 7]
+        key = f"reference/{catalogue.date(day):%Y/%m/%d}/store_{_store_without_zone(catalogue, day):03d}.csv"
+        expected = f"the row is rejected, the store's last zone holds; replaced {delay} hours later"
+        planted.append(Planted(catalogue.epoch + day * DAY + MINUTE, "stores", f"{key}: time zone {stated}", expected))
     if day % 7 in LATE_TILLS:
         store = catalogue.stores[_faulty_store(catalogue, "late tills", day) - 1]
         sent_at = _till_sent_at(catalogue, store, catalogue.date(day))

@@ -48,6 +48,10 @@ FAULT_HOURS = {
     75: "gzip cut short",
     76: "cut in a row",
     78: "late",
+    # drawn after all others, so that those keep their stores
+    51: "shift_jis",
+    54: "key in capitals",
+    57: "sku rewritten by a spreadsheet",
 }
 
 
@@ -98,6 +102,9 @@ def versions(catalogue: Catalogue, hour: int, store: Store, sound: InventoryFile
             return [late]
         case "rewritten":
             return [sound, _rewritten(catalogue, again)]
+        case "key in capitals":
+            folder, _, name = sound.key.rpartition("/")
+            return [replace(sound, key=f"{folder}/{name.upper()}")]
         case "gzip, key .csv.gz":
             body = replace(habit_of(store.store_id), gzipped=True)
             return [replace(sound, key=f"{sound.key}.gz", body=lambda: body.encode(table_of(catalogue, sound.counts)))]
@@ -151,12 +158,6 @@ def _renamed(catalogue: Catalogue, sound: InventoryFile) -> InventoryFile:
     )
 
 
-def _without_on_order(catalogue: Catalogue, sound: InventoryFile) -> InventoryFile:
-    counts = tuple(replace(count, on_order=None) for count in sound.counts)
-    file = _laid_out(sound, catalogue, lambda r: (*r[:3], r[4]), (*HEADER[:3], HEADER[4]))
-    return replace(file, counts=counts)
-
-
 def _thousands(catalogue: Catalogue, sound: InventoryFile) -> InventoryFile:
     counts = tuple(replace(count, on_hand=count.on_hand + 1200) for count in sound.counts)
     grouped = replace(sound, counts=counts)
@@ -168,7 +169,6 @@ LAID_OUT_OTHERWISE: dict[str, Callable[[Catalogue, InventoryFile], InventoryFile
     "latin-1": _latin1,
     "quoted line ends": _quoted_line_ends,
     "renamed columns": _renamed,
-    "no on_order column": _without_on_order,
     "thousands separators": _thousands,
 }
 
@@ -184,6 +184,18 @@ def _cut_inside_quotes(catalogue: Catalogue, sound: InventoryFile) -> InventoryF
     """The last row ends inside a quoted note: where rows begin and end cannot be told any more."""
     whole = _quoted_line_ends(catalogue, sound).body
     return replace(sound, body=lambda: whole()[: whole().rindex(b"second row") + 3], counts=(), trusted=False)
+
+
+def _without_on_order(catalogue: Catalogue, sound: InventoryFile) -> InventoryFile:
+    """Nobody said that the store does not know what is on order: it is no zero, and no NULL either."""
+    file = _laid_out(sound, catalogue, lambda r: (*r[:3], r[4]), (*HEADER[:3], HEADER[4]))
+    return replace(file, counts=(), trusted=False)
+
+
+def _shift_jis(catalogue: Catalogue, sound: InventoryFile) -> InventoryFile:
+    """All its bytes are letters and symbols of Latin-1, too."""
+    file = _laid_out(sound, catalogue, lambda r: (*r, "点検 田中"), (*HEADER, "counted_by"), dialects.SHIFT_JIS)
+    return replace(file, counts=(), trusted=False)
 
 
 def _cut_gzip(catalogue: Catalogue, sound: InventoryFile) -> InventoryFile:
@@ -218,6 +230,8 @@ DAMAGED: dict[str, Callable[[Catalogue, InventoryFile], InventoryFile]] = {
     "empty": _empty,
     "cut inside quotes": _cut_inside_quotes,
     "gzip cut short": _cut_gzip,
+    "no on_order column": _without_on_order,
+    "shift_jis": _shift_jis,
     "cut in a row": _cut_in_a_row,
     "bad number, repaired": _bad_number,
     "another store's rows": _another_stores_rows,
@@ -256,6 +270,14 @@ def _junk_rows(catalogue: Catalogue, sound: InventoryFile) -> InventoryFile:
     return replace(sound, body=lambda: dialects.PLAIN.encode(table), counts=sound.counts + counts)
 
 
+def _rewritten_sku(catalogue: Catalogue, sound: InventoryFile) -> InventoryFile:
+    """A barcode that a spreadsheet shortened, after the good rows."""
+    row = row_of(catalogue, sound.counts[0])
+    table = [*table_of(catalogue, sound.counts), (row[0], "4.00638E+12", *row[2:])]
+    counts = (*sound.counts, replace(sound.counts[0], fate="rejected"))
+    return replace(sound, body=lambda: dialects.PLAIN.encode(table), counts=counts)
+
+
 def _counted_twice(catalogue: Catalogue, sound: InventoryFile) -> InventoryFile:
     """The first product is counted again some minutes later: the later count is the hour's."""
     first = sound.counts[0]
@@ -269,6 +291,7 @@ KEPT: dict[str, Callable[[Catalogue, InventoryFile], InventoryFile]] = {
     "two stores' rows": _two_stores_rows,
     "junk rows": _junk_rows,
     "counted twice": _counted_twice,
+    "sku rewritten by a spreadsheet": _rewritten_sku,
 }
 
 
@@ -298,7 +321,10 @@ _EXPECTED = {
     "two stores' rows": "the other store's two rows are rejected",
     "junk rows": "two rows quarantined (sku_missing, on_hand_missing), one rejected; what is oversold counts",
     "counted twice": "the later count of the hour wins",
-    "no on_order column": "read with on_order NULL",
+    "no on_order column": "quarantined whole, since nobody declared it; replaced by the sound file two hours later",
+    "shift_jis": "quarantined whole, since nobody declared it; replaced by the sound file two hours later",
+    "key in capitals": "the store's file all the same",
+    "sku rewritten by a spreadsheet": "the row is rejected, the others flow",
 }
 
 

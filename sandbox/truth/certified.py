@@ -227,7 +227,7 @@ def _stores(source: Business, clock: int) -> dict[str, Any]:
     versions: dict[int, list[tuple[str, ...]]] = {}
     for day in range(source.day_of(clock - 1) + 1 if clock > source.epoch else 0):
         for file in reference_files(catalogue, day):
-            if file.trusted and file.visible_at < clock:
+            if file.is_good and file.visible_at < clock:
                 row = reference_row(catalogue, catalogue.stores[file.store_id - 1], day)
                 history = versions.setdefault(file.store_id, [])
                 if not history or history[-1] != row:

@@ -194,7 +194,13 @@ class Drops:
         return self.put(f"inventory/{start:%Y/%m/%d/%H}/store_{store:03d}{end}", self.HEADER + row)
 
     def reference(
-        self, day: str, store: int, zone: str = "UTC", opened: str = "2020-01-01", closed: str = "", manager: str = "Jo"
+        self,
+        day: str,
+        store: int,
+        zone: str = "Africa/Abidjan",
+        opened: str = "2020-01-01",
+        closed: str = "",
+        manager: str = "Jo",
     ) -> str:
         """Write a store's reference file of a day."""
         row = f"{store},Store {store},city,EU,Ulm,,DE,{zone},{opened},{closed},100,{manager}\n"

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ingestion.contracts import entity
 from ingestion.loading.context import IngestContext
 from ingestion.loading.rejects import CURRENT_REJECTS, Replayed
 from ingestion.replay import replay
 from ingestion.stores.content import current_loads
 from ingestion.stores.csv import layout, typed
 from ingestion.stores.csv import values as csv_values
+from ingestion.stores.csv.declared import Declared
 from ingestion.stores.source import ingest
 from ingestion.warehouse import Warehouse
 
@@ -95,6 +98,63 @@ def test_the_missing_lines_of_a_loaded_file_come_in_once(
     ingest(at("2026-03-05T13:10"), drops.source)
     assert again == [Replayed("stores_inventory", 1, 0, 0, {key: "still rejected: 1 lines"})]
     assert warehouse.value("SELECT COUNT(*) FROM raw.stores_inventory") == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "rule", "declared", "expected"),
+    [
+        (
+            "store_id,sku,on_hand,on_order,counted_at\n7,Łódź,5,2,2026-03-05T10:15:00Z\n".encode("cp1250"),
+            "encoding_undeclared",
+            Declared(encoding="cp1250"),
+            [("Łódź", 5, 2, 2)],
+        ),
+        (
+            b"store_id,sku,on_hand,counted_at\n7,A,5,2026-03-05T10:15:00Z\n",
+            "column_undeclared",
+            Declared(lacks=frozenset({"on_order"})),
+            [("A", 5, None, 2)],
+        ),
+    ],
+)
+def test_a_file_that_waits_for_a_declaration_comes_in_after_it(
+    at: At, drops: Drops, warehouse: Warehouse, content: bytes, rule: str, declared: Declared, expected: list[Any]
+) -> None:
+    key = drops.put(NAME, content)
+    drops.reference("2026-03-05", 7)
+    ingest(at("2026-03-05T11:10"), drops.source)
+    assert held(warehouse) == [(rule, None)]
+    assert counts(warehouse) == []
+    covered = "SELECT covered_through FROM ops.source_watermarks WHERE entity = 'inventory'"
+    assert warehouse.value(covered) == datetime(2026, 3, 5, 11)  # it is in: nothing waits for it
+    undeclared = replay(at("2026-03-05T11:20"), drops.source)
+    assert [(one.resolved, list(one.unread)) for one in undeclared] == [(0, [key])]
+    stated = replace(drops.source, declared={7: declared})
+    assert replay(at("2026-03-05T11:30"), stated) == [Replayed("stores_inventory", 1, 1, 1)]
+    found = warehouse.rows("SELECT sku, on_hand, on_order, file_line FROM raw.stores_inventory")
+    assert found == expected
+    assert held(warehouse) == []
+    assert queued(warehouse) == [datetime(2026, 3, 5, 10)]
+    assert replay(at("2026-03-05T11:40"), stated) == []
+    drops.put(NAME.replace("/10/", "/11/"), content.replace(b"10:15", b"11:15"))
+    ingest(at("2026-03-05T12:10"), stated)
+    assert warehouse.rows("SELECT status FROM ops.files WHERE file_name LIKE '%/11/%'") == [("loaded",)]
+
+
+def test_a_zone_without_a_region_waits_and_comes_in_when_it_is_declared(
+    at: At, drops: Drops, warehouse: Warehouse
+) -> None:
+    drops.reference("2026-03-04", 7, "America/New_York")
+    drops.reference("2026-03-05", 7, "EST")
+    ingest(at("2026-03-05T11:10"), drops.source)
+    assert held(warehouse) == [("timezone_ambiguous", 2)]
+    zones = "SELECT reference_date, timezone FROM raw.stores_reference ORDER BY ALL"
+    assert warehouse.rows(zones) == [(date(2026, 3, 4), "America/New_York")]  # the last good one holds
+    stated = replace(drops.source, declared={7: Declared(timezone="America/New_York")})
+    again = replay(at("2026-03-05T11:30"), stated, [entity("stores", "reference")])
+    assert again == [Replayed("stores_reference", 1, 1, 1)]
+    assert warehouse.rows(zones) == [(date(2026, 3, day), "America/New_York") for day in (4, 5)]
+    assert held(warehouse) == []
 
 
 def test_a_distrusted_file_comes_in_from_its_kept_original(

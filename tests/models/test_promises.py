@@ -11,7 +11,7 @@ import yaml
 from sqlglot import exp
 from sqlmesh.core.dialect import parse_one  # importing it teaches sqlglot what a model is, which has to come first
 
-from ingestion.contracts import raw_tables
+from ingestion.contracts import ENTITIES, raw_tables, text_limit
 from ingestion.ops_tables import OPS_TABLES
 from ingestion.warehouse import sql_type
 from insightmart.definitions.documentation import outdated
@@ -117,6 +117,31 @@ def test_every_group_of_rules_is_applied_once_and_in_a_model_of_its_own_entity()
     homes = {name: model.removeprefix("_").replace("_order_headers", "_orders") for model, name in applied}
     assert {name: home for name, home in homes.items() if name in entities} == {name: name for name in entities}
     assert len({(rule.entity, rule.rule_id) for rule in rules}) == len(rules) > 100
+
+
+# names that our own code gives, numbers as text, and texts of which a rule allows but a few
+_OWN_TEXTS = {
+    *("source_system", "raw_load_id", "rule_ids", "file_name", "file_hash", "order_verdict"),
+    *("order_id", "customer_id", "refund_id"),
+}
+_FEW_TEXTS = {"channel", "order_status", "currency", "timezone"}
+
+
+def test_every_text_of_a_source_has_a_bound_by_its_rule(project: Context) -> None:
+    rules = {r.entity: str(r.condition) for r in read_rules(REPOSITORY / RULES) if r.rule_id == "text_too_long"}
+    for entity in (item.table for item in ENTITIES):
+        model = project.get_model(f"staging._{entity}")
+        if model is None:  # raw rows that another entity's model reads
+            continue
+        texts = {
+            name.lower()
+            for name, kind in (model.columns_to_types or {}).items()
+            if kind.is_type(*exp.DataType.TEXT_TYPES)
+        }
+        texts -= _OWN_TEXTS | _FEW_TEXTS | ({"sku"} if entity.endswith("refunds") else set())  # that of the order line
+        bounds = dict(re.findall(r"LENGTH\((\w+)\) > (\d+)", rules.get(entity, "")))
+        assert texts == bounds.keys(), entity
+        assert all(int(bound) == text_limit(name.removeprefix("refund_")) for name, bound in bounds.items()), entity
 
 
 @pytest.mark.parametrize("table", CERTIFIED)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ingestion.contracts import entity
+from ingestion.stores.csv.declared import NOTHING, Declared
 from ingestion.stores.csv.decode import UntrustedFileError
 from ingestion.stores.csv.file import CsvFile, Drop, read_file
 from ingestion.stores.csv.typed import parse
@@ -46,9 +47,9 @@ class Outcome:
     file: CsvFile
 
 
-def outcome(content: bytes | str, drop: Drop = INVENTORY) -> Outcome:
+def outcome(content: bytes | str, drop: Drop = INVENTORY, declared: Declared = NOTHING) -> Outcome:
     """What becomes of one file that can be trusted."""
-    file = read_file(drop, content.encode() if isinstance(content, str) else content)
+    file = read_file(drop, content.encode() if isinstance(content, str) else content, declared)
     parsed = parse(drop.entity, [file], NOW)
     columns = [column.name for column in entity("stores", drop.entity).columns]
     rejects = parsed.rejects.to_pylist()

@@ -54,7 +54,7 @@ class Trade:
         self.shop.upsert_levels(self._level(number, "2026-03-05T08:20:00Z") for number in range(1, 11))
         self.shop.upsert_products([self._product("2026-03-05T07:00:00Z")])
         for store in (1, 2, 3):
-            self._reference("2026/03/05", store, "UTC")
+            self._reference("2026/03/05", store, "Africa/Abidjan")
             self._put(f"tills/2026/03/04/store_{store:03}.csv", f"{TILLS}{store},2026-03-04,3,30.5,0,0,30.5\n")
             for hour in range(10):
                 self._counts(f"2026-03-05T{hour:02}", store, 5)
@@ -72,7 +72,7 @@ class Trade:
         self.shop.upsert_levels([self._level(20, "2026-03-05T09:50:00Z")])  # was not seen by then
         self.shop.upsert_products([self._product("2026-03-06T07:00:00Z")])
         for store in (1, 2, 3):
-            self._reference("2026/03/06", store, "Europe/Berlin" if store == 2 else "UTC")
+            self._reference("2026/03/06", store, "Europe/Berlin" if store == 2 else "Africa/Abidjan")
             self._put(f"tills/2026/03/05/store_{store:03}.csv", f"{TILLS}{store},2026-03-05,4,41,0,x,41\n")
             for hour in range(10):
                 self._counts(f"2026-03-06T{hour:02}", store, 6)

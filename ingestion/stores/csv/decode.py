@@ -7,6 +7,8 @@ import io
 import re
 import zlib
 
+from ingestion.stores.csv.western import may_be_western
+
 # Bytes of one file, unpacked: 3 million counts, or ten thousand times a row for a day; more is an attack or a mistake.
 MAX_BYTES = {"inventory": 128 << 20, "reference": 4 << 20, "tills": 4 << 20}
 _BYTE_ORDER_MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
@@ -16,8 +18,11 @@ _BYTE_ORDER_MARKS = (  # UTF-32 first: its little-endian mark begins with that o
     (b"\xff\xfe", "utf-16-le"),
     (b"\xfe\xff", "utf-16-be"),
 )
+GUESSED = "read as cp1252"  # the note on a file that is Latin-1 by its words alone
 _UTF8_CHARACTER = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _CONTROLS = bytes(set(range(32)) - set(b"\t\r\n")) + b"\x7f"
+_END_MARK = b"\x1a"  # of old systems
+_ASCII = bytes(range(128))
 _GZIP = b"\x1f\x8b"
 
 
@@ -52,27 +57,40 @@ def unpack(content: bytes, limit: int) -> bytes:
     return content
 
 
-def as_utf8(content: bytes) -> tuple[bytes, list[str]]:
-    """The text as UTF-8 without a byte order mark, and a note when it was written in something else."""
+def as_utf8(content: bytes, declared: str | None = None) -> tuple[bytes, list[str]]:
+    """The text as UTF-8 without a byte order mark, and a note when it was written in something else.
+
+    Args:
+        content: the unpacked bytes.
+        declared: the encoding of text that is neither UTF-8 nor has a byte order mark, where one was declared.
+
+    Raises:
+        UntrustedFileError: the text cannot be decoded, or only by guessing.
+    """
     encoding, skip = _encoding(content)
-    text = content[skip:]
+    text, note = content[skip:], f"read as {encoding}"
     try:
         if encoding == "utf-8":
             try:
                 if not text.isascii():
                     text.decode("utf-8")
             except UnicodeDecodeError as error:
-                if skip or not _may_be_latin1(text, error):
+                if skip:
                     raise
-                encoding = "cp1252"  # Latin-1 with printable characters where Latin-1 has unused ones
+                encoding = declared or _guessed(text, error)
+                note = f"read as {declared}, as declared" if declared else GUESSED
         if encoding != "utf-8":
             text = text.decode(encoding).encode("utf-8")
     except UnicodeError as error:
         raise UntrustedFileError("undecodable", f"the text is not {encoding}: {error}") from None
-    text = text.rstrip(b"\x1a")  # the end-of-file mark of old systems
+    text = text.rstrip(_END_MARK)
+    _refuse_controls(text)
+    return text, [] if encoding == "utf-8" else [note]
+
+
+def _refuse_controls(text: bytes) -> None:
     if len(text.translate(None, _CONTROLS)) != len(text):
         raise UntrustedFileError("control_characters", "the file holds control characters: it is damaged or no text")
-    return text, [] if encoding == "utf-8" else [f"read as {encoding}"]
 
 
 def _encoding(content: bytes) -> tuple[str, int]:
@@ -87,10 +105,26 @@ def _encoding(content: bytes) -> tuple[str, int]:
     return "utf-8", 0
 
 
-def _may_be_latin1(text: bytes, error: UnicodeDecodeError) -> bool:
-    """Whether text that is no UTF-8 may be Latin-1, which can decode anything.
+def _guessed(text: bytes, error: UnicodeDecodeError) -> str:
+    """The encoding of text that is no UTF-8: Latin-1 where its words are those of Western Europe.
 
-    Not where a character of UTF-8 stands in it as well, or the beginning of one at the very end: that is damaged UTF-8,
-    its lines cannot be trusted, and its names would come out as garbage.
+    Where it is mostly UTF-8, Western but for a character of UTF-8, or ends within one, it is damaged UTF-8: its lines
+    cannot be trusted, and its names would come out as garbage.
+
+    Raises:
+        UnicodeDecodeError: it is damaged.
+        UntrustedFileError: Latin-1 can decode anything, and this would be garbage.
     """
-    return error.reason != "unexpected end of data" and not _UTF8_CHARACTER.search(text)
+    _refuse_controls(text.rstrip(_END_MARK))
+    in_utf8 = sum(map(len, _UTF8_CHARACTER.findall(text)))
+    is_western = may_be_western(text)
+    is_damaged = in_utf8 * 2 > len(text.translate(None, _ASCII)) or (in_utf8 and is_western)
+    if is_damaged or error.reason == "unexpected end of data":
+        raise error
+    if not is_western:
+        raise UntrustedFileError(
+            "encoding_undeclared",
+            f"the text is not UTF-8 (at byte {error.start + 1:,}), and its words are none of Western Europe: declare"
+            " the store's encoding and replay",
+        )
+    return "cp1252"  # Latin-1 with printable characters where Latin-1 has unused ones

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import numpy as np
 
-from ingestion.stores.csv.decode import MAX_BYTES, UntrustedFileError, as_utf8, unpack
+from ingestion.stores.csv.declared import NOTHING, Declared
+from ingestion.stores.csv.decode import GUESSED, MAX_BYTES, UntrustedFileError, as_utf8, unpack
 from ingestion.stores.csv.layout import CR, LF, LINE_END, QUOTE, Layout, header_record, knows_a_column, layout_of
+from ingestion.stores.csv.western import NOT_WESTERN
 
 PART_BYTES = 4 << 20  # so much of a file is cut up at once: it stays in the processor's cache, and memory bounded
 
@@ -49,6 +53,7 @@ class CsvFile:
         body_line: physical line on which the body begins.
         is_ended: whether the last line had a line end. If not, it may have been cut off.
         notes: what a reader of ``ops.files`` should know about how the file was read.
+        declared: what holds for all files of its store.
     """
 
     drop: Drop
@@ -59,6 +64,7 @@ class CsvFile:
     body_line: int = 0
     is_ended: bool = True
     notes: tuple[str, ...] = ()
+    declared: Declared = NOTHING
 
     @property
     def is_empty(self) -> bool:
@@ -66,12 +72,13 @@ class CsvFile:
         return self.layout is None
 
 
-def read_file(drop: Drop, content: bytes) -> CsvFile:
+def read_file(drop: Drop, content: bytes, declared: Declared = NOTHING) -> CsvFile:
     """Unpack, decode and check one file.
 
     Args:
         drop: what the key says.
         content: the object's bytes.
+        declared: what holds for all files of its store.
 
     Raises:
         UntrustedFileError: the file cannot be trusted and is to be quarantined whole.
@@ -79,7 +86,7 @@ def read_file(drop: Drop, content: bytes) -> CsvFile:
     file_hash = hashlib.sha256(content).hexdigest()
     unpacked = unpack(content, MAX_BYTES[drop.entity])
     content_hash = file_hash if unpacked is content else hashlib.sha256(unpacked).hexdigest()
-    text, notes = as_utf8(unpacked)
+    text, notes = as_utf8(unpacked, declared.encoding)
     empty = CsvFile(drop, file_hash, content_hash, None)
     if not text or text.isspace():
         return empty
@@ -89,15 +96,39 @@ def read_file(drop: Drop, content: bytes) -> CsvFile:
     if not holds_records and knows_a_column(drop.entity, header):
         return empty
     layout, missing = layout_of(drop.entity, header)
+    if GUESSED in notes and "country" in layout.columns:
+        _check_country(layout, body)
     _check_quotes(body, layout.separator)
+    if undeclared := [name for name in missing if name not in declared.lacks]:
+        raise UntrustedFileError(
+            "column_undeclared",
+            f"the header has no column {', '.join(undeclared)}: have it sent, or declare that the store lacks it and"
+            " replay",
+        )
     if missing:
-        notes.append(f"no column {', '.join(missing)}")
+        notes.append(f"no column {', '.join(missing)}, as declared")
     is_ended = body.endswith((b"\n", b"\r"))
     if not is_ended:
         notes.append("no line end after the last line")
     # A file that ends in CR gets an LF as well, so that the file parsed after it cannot turn the two into one line end.
     ended = body if body.endswith(b"\n") else body + b"\n"
-    return CsvFile(drop, file_hash, content_hash, layout, ended, line, is_ended, tuple(notes))
+    return CsvFile(drop, file_hash, content_hash, layout, ended, line, is_ended, tuple(notes), declared)
+
+
+def _check_country(layout: Layout, body: bytes) -> None:
+    """A store of a country whose languages Latin-1 does not write has not written Latin-1, whatever names look like.
+
+    Raises:
+        UntrustedFileError: a record names such a country.
+    """
+    place = layout.columns.index("country")
+    for record in csv.reader(io.StringIO(body.decode(), newline=""), delimiter=layout.separator):
+        if len(record) > place and record[place].strip().upper() in NOT_WESTERN:
+            raise UntrustedFileError(
+                "encoding_undeclared",
+                f"the text is not UTF-8, and a store in {record[place].strip().upper()} writes no Western European:"
+                " declare the store's encoding and replay",
+            )
 
 
 def _check_quotes(body: bytes, separator: str) -> None:

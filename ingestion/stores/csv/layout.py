@@ -11,10 +11,12 @@ from pathlib import Path
 import yaml
 
 from ingestion.contracts import entity
+from ingestion.stores.csv.declared import LACKABLE
 from ingestion.stores.csv.decode import UntrustedFileError
 
-# Columns a file may lack: their values are NULL then, and ops.files says so. A file without another one is distrusted.
-OPTIONAL_COLUMNS = {"inventory": {"on_order"}, "reference": set[str](), "tills": set[str]()}
+# Columns that a file may lack where that is declared: their values are NULL then, and ops.files says so. A file without
+# another one is distrusted.
+OPTIONAL_COLUMNS = {"inventory": LACKABLE, "reference": frozenset[str](), "tills": frozenset[str]()}
 FROM_FILE_NAME = {"reference_date"}  # contract columns that no file has
 
 _SYNONYMS = Path(__file__).with_name("synonyms.yml")

@@ -15,6 +15,7 @@ from ingestion.stores.csv.cells import Records, cut_up, parsed_schema, placed
 from ingestion.stores.csv.file import CsvFile
 from ingestion.stores.csv.layout import FROM_FILE_NAME, Layout
 from ingestion.stores.csv.rejects import reject_rows
+from ingestion.stores.csv.texts import judge_texts, key_values
 from ingestion.stores.csv.values import (
     Mask,
     Verdicts,
@@ -92,6 +93,8 @@ def typed_columns(contract: Entity, records: Records, files: Sequence[CsvFile]) 
     assert layout is not None
     _judge_shape(layout, records, verdicts)
     commas = _files_with_commas(contract, layout, records, len(files))
+    marks = np.array([file.declared.decimal_mark or "" for file in files])
+    zones = pa.array([file.declared.timezone for file in files], pa.string())
     typed: dict[str, pa.Array] = {}
     for column in contract.columns:
         name, kind = column.name, column.type
@@ -106,15 +109,19 @@ def typed_columns(contract: Entity, records: Records, files: Sequence[CsvFile]) 
         if pa.types.is_integer(kind):
             typed[name] = each_distinct(integer_values, cells, name, verdicts)
         elif pa.types.is_decimal(kind):
-            typed[name] = decimal_values(cells, name, kind, verdicts, records.file, commas)
+            typed[name] = decimal_values(cells, name, kind, verdicts, records.file, commas, marks)
         elif pa.types.is_timestamp(kind):
             typed[name] = each_distinct(instant_values, cells, name, verdicts)
         elif pa.types.is_date(kind):
             typed[name] = each_distinct(date_values, cells, name, verdicts)
         elif name == "timezone":
-            typed[name] = each_distinct(timezone_values, cells, name, verdicts)
+            typed[name] = timezone_values(cells, name, verdicts, zones.take(pa.array(records.file)))
+        elif name == "sku":
+            typed[name] = key_values(cells, name, verdicts)
         else:
             typed[name] = text_values(cells)
+        if pa.types.is_string(kind):
+            judge_texts(name, typed[name], verdicts)
         if name in REQUIRED_VALUES[contract.name]:
             verdicts.fail(pc.is_null(typed[name]), name, f"{name}_missing", f"{name} is empty")
     _judge_origin(typed, records, files, verdicts)

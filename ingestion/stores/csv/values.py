@@ -44,6 +44,16 @@ _DATE = rf"^{_DAY}$"
 
 # "localtime" is whatever the machine is set to, "Factory" is the zone of one that was never set
 TIMEZONES = pa.array(sorted(zoneinfo.available_timezones() - {"localtime", "Factory"}), pa.string())
+# Names of the database that are of no region: EST is five hours behind UTC all year, while New York has summer time.
+# rules.yml says the same of what is in raw already. Old names of regions, as US/Eastern or Asia/Calcutta, are sound.
+_REGIONLESS = {
+    *("CET", "EET", "EST", "HST", "MET", "MST", "WET", "EST5EDT", "CST6CDT", "MST7MDT", "PST8PDT"),
+    *("GMT", "GMT+0", "GMT-0", "GMT0", "Greenwich", "UCT", "UTC", "Universal", "Zulu"),
+}
+REGIONS = frozenset(
+    name for name in TIMEZONES.to_pylist() if name not in _REGIONLESS and not name.startswith(("Etc/", "SystemV/"))
+)
+_REGIONS = pa.array(sorted(REGIONS), pa.string())
 
 
 @dataclass
@@ -132,7 +142,13 @@ def integer_values(text: pa.Array, column: str, verdicts: Verdicts) -> pa.Array:
 
 
 def decimal_values(
-    text: pa.Array, column: str, kind: pa.Decimal128Type, verdicts: Verdicts, files: npt.NDArray[np.int64], commas: Mask
+    text: pa.Array,
+    column: str,
+    kind: pa.Decimal128Type,
+    verdicts: Verdicts,
+    files: npt.NDArray[np.int64],
+    commas: Mask,
+    declared: npt.NDArray[np.str_],
 ) -> pa.Array:
     """Exact decimals of the type ``kind``.
 
@@ -143,16 +159,20 @@ def decimal_values(
         verdicts: gets the cells without one exact reading.
         files: per record the position of its file.
         commas: per file whether its decimals may be written with a comma, so that ``1,234`` has two readings.
+        declared: per file the decimal mark that was declared, and decides between two readings; empty without one.
     """
     if _all_match(text, _DECIMAL):
         plain = text.cast(kind)
-        if not commas.any():
+        if not commas.any() and not (declared == ",").any():
             return plain
     text = pc.utf8_trim_whitespace(text)
     point = pc.match_substring_regex(text, f"{_POINT_DECIMAL}|{_POINT_GROUPED}")
     comma = pc.match_substring_regex(text, _COMMA_DECIMAL)
     either = pc.or_(pc.and_(point, comma), pc.match_substring_regex(text, _THREE_DECIMALS))
-    ambiguous = mask_of(either) & commas[files]
+    marks = declared[files]
+    ambiguous = mask_of(either) & commas[files] & (marks == "")
+    point = pc.and_not(point, pa.array(mask_of(either) & (marks == ",")))
+    comma = pc.or_(comma, pa.array(mask_of(either) & (marks == ",")))
     verdicts.fail(
         ambiguous,
         column,
@@ -228,11 +248,23 @@ def date_values(text: pa.Array, column: str, verdicts: Verdicts) -> pa.Array:
     return _where(valid, text).cast(pa.date32())
 
 
-def timezone_values(text: pa.Array, column: str, verdicts: Verdicts) -> pa.Array:
-    """Names of the IANA time zone database."""
+def timezone_values(text: pa.Array, column: str, verdicts: Verdicts, declared: pa.Array) -> pa.Array:
+    """Names of the IANA time zone database that stand for a region.
+
+    Args:
+        text: the cells.
+        column: its name, for the verdicts.
+        verdicts: gets the cells that name no region.
+        declared: per record the zone that was declared for what names none, NULL without one.
+    """
     text = text_values(pc.utf8_trim_whitespace(text))
-    unknown = pc.and_(pc.is_valid(text), pc.invert(pc.is_in(text, value_set=TIMEZONES)))
-    verdicts.fail(unknown, column, f"{column}_unknown", f"{column} is not an IANA time zone")
+    is_region = pc.is_in(text, value_set=_REGIONS)
+    text = pc.if_else(is_region, text, pc.coalesce(declared, text))
+    named = pc.and_(pc.is_valid(text), pc.invert(pc.is_in(text, value_set=_REGIONS)))
+    known = pc.is_in(text, value_set=TIMEZONES)
+    verdicts.fail(pc.and_not(named, known), column, f"{column}_unknown", f"{column} is not an IANA time zone")
+    reason = f"{column} is of no region, so it may be an hour off in summer: declare which one is meant"
+    verdicts.fail(named, column, f"{column}_ambiguous", reason)
     return text
 
 

@@ -14,6 +14,7 @@ from ingestion.loading.context import SourceError, Window
 from ingestion.stores.csv.decode import MAX_BYTES
 from ingestion.stores.source import ingest
 from ingestion.warehouse import Warehouse
+from insightmart.status.store_files import files_seen
 from tests.support.store_drops import HEADER, TILLS, At, counts, covered, hour, queued, statuses, zipped
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ def test_a_file_too_large_to_be_read_is_quarantined_unread(
         "inventory/2026/03/05/10/store_7.csv",
         "inventory/2026/03/05/10/store_000.csv",
         "inventory/2026/03/05/10/store_0007.csv",
-        "inventory/2026/03/05/10/store_007.CSV",
+        "inventory/2026/03/05/10/store_007.TXT",
         "inventory/2026/03/05/10/store_007.csv.zip",
         "inventory/2026/03/05/10/store_007_new.csv",
         "inventory/2026/03/05/10/../../store_007.csv",
@@ -242,6 +243,38 @@ def test_a_key_of_another_form_is_reported_and_not_read(at: At, drops: Drops, wa
     assert statuses(warehouse) == [(name, "unrecognised")]
     assert warehouse.rows("SELECT entity, file_hash FROM ops.files") == [(name.split("/")[0], None)]
     assert counts(warehouse) == []
+
+
+def test_a_key_in_capitals_is_the_stores_file(at: At, drops: Drops, warehouse: Warehouse) -> None:
+    content = HEADER + "8,P-1,3,0,2026-03-05T03:10:00Z\n"
+    drops.put("inventory/2026/03/05/03/STORE_008.CSV", content)
+    drops.put("inventory/2026/03/05/03/Store_009.CSV.GZ", zipped(content.replace("8,P", "9,P").encode()))
+    ingest(at("2026-03-05T04:10"), drops.source)
+    assert [status for _, status in statuses(warehouse)] == ["loaded", "loaded"]
+    assert [(store, sku, on_hand) for store, sku, on_hand, _ in counts(warehouse)] == [(8, "P-1", 3), (9, "P-1", 3)]
+
+
+def test_objects_where_no_store_file_belongs_are_counted_once(at: At, drops: Drops, warehouse: Warehouse) -> None:
+    names = [
+        "INVENTORY/2026/03/05/10/store_007.csv",
+        "inventory/05.03.2026/store_007.csv",
+        "inventory/store_007.csv",
+        "store_007.csv",
+        "tills/today/a/b/store_007.csv",
+    ]
+    for name in names:
+        drops.put(name, HEADER + "7,A,5,0,2026-03-05T10:15:00Z\n")
+    drops.inventory("2026-03-05T10", 7)
+    for minute in (10, 20):
+        ingest(at(f"2026-03-05T11:{minute}"), drops.source)
+    assert sorted(statuses(warehouse)) == sorted(
+        [("inventory/2026/03/05/10/store_007.csv", "loaded"), *((name, "unrecognised") for name in names)]
+    )
+    seen = files_seen(warehouse, {"ops.files"}, hour("2026-03-05T12"))
+    assert ("unknown", "unrecognised", 5) in seen
+    drops.put(names[0], HEADER)  # another content is another mistake
+    ingest(at("2026-03-05T11:30"), drops.source)
+    assert statuses(warehouse).count((names[0], "unrecognised")) == 2
 
 
 def test_files_later_than_as_of_are_left_for_later(at: At, drops: Drops, warehouse: Warehouse) -> None:

@@ -35,6 +35,11 @@ def test_a_rule_has_severity_and_owner_of_its_entity_unless_it_states_its_own(tm
     ]
 
 
+def test_a_rule_may_say_what_to_do(tmp_path: Path) -> None:
+    text = RULES.replace("price_unreadable: No number", "price_unreadable: {meaning: No number, cure: Ask for it}")
+    assert [rule.cure for rule in read_rules(written(tmp_path, text))] == ["", "", "Ask for it"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "cause"),
     [

@@ -12,6 +12,8 @@ from ingestion.loading.context import EPOCH, Window
 from ingestion.loading.deletions import Missing, Question
 from insightmart.certification.verdict import Verdict
 from insightmart.deletion_questions import AskedOfEntity
+from insightmart.quarantine.counts import RuleCount
+from insightmart.quarantine.rejected_files import QuarantinedFile
 from insightmart.runs import ProblemKind, RunProblem
 from insightmart.status.headline import headline, level
 from insightmart.status.problems import needs_attention
@@ -184,3 +186,21 @@ def test_a_report_that_was_not_mailed_is_a_problem_of_its_own() -> None:
     assert problem.title == "The report of the cycle as of 2026-03-06 17:05 UTC was not mailed"
     assert (problem.what, problem.action) == ("mail server mail:25 did not take the report.", "Check SMTP_URL")
     assert problem.level == "warning"
+
+
+def test_what_waits_for_a_declaration_is_a_problem_of_the_stores_with_its_cure() -> None:
+    reason = "encoding_undeclared: the text is not UTF-8"
+    files = [
+        QuarantinedFile("stores_inventory", f"in/inventory/2026/03/06/{hour}/store_009.csv", rule, reason, AS_OF, None)
+        for hour, rule in (("16", "encoding_undeclared"), ("15", "encoding_undeclared"), ("14", "gzip_truncated"))
+    ]
+    zone = RuleCount("stores_reference", "timezone_ambiguous", "", "low", "store-operations", 1, AS_OF, AS_OF)
+    price = RuleCount("oltp_products", "price_negative", "", "low", "operations", 7, AS_OF, AS_OF)
+    text, region = needs_attention(certified(rejected_files=files, rejects=[zone, price]))
+    assert text.title == "In quarantine: 2 files (encoding_undeclared)"
+    assert "The newest file: in/inventory/2026/03/06/16/store_009.csv." in text.what
+    assert "`encoding: windows-1250`, then `insightmart quarantine replay`" in text.action
+    assert region.title == "In quarantine: 1 row (timezone_ambiguous)"
+    assert "`timezone: America/New_York`" in region.action
+    assert {text.owner, region.owner} == {"store-operations"}
+    assert {text.level, region.level} == {"warning"}

@@ -83,7 +83,7 @@ def test_line_ends_may_be_mixed() -> None:
         (HEADER.encode() + "7,Ä".encode() + b"\xe4,5,2,2026-03-05T10:15:00Z\n", "undecodable"),
         ((HEADER + "7,Ä").encode()[:-1], "undecodable"),
         ((HEADER + ROW).encode("utf-16")[:-1], "undecodable"),
-        (HEADER.encode() + b"7,\x81,5,2,2026-03-05T10:15:00Z\n", "undecodable"),
+        (HEADER.encode() + b"7,\x81,5,2,2026-03-05T10:15:00Z\n", "encoding_undeclared"),
         ((HEADER + ROW).encode() + b"\0" * 100, "control_characters"),
         (zipped((HEADER + ROW * 50).encode())[:-20], "gzip_truncated"),
         (zipped((HEADER + ROW).encode()) + b"more", "gzip_corrupt"),

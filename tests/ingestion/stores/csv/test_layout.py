@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ingestion.stores.csv.declared import Declared
 from ingestion.stores.csv.file import Drop
 from ingestion.stores.csv.layout import csv_columns
 from tests.support.csv_files import GOOD, REFERENCE, ROW, TILLS, fault, outcome
@@ -25,10 +26,12 @@ def test_columns_are_found_by_name(header: str, row: str) -> None:
     assert (found.rows, found.rejects) == ([GOOD], [])
 
 
-def test_a_missing_optional_column_is_null_and_noted() -> None:
-    found = outcome("store_id,sku,on_hand,counted_at\n7,A-1,5,2026-03-05T10:15:00Z\n")
+def test_a_missing_optional_column_is_null_where_that_is_declared_and_a_fault_elsewhere() -> None:
+    content = "store_id,sku,on_hand,counted_at\n7,A-1,5,2026-03-05T10:15:00Z\n"
+    assert fault(content) == "column_undeclared"
+    found = outcome(content, declared=Declared(lacks=frozenset({"on_order"})))
     assert found.rows == [{**GOOD, "on_order": None}]
-    assert found.file.notes == ("no column on_order",)
+    assert found.file.notes == ("no column on_order, as declared",)
 
 
 @pytest.mark.parametrize("drop", [REFERENCE, TILLS])

@@ -60,8 +60,11 @@ dialects = st.builds(
     is_packed=st.booleans(),
     blank_lines=st.integers(0, 1),
 )
+# without characters that nobody sees, and letters that begin garbled text: test_texts.py has those
 skus = st.text(
-    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]) | st.sampled_from('\t\n\r,;|"'), max_size=12
+    st.characters(codec="utf-8", exclude_categories=["C", "Z"], exclude_characters="ÂÃÄÅÐÑÎÏâï\ufffd")
+    | st.sampled_from(' \n\r,;|"'),
+    max_size=12,
 )
 instants = st.builds(
     lambda micros, minutes: (HOUR + timedelta(microseconds=micros), timezone(timedelta(minutes=minutes))),
