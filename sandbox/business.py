@@ -32,7 +32,7 @@ from sandbox.events.catalogue import COMPANY_ZONE, FIRST_CUSTOMER, TIERS, Catalo
 from sandbox.events.instants import DAY, HOUR, iso, to_local
 from sandbox.events.junk import with_junk
 from sandbox.events.online_sales import OnlineDay, online_day
-from sandbox.events.schedule import Planted, shop_outage
+from sandbox.events.schedule import HIDING_HOUR, WEEK_HOURS, Planted, shop_outage
 from sandbox.events.sizes import size_of
 from sandbox.events.store_sales import LONGEST_LIFE_DAYS, StoreDay, store_day
 from sandbox.events.versions import KEYS, SalesVersions, stacked
@@ -166,7 +166,7 @@ class Business:
             faults += inventory_faults.planted_on(self.catalogue, day) + daily_files.planted_on(self.catalogue, day)
             faults += self._planted_clock_change(day)
             if day % 7 == 0:
-                faults.append(self._planted_outage(day // 7))
+                faults += [self._planted_outage(day // 7), *self._planted_hiding(day // 7)]
         return sorted((fault for fault in faults if fault.at < before), key=lambda fault: (fault.at, fault.what))
 
     def _planted_clock_change(self, day: int) -> list[Planted]:
@@ -175,6 +175,23 @@ class Business:
         hours = 24 - int(after - before - DAY) // HOUR
         what = f"clocks change in {COMPANY_ZONE}: the business date has {hours} hours"
         return [] if hours == 24 else [Planted(starts, "stores", what, "no hour is lost or counted twice")]
+
+    def _planted_hiding(self, week: int) -> list[Planted]:
+        at = self.epoch + (week * WEEK_HOURS + HIDING_HOUR) * HOUR
+        return [
+            Planted(
+                at,
+                "oltp",
+                "a policy hides the orders of half of the stores from the reader",
+                "orders are not read, nothing is deleted; the next cycle reads them",
+            ),
+            Planted(
+                at,
+                "oltp",
+                "the table of refunds is empty while it is being restored",
+                "it is asked about and not read; the question withdraws itself when the rows are back",
+            ),
+        ]
 
     def _planted_outage(self, week: int) -> Planted:
         first, end = shop_outage(self.catalogue.seed, week)

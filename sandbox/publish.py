@@ -28,6 +28,7 @@ from sandbox.events.inventory_counts import LONGEST_DELAY_HOURS
 from sandbox.events.inventory_files import files_of_hour
 from sandbox.events.online_documents import order_documents, product_documents
 from sandbox.events.online_stock import Levels, level_documents, levels_of_day
+from sandbox.events.schedule import hides_rows
 from sandbox.events.store_sales import LONGEST_LIFE_DAYS
 from sandbox.events.versions import CHANNELS, COLUMNS, CURRENCIES, KEYS, NULL, REASONS, STATUSES, stored, without_key
 from sandbox.shopify.shop import Shop
@@ -77,6 +78,7 @@ def publish_rows(connection: psycopg.Connection[Any], source: Business, after: i
     first = after <= source.epoch  # the rows that are older than history come with its first hour
     since = BEGINNING if first else after
     with connection.transaction(), connection.cursor() as cursor:
+        _show_rows(cursor)
         versions = source.sales(before, after)
         for name in COLUMNS:
             rows = _touched(name, versions.table(name), since, before)
@@ -97,6 +99,26 @@ def publish_rows(connection: psycopg.Connection[Any], source: Business, after: i
         _replace(
             cursor, "products", ["sku"], PRODUCT_COLUMNS, list(_product_rows(source, since, before)), since, before
         )
+        if before % HOUR == 0 and hides_rows((before - source.epoch) // HOUR):
+            _hide_rows(cursor)
+
+
+def _hide_rows(cursor: psycopg.Cursor[Any]) -> None:
+    """A policy hides orders from the reader, and the refunds are being restored: for now their table is empty."""
+    cursor.execute("ALTER TABLE orders ENABLE ROW LEVEL SECURITY")
+    cursor.execute("CREATE POLICY own_region ON orders FOR SELECT USING (store_id % 2 = 0)")
+    cursor.execute("ALTER TABLE refunds RENAME TO refunds_being_restored")
+    cursor.execute("CREATE TABLE refunds (LIKE refunds_being_restored)")
+
+
+def _show_rows(cursor: psycopg.Cursor[Any]) -> None:
+    """All rows can be seen again."""
+    cursor.execute("DROP POLICY IF EXISTS own_region ON orders")
+    cursor.execute("ALTER TABLE orders DISABLE ROW LEVEL SECURITY")
+    [(away,)] = cursor.execute("SELECT to_regclass('refunds_being_restored') IS NOT NULL").fetchall()
+    if away:
+        cursor.execute("DROP TABLE refunds")
+        cursor.execute("ALTER TABLE refunds_being_restored RENAME TO refunds")
 
 
 def _touched(name: str, versions: pd.DataFrame, since: int, before: int) -> pd.DataFrame:
@@ -283,8 +305,11 @@ def publish_shop(shop: Shop, source: Business, after: int, before: int) -> None:
     first, last = source.day_of(after), source.day_of(before - 1)
     for day in range(max(0, first - LONGEST_LIFE_DAYS), last + 1):
         online = source.online_day(day)
-        for batch in _batches(online.changed(after, before)):
+        deleted_at = online.orders["deleted_at"].to_numpy()
+        changed = online.changed(after, before)
+        for batch in _batches(changed[deleted_at[changed] >= before]):
             shop.upsert_orders(order_documents(catalogue, online, batch, before))
+        shop.delete_orders(online.orders["order_id"][(deleted_at >= after) & (deleted_at < before)].tolist())
     shop.upsert_products(_shop_products(source, after, before))
     for day in range(first, last + 1):
         shop.upsert_levels(level_documents(catalogue, _counted_in(levels_of_day(catalogue, day), after, before)))

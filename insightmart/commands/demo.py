@@ -26,6 +26,7 @@ from insightmart.errors import FAILED, InsightMartError
 from insightmart.gateway import open_warehouse
 from insightmart.progress import console as progress_console
 from insightmart.progress import step
+from insightmart.runs import ProblemKind
 from insightmart.settings import PROJECT, Settings, load_settings
 from insightmart.tie_out import Tie, tie_out
 
@@ -43,6 +44,8 @@ class Story:
     cycles: int = 0
     held_back: list[datetime] = field(default_factory=list)
     source_down: list[datetime] = field(default_factory=list)
+    asked: list[datetime] = field(default_factory=list)
+    hidden: list[datetime] = field(default_factory=list)
     mails: list[str] = field(default_factory=list)
 
     def add(self, result: CycleResult) -> None:
@@ -54,6 +57,10 @@ class Story:
             self.held_back.append(result.as_of)
         if any(problem.subject == "shopify" for problem in result.problems):
             self.source_down.append(result.as_of)
+        if any(problem.kind is ProblemKind.DELETIONS for problem in result.problems):
+            self.asked.append(result.as_of)
+        if any(problem.kind is ProblemKind.SOURCE and problem.subject == "oltp" for problem in result.problems):
+            self.hidden.append(result.as_of)
         if result.mail:
             self.mails.append(result.mail)
 
@@ -68,8 +75,8 @@ def demo(size: str, home: Path | None, keep: bool) -> int:
     """Play four simulated days on a sandbox of real services, then tie every certified total to the truth.
 
     Bad rows go to quarantine, an hour is held back by the gate and published after its repair at the source, late
-    corrections are restated, Shopify is down for hours and catches up. Every run starts afresh and gives the same
-    figures.
+    corrections are restated, Shopify is down for hours and catches up, rows of PostgreSQL are hidden for an hour and
+    none is taken for deleted. Every run starts afresh and gives the same figures.
     """
     started = time.monotonic()
     home = (home or load_settings().home / "demo").resolve()
@@ -164,6 +171,8 @@ def _missing(story: Story, quarantined: int) -> list[str]:
         "an hour held back by the gate and published later": bool(story.held_back),
         "late corrections restated": story.corrected > 0,
         "a source that was down and caught up": bool(story.source_down),
+        "rows that a policy hides, and none of them deleted": bool(story.hidden),
+        "an empty table that is asked about": bool(story.asked),
     }
     return [promise for promise, kept in promises.items() if not kept]
 
@@ -180,6 +189,8 @@ def _story_table(story: Story, truth: Mapping[str, Any], quarantined: int) -> Ta
     table.add_row("rows in quarantine now", f"{quarantined:,}")
     table.add_row("cycles with sales held back by the gate", _instants(story.held_back))
     table.add_row("cycles without Shopify", _instants(story.source_down))
+    table.add_row("cycles in which PostgreSQL hid rows", _instants(story.hidden))
+    table.add_row("cycles with a question about rows that vanished", _instants(story.asked))
     table.add_row("windows restated for late corrections", f"{story.corrected:,}")
     table.add_row("mails sent", f"{len(story.mails):,}")
     return table

@@ -15,7 +15,7 @@ from sandbox.events.baskets import SLOT, TRAFFIC, tax_on, volume
 from sandbox.events.catalogue import CENT, COMPANY_ZONE, DOLLAR, FIRST_ONLINE_CUSTOMER, Catalogue
 from sandbox.events.draws import Draws, Integers
 from sandbox.events.instants import DAY, HOUR, MINUTE, SECOND, to_local
-from sandbox.events.schedule import Planted
+from sandbox.events.schedule import DELETION_HOUR, Planted
 from sandbox.events.versions import NULL
 
 FIRST_ORDER = 5_600_000_000_000
@@ -35,8 +35,8 @@ class OnlineDay:
     """A day's online orders. Frames of int64: `orders`, `lines`, and `refunds` (a row each refunded line, or shipping).
 
     orders: order_id, customer_id (NULL: guest), created_at, processed_at, paid_at, first_status (index of FINANCIAL),
-    started_at, partly (1: PARTIALLY_FULFILLED first), fulfilled_at, cancelled_at (NEVER where it never happens),
-    is_test, currency, shipping. lines: position (of the order), line_id, product (UNTITLED: none), quantity,
+    started_at, partly (1: PARTIALLY_FULFILLED first), fulfilled_at, cancelled_at, deleted_at (NEVER where it never
+    happens), is_test, currency, shipping. lines: position (of the order), line_id, product (UNTITLED: none), quantity,
     unit_price, discount, tax, odd (1: no good line). refunds: position, refund_id, refund_line_id, line (row of
     `lines`, NULL for shipping), created_at, quantity, subtotal, tax, shipping.
     """
@@ -100,7 +100,18 @@ class _Oddities:
         if self.day % 3 == 2 and len(self.chosen) > 4:
             orders.loc[self.chosen[4], "processed_at"] -= 2 * HOUR
             self._note(self.chosen[4], "order imported 2 hours after it was placed", "its own hour is corrected")
+        if self.day % 7 == 0 and len(self.chosen) > 5:
+            self._delete(orders, self.chosen[-1])
         return orders
+
+    def _delete(self, orders: pd.DataFrame, order: int) -> None:
+        """An order without a customer is deleted in the shop, without a word to anybody."""
+        day_began = int(orders["created_at"].iloc[0]) // DAY * DAY
+        deleted_at = day_began + int(DELETION_HOUR * HOUR)
+        orders.loc[order, ["deleted_at", "customer_id"]] = [deleted_at, NULL]
+        what = f"online order {orders['order_id'].iloc[order]} is deleted in the shop"
+        expected = "found by the comparison after the next midnight: it leaves certified with its lines and refunds"
+        self.planted.append(Planted(deleted_at, "shopify", what, expected))
 
     def lines(self) -> pd.DataFrame:
         """A free line without sku, a line with quantity 0, a negative price in an order that is quarantined anyway."""
@@ -180,6 +191,7 @@ def _orders(catalogue: Catalogue, day: int) -> pd.DataFrame:
             "partly": draws.below(count, 2),
             "fulfilled_at": np.where(before_shipping, NEVER, fulfilled_at),
             "cancelled_at": cancelled_at,
+            "deleted_at": np.full(count, NEVER),
             "is_test": is_test.astype(np.int64),
             "currency": foreign.astype(np.int64),
             "shipping": np.array([0, 495, 795])[draws.weighted(count, [4, 4, 2])] * CENT,

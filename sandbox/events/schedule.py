@@ -15,6 +15,8 @@ WEEK_HOURS = 7 * 24
 PRICE_BUG_HOUR = 40  # 16:00 UTC of the second day: open from Honolulu (nearly) to Bengaluru
 PRICE_BUG_REPAIR_HOURS = 5
 OUTAGE_HOURS = (54, 59)
+DELETION_HOUR = 47.5  # of an order of the week's first day, in the online shop: half an hour before midnight UTC
+HIDING_HOUR = 60  # at its end rows of PostgreSQL are hidden; they are back with whatever happens next
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ def price_bug_hours(seed: int, day: int) -> list[int]:
     """The hours of a day in which the price bug strikes."""
     hour = price_bug_hour(seed, day // 7)
     return [hour] if hour // 24 == day else []
+
+
+def hides_rows(hour: int) -> bool:
+    """Whether rows of PostgreSQL are hidden at the end of an hour."""
+    return hour % WEEK_HOURS == HIDING_HOUR
 
 
 def shop_outage(seed: int, week: int) -> tuple[int, int]:

@@ -37,9 +37,9 @@ def _online_day_facts(
     catalogue: Catalogue, day: OnlineDay, clock: int
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, dict[str, pd.DataFrame]]:
     orders, lines, refunds = columns(day.orders), columns(day.lines), columns(day.refunds)
-    there = orders["created_at"] < clock
+    there = (orders["created_at"] < clock) & (orders["deleted_at"] >= clock)
     of_line, of_refund = lines["position"], refunds["position"]
-    shown, done = there[of_line], refunds["created_at"] < clock
+    shown, done = there[of_line], (refunds["created_at"] < clock) & there[of_refund]
     gross = lines["quantity"] * lines["unit_price"]
     net = sums_by(of_line, gross - lines["discount"] + lines["tax"], len(there))
 

@@ -22,7 +22,7 @@ import pytest
 from sandbox.business import Business
 from sandbox.events.inventory_files import files_of_hour
 from sandbox.events.versions import COLUMNS, KEYS, NULL, STATUSES
-from sandbox.publish import publish
+from sandbox.publish import _hide_rows, _show_rows, publish
 from sandbox.state import BUCKET, PREFIX, REGION, SandboxState
 from sandbox.truth.facts import OLTP, SHOPIFY
 from tests.support.simulated import EASTERN, HOUR, MIDNIGHT, REPOSITORY, SOUND_FILE, Row, tiny_truth
@@ -286,3 +286,35 @@ def test_sources_of_a_row_are_told_apart(tiny: Business) -> None:
     facts = tiny.store_facts(tiny.epoch + 72 * HOUR).with_other(tiny.online_facts(tiny.epoch + 72 * HOUR))
     assert set(facts.orders["source"]) == {OLTP, SHOPIFY}
     assert set(facts.orders.loc[facts.orders["source"] == SHOPIFY, "store_id"]) == {0}
+
+
+def test_rows_are_hidden_for_an_hour_and_are_back_afterwards(sandbox: SandboxState) -> None:
+    def seen(cursor: psycopg.Cursor[Any]) -> list[tuple[Any, ...]]:
+        return cursor.execute(
+            "SELECT (SELECT COUNT(*) FROM orders), (SELECT COUNT(*) FROM orders WHERE store_id % 2 = 0),"
+            " (SELECT COUNT(*) FROM refunds)"
+        ).fetchall()
+
+    with psycopg.connect(sandbox.admin_dsn) as connection, connection.transaction(force_rollback=True):
+        cursor = connection.cursor()
+        [(orders, of_even_stores, refunds)] = seen(cursor)
+        assert 0 < of_even_stores < orders and refunds > 0
+        _hide_rows(cursor)
+        cursor.execute("SET LOCAL ROLE insightmart_reader")
+        assert seen(cursor) == [(of_even_stores, of_even_stores, 0)]
+        cursor.execute("RESET ROLE")
+        _show_rows(cursor)
+        cursor.execute("SET LOCAL ROLE insightmart_reader")
+        assert seen(cursor) == [(orders, of_even_stores, refunds)]
+
+
+def test_an_order_is_deleted_in_the_shop_and_in_the_truth(sandbox: SandboxState, tiny: Business) -> None:
+    orders = tiny.online_day(0).orders
+    [gone] = orders["order_id"][orders["deleted_at"] < tiny.epoch + 72 * HOUR]
+    [at] = orders["deleted_at"][orders["order_id"] == gone]
+    assert at == tiny.epoch + 47 * HOUR + HOUR // 2
+    with sqlite3.connect(sandbox.shop_path) as shop:
+        [(kept,)] = shop.execute("SELECT COUNT(*) FROM orders WHERE id = ?", [int(gone)]).fetchall()
+    assert kept == 0
+    known = [set(tiny.online_facts(tiny.epoch + hour * HOUR).orders["order_id"]) for hour in (47, 48)]
+    assert [gone in orders for orders in known] == [True, False]
