@@ -30,6 +30,9 @@ LOAD_COLUMNS = (pa.field("_loaded_at", INSTANT), pa.field("_dlt_load_id", TEXT))
 # Added to the rows of sources whose deletions are found by comparison: when the record was found to be gone. A row with
 # it is a tombstone, a copy of the record's latest version; rows of the record that are loaded later count again.
 DELETED_AT = pa.field("_deleted_at", INSTANT)
+# Added to the rows of a source that is compared by content: a hash of the record's text that the source computed. NULL
+# where a row did not come out of a table of the source: tombstones, replayed rejects, loads of earlier versions.
+ROW_HASH = pa.field("_row_hash", INT)
 # Added to every raw row that came out of a file: the object's key, the hash of its bytes, the physical line.
 FILE_COLUMNS = (
     pa.field("file_name", TEXT),
@@ -72,13 +75,19 @@ class Entity:
     @property
     def schema(self) -> pa.Schema:
         """Arrow schema of a batch as handed to the load: everything but the load id, which dlt adds."""
-        return pa.schema([*self.columns, *(FILE_COLUMNS if self.from_file else ()), *self.deletion, LOAD_COLUMNS[0]])
+        own = (*self.columns, *(FILE_COLUMNS if self.from_file else ()), *self.deletion, *self.content)
+        return pa.schema([*own, LOAD_COLUMNS[0]])
 
     @property
     def deletion(self) -> tuple[pa.Field, ...]:
         """The column of its tombstones, when its source is compared for deleted records."""
         is_compared = self.source == "oltp" or (self.source, self.name) == ("shopify", "orders")
         return (DELETED_AT,) if is_compared else ()
+
+    @property
+    def content(self) -> tuple[pa.Field, ...]:
+        """The column that its rows are compared by with what their source holds."""
+        return (ROW_HASH,) if self.source == "oltp" else ()
 
     @property
     def raw_columns(self) -> tuple[pa.Field, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ingestion.contracts import DELETED_AT, entity, raw_tables
+from ingestion.contracts import DELETED_AT, ROW_HASH, entity, raw_tables
 from ingestion.warehouse import Warehouse, sql_type
 
 # ops tables that plain SQL writes. Instants are UTC; *_sum are exact sums of the entity's money or quantity column.
@@ -25,12 +25,13 @@ OPS_TABLES: dict[str, str] = {
     # columns that tables of a source have beyond the contract, and the raw columns they are loaded into
     "source_columns": """source VARCHAR, entity VARCHAR, source_column VARCHAR, source_type VARCHAR, raw_column VARCHAR,
         raw_type VARCHAR, first_seen_at TIMESTAMP_NTZ""",
-    # each comparison of a day of changes: rows, sum of the keys, sum of the control column, at the source and in raw.
+    # each comparison of a day of changes: rows, sum of the keys, sum of the control column, and digest (the sum of the
+    # hashes of all rows, computed by the source, and as they came with the rows), at the source and in raw.
     # status: equal; reloaded; deleted: what is missing in the shop got tombstones; or different: what stays after a
     # reload, such as rejects and keys the source holds twice, or is asked for
     "source_comparisons": """source VARCHAR, entity VARCHAR, day DATE, source_rows BIGINT, source_keys DECIMAL(38, 0),
         source_sum DECIMAL(38, 4), raw_rows BIGINT, raw_keys DECIMAL(38, 0), raw_sum DECIMAL(38, 4), status VARCHAR,
-        compared_at TIMESTAMP_NTZ, load_id VARCHAR""",
+        compared_at TIMESTAMP_NTZ, load_id VARCHAR, source_digest DECIMAL(38, 0), raw_digest DECIMAL(38, 0)""",
     # rows that a source no longer shows, too many to be taken for deleted: who says whether they are
     # (ingestion/loading/deletions.py). day: of changes, NULL for a whole table; missing_keys: sum of digests of keys
     "deletion_questions": """question_id VARCHAR, source VARCHAR, entity VARCHAR, day DATE, window_start TIMESTAMP_NTZ,
@@ -93,14 +94,17 @@ def table_statements() -> Iterator[str]:
     for table, columns in raw_tables().items():
         declared = ", ".join(f"{column.name} {sql_type(column.type)}" for column in columns)
         yield f"CREATE TABLE IF NOT EXISTS raw.{table} ({declared})"
-        if DELETED_AT in columns:  # a warehouse from before deletions were looked for
-            yield f"ALTER TABLE raw.{table} ADD COLUMN IF NOT EXISTS {DELETED_AT.name} {sql_type(DELETED_AT.type)}"
+        for later in (DELETED_AT, ROW_HASH):  # a warehouse from before deletions were looked for, or content compared
+            if later in columns:
+                yield f"ALTER TABLE raw.{table} ADD COLUMN IF NOT EXISTS {later.name} {sql_type(later.type)}"
     # a warehouse from before the shop's sales ledger was loaded
     for column in entity("shopify", "orders").columns:
         if column.name in _LEDGER_COLUMNS:
             yield f"ALTER TABLE raw.shopify_orders ADD COLUMN IF NOT EXISTS {column.name} {sql_type(column.type)}"
     for table, declaration in OPS_TABLES.items():
         yield f"CREATE TABLE IF NOT EXISTS ops.{table} ({declaration})"
+    for digest in ("source_digest", "raw_digest"):  # a warehouse from before content was compared
+        yield f"ALTER TABLE ops.source_comparisons ADD COLUMN IF NOT EXISTS {digest} DECIMAL(38, 0)"
     # a warehouse from before it was kept who acted
     yield "ALTER TABLE ops.runs ADD COLUMN IF NOT EXISTS actor VARCHAR"
 

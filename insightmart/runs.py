@@ -40,6 +40,7 @@ class ProblemKind(StrEnum):
     """What a problem is of: what its subject is the name of."""
 
     SOURCE = "source"  # oltp, shopify or stores
+    NOTICE = "notice"  # a raw table: something in it that should be looked at; the run has not failed by it
     DELETIONS = "deletions"  # rows of a source's entity that vanished, and wait for somebody to say whether for good
     MODEL = "model"  # a model that failed; a gate is one
     HELD_BACK = "held back"  # a certified table that was not built, because something above it failed
@@ -108,6 +109,7 @@ class Run:
     as_of: datetime
     status: str = "succeeded"
     problems: list[RunProblem] = field(default_factory=list)
+    notices: list[RunProblem] = field(default_factory=list)
     plan_id: str | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
 
@@ -117,6 +119,10 @@ class Run:
         self.problems += found
         if found:
             self.status = "failed"
+
+    def note(self, notices: Iterable[RunProblem]) -> None:
+        """Add what somebody should look at; the run has not failed by it."""
+        self.notices += notices
 
 
 @contextmanager
@@ -155,7 +161,7 @@ def recorded_run(warehouse: Warehouse, settings: Settings, command: str, as_of: 
         run.fail([RunProblem.of_error(ProblemKind.COMMAND, command, error)])
         raise
     finally:
-        record_problems(warehouse, run.run_id, run.problems)
+        record_problems(warehouse, run.run_id, [*run.problems, *run.notices])
         joined = "; ".join(problem_lines(run.problems))[:ERROR_LENGTH] or None
         warehouse.execute(
             "UPDATE ops.runs SET status = ?, error = ?, plan_id = ?, ended_at = ?, summary = ? WHERE run_id = ?",

@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     shopify_url: str | None = Field(None, alias="SHOPIFY_URL")
     shopify_token: SecretStr | None = Field(None, alias="SHOPIFY_TOKEN")
 
+    oltp_deleted_columns: str = Field("", alias="OLTP_DELETED_COLUMNS")
     deletions_percent: float = Field(5.0, alias="DELETIONS_PERCENT", ge=0, le=100)
     deletions_rows: int = Field(20, alias="DELETIONS_ROWS", ge=0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import datetime
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ class Ingested:
     source: str
     loads: list[LoadResult] = field(default_factory=list)
     problem: RunProblem | None = None
+    notices: list[RunProblem] = field(default_factory=list)  # to be looked at, though everything was loaded
     asked: list[RunProblem] = field(default_factory=list)  # what vanished there, and waits for an answer
 
     @property
@@ -147,9 +148,10 @@ def _load_one(
             )
         else:
             try:
-                result.loads = load(ingest_context(own, settings, as_of, progress.say, released), source)
+                result.loads = load(context := ingest_context(own, settings, as_of, progress.say, released), source)
             except SourceError as error:
                 result.problem = source_problem(error.source, error.cause, error.cure)
+            result.notices = [RunProblem(ProblemKind.NOTICE, *astuple(notice)) for notice in context.notices]
         result.asked = [asked.problem for asked in open_questions(own, source)]
         progress.failed = bool(result.problems)
         progress.outcome = "; ".join(problem_lines(result.problems)) or _outcome(result)
@@ -206,7 +208,9 @@ def source_of(settings: Settings, source: str) -> Any:
     if source == "oltp" and settings.oltp_dsn:
         from ingestion.postgres.source import OltpSource
 
-        return OltpSource(settings.oltp_dsn.get_secret_value(), settings.oltp_statement_timeout)
+        marks = tuple(name.strip().lower() for name in settings.oltp_deleted_columns.split(",") if name.strip())
+        dsn = settings.oltp_dsn.get_secret_value()
+        return OltpSource(dsn, settings.oltp_statement_timeout, deleted_columns=marks)
     if source == "shopify" and settings.shopify_url:
         from ingestion.shopify.source import ShopifySource
 

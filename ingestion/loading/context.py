@@ -32,6 +32,21 @@ class SourceError(Exception):
 
 
 @dataclass(frozen=True)
+class Notice:
+    """Something at a source that somebody should look at, though everything was loaded: no failure.
+
+    Attributes:
+        subject: raw table it is about, for example ``oltp_orders``.
+        message: what was found, complete in itself.
+        cure: what to do about it.
+    """
+
+    subject: str
+    message: str
+    cure: str
+
+
+@dataclass(frozen=True)
 class DeletionLimit:
     """How many rows that a source no longer shows are taken for deleted without a question.
 
@@ -62,6 +77,7 @@ class IngestContext:
         released: watermarks that held before the run, by source and entity: how far the models may have been given
             each one. None: as they stand when asked. With them, sources that load at once see the same past.
         deletions: how many rows that are missing at a source are taken for deleted.
+        notices: what the run found that somebody should look at; loads add to it.
     """
 
     warehouse: Warehouse
@@ -72,6 +88,7 @@ class IngestContext:
     destination: Any = field(repr=False)  # its text holds the credentials
     released: Mapping[tuple[str, str], datetime] | None = None
     deletions: DeletionLimit = DeletionLimit()
+    notices: list[Notice] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.as_of.tzinfo is not None or self.history_start.tzinfo is not None:

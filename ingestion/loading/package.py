@@ -25,7 +25,7 @@ from dlt.common.storages.load_package import create_load_id, load_package_state
 from dlt.pipeline.exceptions import PipelineStepFailed
 
 from ingestion.clock import utc_now
-from ingestion.contracts import DELETED_AT, ENTITIES, LOAD_COLUMNS, REJECTS_TABLE, TEXT, raw_tables
+from ingestion.contracts import DELETED_AT, ENTITIES, LOAD_COLUMNS, REJECTS_TABLE, ROW_HASH, TEXT, raw_tables
 from ingestion.loading.context import IngestContext, SourceError
 from ingestion.loading.recovery import clean_pipeline, give_up, working_directory
 
@@ -48,7 +48,7 @@ def load(
         tables: raw table names (``oltp_orders``, ``rejects``, ...) with their batches, one table after the other; or
             pairs of table name and batch in any order, for a source that yields several tables at once. A batch has
             exactly the columns of the contract; ``_loaded_at`` may be left out, it becomes ``as_of`` either way, and
-            ``_deleted_at``, which is NULL then.
+            ``_deleted_at`` and ``_row_hash``, which are NULL then.
         added: by raw table the columns that its batches have beyond the contract; the table gets them when it lacks
             them. Names are lower case, types are those that contracts use.
 
@@ -116,8 +116,9 @@ def _conform(table: str, batch: pa.Table, as_of: datetime, added: Sequence[pa.Fi
     if loaded_at.name in batch.column_names:
         batch = batch.drop_columns([loaded_at.name])
     batch = batch.append_column(loaded_at, pa.repeat(pa.scalar(as_of, loaded_at.type), batch.num_rows))
-    if DELETED_AT.name in expected.names and DELETED_AT.name not in batch.column_names:  # not a tombstone
-        batch = batch.append_column(DELETED_AT, pa.nulls(batch.num_rows, DELETED_AT.type))
+    for column in (DELETED_AT, ROW_HASH):  # not a tombstone; not hashed by its source
+        if column.name in expected.names and column.name not in batch.column_names:
+            batch = batch.append_column(column, pa.nulls(batch.num_rows, column.type))
     if set(batch.column_names) == set(expected.names):
         batch = batch.select(expected.names)
     if not _plain(batch.schema).equals(expected):

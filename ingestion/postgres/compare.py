@@ -1,7 +1,9 @@
 """Deletes and missed rows: each day's changes are counted and summed at the source and in raw, and compared.
 
-A day is one of ``updated_at`` (UTC). Compared are the rows that fit the contract, the sum of their keys and the sum of
-the control column; in raw, over the latest version of each key that is not deleted.
+A day is one of ``updated_at`` (UTC). Compared are the rows that fit the contract, the sum of their keys, the sum of the
+control column and the sum of the hashes of all their content, which the source computes: a row that somebody changed
+without touching ``updated_at`` is found. In raw it is over the latest version of each key that is not deleted, with the
+hashes that came with the rows.
 
 What still differs after a reload (keys that the source holds twice) is remembered in ``ops.source_comparisons``: the
 day is reloaded again only when the difference is another one.
@@ -17,20 +19,28 @@ from decimal import Decimal
 import pyarrow as pa
 from psycopg import sql
 
-from ingestion.contracts import INSTANT, INT, Entity
+from ingestion.contracts import INSTANT, INT, ROW_HASH, TEXT, Entity
 from ingestion.loading.context import IngestContext, Window
 from ingestion.loading.deletions import DAYS_BACK
 from ingestion.loading.intervals import DAY, start_of_day
 from ingestion.loading.versions import is_latest_version, not_deleted
 from ingestion.postgres.extract import attempted, control_sum
 from ingestion.postgres.rows import SOURCE
+from ingestion.postgres.schema import row_hash, soft_deleted
 from ingestion.postgres.snapshot import OltpSource, Snapshot, changed_in, instant, table
 from ingestion.warehouse import bind
 
 KEYS_AT_ONCE = 5_000
 MOVED_AT_MOST = 100_000
 KEY_FACTOR = 1_000_003  # tells (1, 2) and (2, 1) apart in a sum of keys
+UTF8_IN_HEX = (
+    "^([0-7].|(c[2-9a-f]|d.)[89ab].|e0[ab].[89ab].|e[1-9a-cef]([89ab].){2}|ed[89].[89ab].|f0[9ab].([89ab].){2}"
+    "|f[1-3]([89ab].){3}|f48.([89ab].){2})*$"
+)
 HASHED_CHARACTERS = 8  # of the MD5 of a text key: 32 bits, summed the same way by every database
+
+
+Difference = tuple[int, Decimal, Decimal, Decimal]
 
 
 @dataclass(frozen=True)
@@ -40,9 +50,15 @@ class DayFigures:
     rows: int = 0
     keys: Decimal = Decimal(0)
     total: Decimal = Decimal(0)
+    digest: Decimal = Decimal(0)
 
-    def __sub__(self, other: DayFigures) -> tuple[int, Decimal, Decimal]:
-        return self.rows - other.rows, self.keys - other.keys, self.total - other.total
+    def __sub__(self, other: DayFigures) -> Difference:
+        return (
+            self.rows - other.rows,
+            self.keys - other.keys,
+            self.total - other.total,
+            self.digest - other.digest,
+        )
 
 
 Days = Mapping[date, DayFigures]
@@ -78,7 +94,7 @@ def source_days(snapshot: Snapshot, item: Entity, window: Window, read_until: da
             sql.SQL(", ").join(sql.Identifier(name) for name in item.key),
             table(item),
             instant(read_until),
-            _fitting(item),
+            _fitting(item, snapshot),
             sql.Literal(MOVED_AT_MOST + 1),
         )
     )
@@ -92,19 +108,31 @@ def _plain_key(key: tuple[int | str | Decimal, ...]) -> tuple[int | str, ...]:
 
 def _figures_by_day(snapshot: Snapshot, item: Entity, window: Window) -> Days:
     query = sql.SQL(
-        "SELECT (updated_at AT TIME ZONE 'UTC')::date, COUNT(*), SUM({key}), COALESCE({total}, 0) FROM {table}"
-        " WHERE {condition} AND {fitting} GROUP BY 1"
+        "SELECT (updated_at AT TIME ZONE 'UTC')::date, COUNT(*), SUM({key}), COALESCE({total}, 0), SUM({hash})"
+        " FROM {table} WHERE {condition} AND {fitting} AND NOT {deleted} GROUP BY 1"
     ).format(
-        key=sql.SQL(_key_number(item, "convert_to({}, 'UTF8')", "numeric")),
+        key=sql.SQL(
+            _key_number(
+                item,
+                "convert_to({}, 'SQL_ASCII')" if snapshot.is_without_encoding else "convert_to({}, 'UTF8')",
+                "numeric",
+            )
+        ),
+        hash=row_hash(item),
+        deleted=soft_deleted(snapshot, item) or sql.SQL("FALSE"),
         total=control_sum(item),
         table=table(item),
         condition=changed_in(window),
-        fitting=_fitting(item),
+        fitting=_fitting(item, snapshot),
     )
-    return {day: DayFigures(rows, Decimal(keys), Decimal(total)) for day, rows, keys, total in snapshot.rows(query)}
+    return {day: _figures(*found) for day, *found in snapshot.rows(query)}
 
 
-def _fitting(item: Entity) -> sql.Composable:
+def _figures(rows: int, *sums: Decimal | int) -> DayFigures:
+    return DayFigures(rows, *(Decimal(total) for total in sums))
+
+
+def _fitting(item: Entity, snapshot: Snapshot) -> sql.Composable:
     """SQL for rows of the source that fit the contract: the others are rejected, and raw never holds them."""
     parts = [f"{name} IS NOT NULL" for name in item.key]
     for column in item.columns:
@@ -114,6 +142,8 @@ def _fitting(item: Entity) -> sql.Composable:
             parts.append(f"({name} IS NULL OR ABS({name}) < {limit} AND {name} = ROUND({name}, {kind.scale}))")
         elif kind == INT:
             parts.append(f"({name} IS NULL OR {name} BETWEEN {-(2**63)} AND {2**63 - 1} AND {name} % 1 = 0)")
+        elif kind == TEXT and snapshot.is_without_encoding:
+            parts.append(f"({name} IS NULL OR encode(convert_to({name}, 'SQL_ASCII'), 'hex') ~ '{UTF8_IN_HEX}')")
         elif kind == INSTANT:
             parts.append(f"({name} IS NULL OR {name} >= '0001-01-01Z' AND {name} < '10000-01-01Z')")
     return sql.SQL(" AND ".join(parts))
@@ -126,8 +156,7 @@ def raw_days(
     figures = dict(_raw_days(context, item, window, ()))
     for start in range(0, len(without), KEYS_AT_ONCE):
         for day, less in _raw_days(context, item, window, without[start : start + KEYS_AT_ONCE]).items():
-            rows, keys, total = figures[day] - less
-            figures[day] = DayFigures(rows, keys, total)
+            figures[day] = DayFigures(*(figures[day] - less))
     return {day: held for day, held in figures.items() if held.rows}
 
 
@@ -137,13 +166,14 @@ def _raw_days(context: IngestContext, item: Entity, window: Window, keys: Sequen
     mark = f"({', '.join('?' for _ in item.key)})"
     among = f" AND ({', '.join(item.key)}) IN ({', '.join(mark for _ in keys)})" if keys else ""
     statement, params = bind(
-        f"WITH {alive_rows(item)} SELECT CAST(updated_at AS DATE), COUNT(*), SUM({number}), COALESCE({total}, 0)"
+        f"WITH {alive_rows(item)} SELECT CAST(updated_at AS DATE), COUNT(*), SUM({number}), COALESCE({total}, 0),"
+        f" COALESCE(SUM(CAST({ROW_HASH.name} AS DECIMAL(38, 0))), 0)"
         f" FROM alive WHERE updated_at < :until{among} GROUP BY 1",
         since=window.start,
         until=window.end,
     )
     found = context.warehouse.rows(statement, [*params, *(part for key in keys for part in key)])
-    return {day: DayFigures(rows, Decimal(keys), Decimal(total)) for day, rows, keys, total in found}
+    return {day: _figures(*sums) for day, *sums in found}
 
 
 def alive_rows(item: Entity) -> str:
@@ -189,15 +219,16 @@ def compare_day(context: IngestContext, source: OltpSource, item: Entity, day: W
     return at_source.days.get(date, DayFigures()), in_raw.get(date, DayFigures())
 
 
-def known_differences(context: IngestContext, item: Entity, window: Window) -> dict[date, tuple[int, Decimal, Decimal]]:
+def known_differences(context: IngestContext, item: Entity, window: Window) -> dict[date, Difference]:
     """The difference that stayed by day, as last recorded."""
     found = context.warehouse.rows(
-        "SELECT day, status, source_rows - raw_rows, source_keys - raw_keys, source_sum - raw_sum"
+        "SELECT day, status, source_rows - raw_rows, source_keys - raw_keys, source_sum - raw_sum,"
+        " source_digest - raw_digest"
         " FROM ops.source_comparisons WHERE source = ? AND entity = ? AND day >= ? AND day < ?"
         " QUALIFY ROW_NUMBER() OVER (PARTITION BY day ORDER BY compared_at DESC) = 1",
         [SOURCE, item.name, window.start.date(), window.end.date()],
     )
-    return {day: (rows, keys, total) for day, status, rows, keys, total in found if status == "different"}
+    return {day: tuple(difference) for day, status, *difference in found if status == "different"}
 
 
 def remember(
@@ -220,6 +251,8 @@ def remember(
         "raw_rows": raw_day.rows,
         "raw_keys": raw_day.keys,
         "raw_sum": raw_day.total,
+        "source_digest": source_day.digest,
+        "raw_digest": raw_day.digest,
         "status": equal if source_day == raw_day else "different",
         "compared_at": context.as_of,
         "load_id": load_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
@@ -25,13 +25,16 @@ from ingestion.loading.records import landed_sum, record
 from ingestion.loading.recovery import give_up
 from ingestion.loading.rejects import new_rejects
 from ingestion.postgres import touched_windows
+from ingestion.postgres.notices import many_ahead, stamped_ahead
 from ingestion.postgres.rows import SOURCE, typed_rows
-from ingestion.postgres.schema import AddedColumn, copy_query
-from ingestion.postgres.snapshot import OltpSource, Snapshot, explained, is_transient, table
+from ingestion.postgres.schema import AddedColumn, copy_query, sent_columns, soft_deleted
+from ingestion.postgres.snapshot import Copy, OltpSource, Snapshot, explained, instant, is_transient, table
 
 SALES = ("orders", "order_lines", "refunds")
 Pairs = Iterator[tuple[str, pa.Table]]
 T = TypeVar("T")
+AHEAD = timedelta(hours=1)  # what is stamped so little ahead comes with the next load's window
+AHEAD_AT_MOST = 10_000
 
 
 class TableExtract:
@@ -60,53 +63,87 @@ class TableExtract:
         self.window = window
         self.covered_through = covered_through
         self.keep = keep
+        self.deleted = soft_deleted(snapshot, item)
+        self._sent = sent_columns(added, self.deleted)
         self.rows = self.rejected_rows = self.bytes = self.source_count = 0
         self.source_sum: Decimal | None = None
         self.started_at = utc_now()
         self._hash = hashlib.sha256()
 
-    def batches(self, condition: sql.Composable) -> Pairs:
-        """Pairs of raw table and batch of the rows of the condition.
+    def batches(self, condition: sql.Composable, fresh: Callable[[pa.Table], pa.Table] | None = None) -> Pairs:
+        """Pairs of raw table and batch of the rows of the condition, or of those among them that are fresh.
 
         Raises SourceError when COPY did not send what the same snapshot counts.
         """
-        sent = self.snapshot.copy(copy_query(self.item, self.added, condition))
-        before = self.rows + self.rejected_rows
+        sent = self._copy(condition)
+        landed = 0
         with ThreadPoolExecutor(1, "oltp-control") as beside:
             counted = beside.submit(control, self.snapshot, self.item, condition)
             for block in sent:
-                batch, faults = typed_rows(block, self.item, [added.column for added in self.added])
+                batch, faults = typed_rows(block, self.item, self._sent)
+                landed += batch.num_rows + faults.num_rows
+                if self.keep is not None:
+                    self.keep(batch)
+                if fresh is not None:
+                    batch = fresh(batch)
+                    self._chosen(batch, faults)
                 yield from self._counted(batch, faults)
             count, total = counted.result()
         self._ended(sent.bytes, sent.content_hash)
-        landed = self.rows + self.rejected_rows - before
         if not count == sent.rows == landed:
             raise SourceError(
                 SOURCE,
                 f"{self.item.name} counts {count} rows, COPY sent {sent.rows}, {landed} were read",
                 "Nothing of the load was kept; run it again, and report it if it stays",
             )
-        self.source_count += count
-        self._add_to_sum(total)
+        if fresh is None:
+            self.source_count += count
+            self._add_to_sum(total)
 
-    def undated_batches(self) -> Pairs:
-        """The rows without ``updated_at``, which no window finds, without those that raw holds already."""
-        sent = self.snapshot.copy(copy_query(self.item, self.added, sql.SQL("updated_at IS NULL")))
+    def stray_batches(self) -> Pairs:
+        """The rows that no window finds, without those that raw holds already: undated ones, and ones stamped ahead.
+
+        A row is stamped ahead when ``updated_at`` lies more than ``AHEAD`` after the run's now. Of more than
+        ``AHEAD_AT_MOST`` nothing is read before its time: the run is one of the past, or the server's clock is wrong.
+        """
+        bound = self.context.as_of + AHEAD
+        condition: sql.Composable = sql.SQL("updated_at IS NULL")
+        later = sql.SQL("updated_at >= {}").format(instant(bound))
+        some = sql.SQL("SELECT 1 FROM {} WHERE {} LIMIT {}")
+        found = self.snapshot.rows(some.format(table(self.item), later, sql.Literal(AHEAD_AT_MOST + 1)))
+        if len(found) > AHEAD_AT_MOST:
+            self.context.notices.append(many_ahead(self.item, self.context.as_of))
+        elif found:
+            condition = sql.SQL("({} OR {})").format(condition, later)
+        sent = self._copy(condition)
         for block in sent:
-            batch, faults = typed_rows(block, self.item, [added.column for added in self.added])
+            batch, faults = typed_rows(block, self.item, self._sent)
             if batch.num_rows:
-                batch = _without_known(self.context, self.item, batch)
-            self.source_count += batch.num_rows + faults.num_rows
-            if self.item.control_sum is not None:
-                self._add_to_sum(pc.sum(batch[self.item.control_sum]).as_py())
+                batch = _without_known(self.context, self.item, batch, bound)
+            if faults.num_rows:
+                faults = faults.filter(pc.is_in(faults["raw_text"], self._unknown(faults)))
+            self.context.notices.extend(stamped_ahead(self.item, batch, bound))
+            self._chosen(batch, faults)
+            if self.keep is not None:
+                self.keep(batch)
             yield from self._counted(batch, faults)
         self._ended(sent.bytes, sent.content_hash)
+
+    def _copy(self, condition: sql.Composable) -> Copy:
+        return self.snapshot.copy(copy_query(self.item, self.added, condition, self.deleted, self.context.as_of))
+
+    def _unknown(self, faults: pa.Table) -> pa.Array:
+        return new_rejects(self.context, SOURCE, self.item.name, faults)["raw_text"].combine_chunks()
+
+    def _chosen(self, batch: pa.Table, faults: pa.Table) -> None:
+        """Count as the source's what is left of rows that were not taken as they came."""
+        self.source_count += batch.num_rows + faults.num_rows
+        if self.item.control_sum is not None:
+            self._add_to_sum(pc.sum(batch[self.item.control_sum]).as_py())
 
     def _counted(self, batch: pa.Table, faults: pa.Table) -> Pairs:
         self.rows += batch.num_rows
         self.rejected_rows += faults.num_rows
-        if self.keep is not None:
-            self.keep(batch)
         yield self.item.table, batch
         if faults.num_rows:
             yield REJECTS_TABLE, new_rejects(self.context, SOURCE, self.item.name, faults)
@@ -197,13 +234,13 @@ def attempted(source: OltpSource, attempt: Callable[[], T]) -> T:
         return retrying(attempt)
 
 
-def _without_known(context: IngestContext, item: Entity, batch: pa.Table) -> pa.Table:
-    """The rows without ``updated_at`` that no recorded load brought yet: re-reading them is free of charge for raw."""
+def _without_known(context: IngestContext, item: Entity, batch: pa.Table, bound: datetime) -> pa.Table:
+    """The rows without ``updated_at``, or with one from ``bound`` on, that no recorded load brought yet."""
     names = [column.name for column in item.columns]
     known = context.warehouse.arrow(
-        f"SELECT {', '.join(names)} FROM raw.{item.table} WHERE updated_at IS NULL AND _dlt_load_id IN"
-        " (SELECT load_id FROM ops.loads WHERE source = ? AND status = 'loaded')",
-        [SOURCE],
+        f"SELECT {', '.join(names)} FROM raw.{item.table} WHERE (updated_at IS NULL OR updated_at >= ?)"
+        " AND _dlt_load_id IN (SELECT load_id FROM ops.loads WHERE source = ? AND status = 'loaded')",
+        [bound, SOURCE],
         pa.schema(item.columns),
     )
     if not known.num_rows:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from ingestion.clock import utc_now
-from ingestion.contracts import DELETED_AT, INT, Entity
+from ingestion.contracts import DELETED_AT, INT, ROW_HASH, Entity
 from ingestion.loading.context import EPOCH, IngestContext, LoadResult, Window
 from ingestion.loading.deletions import DAYS_BACK, Decision, Missing, decide, digest, settle
 from ingestion.loading.intervals import DAY, cut_at_midnight
@@ -127,6 +127,7 @@ class _WindowReload:
         self.item = item
         self.window = window
         self.seen: list[pa.Table] = []
+        self.held: pa.Table | None = None
         self.known = 0  # rows that raw holds of the window
         self.missing = pa.schema(item.columns).empty_table()
         self.elsewhere: list[tuple[object, ...]] = []
@@ -138,7 +139,7 @@ class _WindowReload:
         self.seen.append(batch.select(list(self.item.key)))
 
     def pairs(self) -> Pairs:
-        yield from self.extract.batches(changed_in(self.window))
+        yield from self.extract.batches(changed_in(self.window), self._fresh)
         self.missing = self._missing()
         for start in range(0, self.missing.num_rows, KEYS_AT_ONCE):
             keys = self.missing.select(list(self.item.key)).slice(start, KEYS_AT_ONCE)
@@ -153,6 +154,30 @@ class _WindowReload:
                     instant(self.context.as_of), changed_in(self.window)
                 )
                 yield from self.extract.batches(sql.SQL("{} AND {}").format(given, changed))
+
+    def _fresh(self, batch: pa.Table) -> pa.Table:
+        """The rows whose content is another one than that of the latest version in raw, or that raw does not hold."""
+        with duckdb.connect() as scratch:
+            scratch.register("batch", batch)
+            scratch.register("alive", self._alive())
+            by = ", ".join([*self.item.key, ROW_HASH.name])
+            fresh = scratch.execute(f"SELECT * FROM batch ANTI JOIN alive USING ({by})").to_arrow_table()
+        return fresh.cast(batch.schema)
+
+    def _alive(self) -> pa.Table:
+        """Keys and hashes of what raw holds of the window."""
+        if self.held is not None:
+            return self.held
+        names = [*self.item.key, ROW_HASH.name]
+        statement, params = bind(
+            f"WITH {alive_rows(self.item)} SELECT {', '.join(names)} FROM alive WHERE updated_at < :until",
+            since=self.window.start,
+            until=self.window.end,
+        )
+        kinds = pa.schema([*self.item.columns, *self.item.content])
+        schema = pa.schema([kinds.field(name) for name in names])
+        self.held = self.context.warehouse.arrow(statement, params, schema)
+        return self.held
 
     def _missing(self) -> pa.Table:
         """The rows that raw holds in the window under keys that the source did not send for it."""

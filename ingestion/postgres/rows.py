@@ -12,11 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from ingestion.contracts import DATE, FLAG, INSTANT, TEXT, Entity, entity
-from ingestion.loading.context import SourceError
+from ingestion.contracts import DATE, DELETED_AT, FLAG, INSTANT, ROW_HASH, TEXT, Entity, entity
 from ingestion.loading.rejects import FAULTS
 
 SOURCE = "oltp"
+REPLACEMENT = "\ufffd"  # what stands in the text of a reject for bytes that are no text
+_OWN = (DELETED_AT.name, ROW_HASH.name)  # not of the record
 
 
 def typed_rows(block: bytes, item: Entity, added: Sequence[pa.Field] = ()) -> tuple[pa.Table, pa.Table]:
@@ -25,27 +26,59 @@ def typed_rows(block: bytes, item: Entity, added: Sequence[pa.Field] = ()) -> tu
     Args:
         block: rows without a header, columns in the contract's order; NULL is an empty field, "" an empty text.
         item: the entity.
-        added: columns beyond the contract, which follow its own.
+        added: columns beyond the contract, which follow its own; those of the load are not part of ``raw_text``.
 
     Returns:
         The rows that fit the contract, exactly; and for the others ``column_name``, ``rule_id``, ``reason`` and
         ``raw_text`` (the row as CSV, instants in UTC). A number is never rounded: one that does not fit is a reject.
 
     Raises:
-        SourceError: the rows are not CSV or not UTF-8.
+        ArrowInvalid: the rows are not CSV.
     """
     columns = (*item.columns, *added)
     try:
         return _read_typed(block, columns), FAULTS.empty_table()
     except pa.ArrowInvalid:
         pass
+    names = [column.name for column in columns]
     try:
-        text = _read_text(block, [column.name for column in columns])
-    except pa.ArrowInvalid as error:
-        raise SourceError(
-            SOURCE, f"{item.name} holds text that is not UTF-8 ({error})", "Correct the row, or the database's encoding"
-        ) from None
+        text = _read_text(block, names)
+    except pa.ArrowInvalid:
+        return _without_undecodable(block, columns)
     return _split(text, columns)
+
+
+def _without_undecodable(block: bytes, columns: Sequence[pa.Field]) -> tuple[pa.Table, pa.Table]:
+    """Rows some of which hold text that is not UTF-8, as a database without an encoding (SQL_ASCII) may: rejects.
+
+    The bytes in question stand in ``reason``; in ``raw_text`` there is a replacement character for each.
+    """
+    read = _read_csv(block, {column.name: pa.binary() for column in columns})
+    reasons: list[str | None] = [None] * read.num_rows
+    names: list[str | None] = [None] * read.num_rows
+    texts = {}
+    for column in columns:
+        values = read[column.name].to_pylist()
+        for place, value in enumerate(values):
+            if value is not None and names[place] is None and not _is_utf8(value):
+                names[place] = column.name
+                reasons[place] = f"{column.name} {value[:50]!r} is not text in UTF-8"
+        texts[column.name] = pa.array([value and value.decode(errors="replace") for value in values], TEXT)
+    text = pa.table(texts).filter(pc.is_null(pa.array(names, TEXT)))
+    typed, faults = _split(text, columns)
+    rejected = pa.table(texts).filter(pc.is_valid(pa.array(names, TEXT)))
+    given = [pa.array([value for value in found if value], TEXT) for found in (names, reasons)]
+    rule = pa.repeat(pa.scalar("text_undecodable", TEXT), rejected.num_rows)
+    undecodable = pa.table([given[0], rule, given[1], _csv_text(rejected)], schema=FAULTS)
+    return typed, pa.concat_tables([faults, undecodable])
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def retype(
@@ -82,7 +115,9 @@ def retype(
 
 
 def _width(record: str) -> int:
-    """How many fields a record has; 0 when it is not one row of CSV."""
+    """How many fields a record has; 0 when it is not one row of CSV, or not all of it was text."""
+    if REPLACEMENT in record:
+        return 0
     try:
         rows = list(csv.reader(io.StringIO(record, newline=""), strict=True))
     except csv.Error:
@@ -211,8 +246,9 @@ def _rule(kind: pa.DataType) -> str:
 
 def _csv_text(rows: pa.Table) -> pa.ChunkedArray:
     """Each row as one CSV text in COPY's way: every text quoted, NULL an empty field."""
+    kept = [column for name, column in zip(rows.column_names, rows.columns, strict=True) if name not in _OWN]
     fields = [
         pc.fill_null(pc.binary_join_element_wise('"', pc.replace_substring(column, '"', '""'), '"', ""), "")
-        for column in rows.columns
+        for column in kept
     ]
     return pc.binary_join_element_wise(*fields, ",")

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pyarrow as pa
 from psycopg import sql
 
-from ingestion.contracts import DATE, FLAG, INSTANT, INT, TEXT, Entity
+from ingestion.contracts import DATE, DELETED_AT, FLAG, INSTANT, INT, ROW_HASH, TEXT, Entity
 from ingestion.loading.context import IngestContext, SourceError
 from ingestion.postgres.rows import SOURCE
 from ingestion.postgres.snapshot import ROW_SECURITY_CURE, Snapshot, table
@@ -22,6 +23,8 @@ from ingestion.warehouse import sql_type
 INTEGERS = ("int2", "int4", "int8")
 NUMBERS = (*INTEGERS, "numeric")
 EXACT_TYPES = {**dict.fromkeys(INTEGERS, INT), "bool": FLAG, "date": DATE, "timestamp": INSTANT, "timestamptz": INSTANT}
+INSTANTS = ("date", "timestamp", "timestamptz")
+MARKS = ("deleted", "deleted_at", "deleted_on", "deletedat", "is_deleted", "isdeleted", "removed_at", "is_removed")
 PRECISION = 38  # of the widest exact number of the warehouse
 
 
@@ -63,6 +66,42 @@ def added_columns(context: IngestContext, snapshot: Snapshot, item: Entity) -> t
                 "Give the column back, or change ingestion/contracts.py and the models that read it",
             )
     return tuple(_recorded(context, item, [column for column in live if column.name in known]))
+
+
+def soft_deleted(snapshot: Snapshot, item: Entity) -> sql.Composable | None:
+    """SQL for rows that a declared column (``OltpSource.deleted_columns``) marks as deleted; None without such one.
+
+    A date or an instant marks by being there, a yes/no value by being true, a whole number by not being 0.
+
+    Raises:
+        SourceError: a declared column is of another type.
+    """
+    declared = snapshot.source.deleted_columns
+    marks = []
+    for column in _live_columns(snapshot, item) if declared else ():
+        if column.name.lower() not in declared:
+            continue
+        name = sql.Identifier(column.name)
+        if column.type_name == "bool":
+            marks.append(sql.SQL("COALESCE({}, FALSE)").format(name))
+        elif column.type_name in INTEGERS:
+            marks.append(sql.SQL("COALESCE({}, 0) <> 0").format(name))
+        elif column.type_name in INSTANTS:
+            marks.append(sql.SQL("{} IS NOT NULL").format(name))
+        else:
+            raise SourceError(
+                SOURCE,
+                f"{item.name}.{column.name} has the type {column.declared}, which cannot say whether a row is deleted",
+                "Take it out of OLTP_DELETED_COLUMNS, or make it a boolean or an instant",
+            )
+    return sql.SQL("({})").format(sql.SQL(" OR ").join(marks)) if marks else None
+
+
+def undeclared_marks(snapshot: Snapshot, added: Sequence[AddedColumn]) -> list[str]:
+    """Columns beyond the contract whose names say that they mark deleted rows, and that nobody has declared."""
+    names = [column.live.name for column in added if column.live.name.lower() in MARKS]
+    declared = snapshot.source.deleted_columns
+    return [name for name in names if not {name.lower(), f"-{name.lower()}"} & set(declared)]
 
 
 def fits(context: IngestContext, snapshot: Snapshot, item: Entity) -> bool:
@@ -176,10 +215,43 @@ def _record(context: IngestContext, item: Entity, live: SourceColumn, name: str,
     )
 
 
-def copy_query(item: Entity, added: Sequence[AddedColumn], condition: sql.Composable) -> sql.Composable:
-    """The rows as COPY is to send them: the contract's columns, then the added ones; instants in UTC."""
-    columns = [_contract_column(column) for column in item.columns] + [_added_column(column) for column in added]
+def copy_query(
+    item: Entity,
+    added: Sequence[AddedColumn],
+    condition: sql.Composable,
+    deleted: sql.Composable | None = None,
+    found_at: datetime | None = None,
+) -> sql.Composable:
+    """The rows as COPY is to send them: the columns of ``sent_columns``, instants in UTC.
+
+    Args:
+        item: the entity.
+        added: its columns beyond the contract.
+        condition: which rows.
+        deleted: which of them are deleted, as ``soft_deleted`` says: tombstones as of their last change.
+        found_at: when one without a last change was found to be deleted.
+    """
+    columns = [_contract_column(column) for column in item.columns]
+    if deleted is None:
+        columns.append(row_hash(item))
+    else:  # a tombstone has no hash: it is another version than the row before it, however alike
+        columns.append(sql.SQL("CASE WHEN NOT {} THEN {} END").format(deleted, row_hash(item)))
+        literal = sql.Literal(found_at and found_at.replace(tzinfo=UTC))
+        changed = sql.SQL("COALESCE(updated_at, {}::timestamptz) AT TIME ZONE 'UTC'").format(literal)
+        columns.append(sql.SQL("CASE WHEN {} THEN {} END").format(deleted, changed))
+    columns += [_added_column(column) for column in added]
     return sql.SQL("SELECT {} FROM {} WHERE {}").format(sql.SQL(", ").join(columns), table(item), condition)
+
+
+def sent_columns(added: Sequence[AddedColumn], deleted: sql.Composable | None) -> list[pa.Field]:
+    """What COPY sends after the contract's columns."""
+    return [ROW_HASH, *([DELETED_AT] if deleted is not None else []), *(column.column for column in added)]
+
+
+def row_hash(item: Entity) -> sql.Composable:
+    """A hash of the text of a row's columns of the contract, 64 bits: what tells two contents of a row apart."""
+    columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in item.columns)
+    return sql.SQL('hashtextextended(ROW({})::text COLLATE "C", 0)').format(columns)
 
 
 def _contract_column(column: pa.Field) -> sql.Composable:

@@ -44,6 +44,8 @@ class OltpSource:
         connect_timeout: seconds.
         attempts: how often a load is begun before a transient failure (a lost connection, a recovery conflict on a
             replica) counts.
+        deleted_columns: names, in lower case, of columns that mark a row as deleted, in whichever table has one;
+            a name after a minus is known not to.
         retry_wait: the first of the doubling pauses between attempts, seconds.
     """
 
@@ -52,6 +54,7 @@ class OltpSource:
     connect_timeout: int = 5
     attempts: int = 3
     retry_wait: float = 1.0
+    deleted_columns: tuple[str, ...] = ()
 
 
 class Snapshot:
@@ -75,6 +78,11 @@ class Snapshot:
         except BaseException:
             self.connection.close()
             raise
+
+    @property
+    def is_without_encoding(self) -> bool:
+        """Whether texts of the database may be any bytes (SQL_ASCII)."""
+        return is_without_encoding(self.connection)
 
     def rows(self, query: str | sql.Composable, params: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a query."""
@@ -128,11 +136,17 @@ def _settings(source: OltpSource) -> dict[str, str]:
     }
 
 
+def is_without_encoding(connection: psycopg.Connection) -> bool:
+    """Whether texts of the connection's database may be any bytes (SQL_ASCII)."""
+    return connection.info.parameter_status("server_encoding") == "SQL_ASCII"
+
+
 class Receiver:
     """The connection that COPY sends through, in the snapshot of another."""
 
     def __init__(self, source: OltpSource, connection: psycopg.Connection, snapshot: str) -> None:
         self.loop = asyncio.new_event_loop()
+        self.is_without_encoding = is_without_encoding(connection)
         try:
             with _as_psycopg_errors():
                 self.connection = self.loop.run_until_complete(self._open(source, connection, snapshot))
@@ -162,7 +176,9 @@ class Receiver:
     def copy(self, query: str, block: Any) -> int:
         """Give every buffer of whole rows to the coroutine ``block``; returns how many rows the server sent."""
         with _as_psycopg_errors():
-            status = self.loop.run_until_complete(self.connection.copy_from_query(query, output=block, format="csv"))
+            encoding = "SQL_ASCII" if self.is_without_encoding else "UTF8"  # of the one bytes are sent unchecked
+            sent = self.connection.copy_from_query(query, output=block, format="csv", encoding=encoding)
+            status = self.loop.run_until_complete(sent)
         return int(status.removeprefix("COPY "))
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
 """The PostgreSQL source: hourly and daily loads, comparisons with what raw holds, backfills and the first load.
 
 Orders, order lines and refunds of one load come from one REPEATABLE READ READ ONLY snapshot and land in one package.
-The source promises no constraint. Two streams an entity: the changes of the window, and the rows without
-``updated_at``, which no window finds; of these only those that raw does not hold yet are appended.
+The source promises no constraint. Two streams an entity: the changes of the window, and the rows that no window finds,
+without ``updated_at`` or stamped ahead of the clock; of these only those that raw does not hold yet are appended.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from ingestion.loading.records import record
 from ingestion.postgres.compare import SourceDays, compare_day, days_due, source_days
 from ingestion.postgres.extract import SALES, Pairs, TableExtract, attempted, load_extracts, record_with_corrections
 from ingestion.postgres.first_load import read_first, too_large
+from ingestion.postgres.notices import undeclared
 from ingestion.postgres.reload import pieces, reload, reload_differences
 from ingestion.postgres.rows import SOURCE, retype
-from ingestion.postgres.schema import added_columns
+from ingestion.postgres.schema import added_columns, undeclared_marks
 from ingestion.postgres.snapshot import OltpSource, Snapshot, changed_in
 from ingestion.postgres.vanished import ask_for_table, is_emptied, look_again
 
@@ -199,6 +200,8 @@ def _read(
             except SourceError as error:
                 refused[item] = error
                 continue
+            if names := undeclared_marks(snapshot, added):
+                context.notices.append(undeclared(item, names))
             if is_emptied(context, snapshot, item):
                 ask_for_table(context, item)
                 emptied.add(item)
@@ -224,7 +227,7 @@ def _pairs(extracts: dict[Entity, TableExtract], compared: list[Entity]) -> Pair
         if extract.window:
             yield from extract.batches(changed_in(extract.window))
         if item in compared:
-            yield from extract.undated_batches()
+            yield from extract.stray_batches()
 
 
 def _days_due(context: IngestContext, item: Entity) -> bool:

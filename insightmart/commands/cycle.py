@@ -39,6 +39,7 @@ class CycleResult:
     mail: str | None = None
     page: str | None = None
     problems: list[RunProblem] = field(default_factory=list)
+    notices: list[RunProblem] = field(default_factory=list)
 
     @property
     def errors(self) -> list[str]:
@@ -72,7 +73,10 @@ def _cycle(session: Session, transformer: Transformer, as_of: datetime) -> Cycle
         _build(warehouse, transformer, as_of, result)
         _reconcile(warehouse, settings, as_of, run, result)
         run.fail(result.problems)
-        run.summary = {key: value for key, value in asdict(result).items() if key not in ("problems", "mail", "page")}
+        run.note(result.notices)
+        run.summary = {
+            key: value for key, value in asdict(result).items() if key not in ("problems", "notices", "mail", "page")
+        }
     _report(warehouse, settings, as_of, run, result)
     return result
 
@@ -82,6 +86,7 @@ def _load(warehouse: Warehouse, settings: Settings, as_of: datetime, result: Cyc
     result.rows_loaded = sum(source.rows for source in loaded)
     result.rows_rejected = sum(source.rejected for source in loaded)
     result.problems += [problem for source in loaded for problem in source.problems]
+    result.notices += [notice for source in loaded for notice in source.notices]
 
 
 def _build(warehouse: Warehouse, transformer: Transformer, as_of: datetime, result: CycleResult) -> None:
@@ -148,6 +153,8 @@ def cycle_command(as_of: datetime | None, as_json: bool) -> int:
         result = cycle(now)
     if as_json:
         click.echo(json.dumps(asdict(result) | {"errors": result.errors}, default=str))
+    for line in problem_lines(result.notices):
+        console.print(line, markup=False, style="yellow")
     for line in result.errors:
         console.print(line, markup=False, style="red")
     return FAILED if result.errors else 0

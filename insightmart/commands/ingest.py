@@ -10,6 +10,7 @@ from ingestion.contracts import SOURCES
 from insightmart.commands.options import Instant, as_of_option, window_of
 from insightmart.commands.session import acting_instant, writing
 from insightmart.errors import FAILED
+from insightmart.runs import problem_lines
 from insightmart.settings import load_settings
 from insightmart.sources import check_as_of, ingest
 
@@ -43,6 +44,9 @@ def ingest_command(
         with session.recorded_run(now) as run:
             results = ingest(session.warehouse, settings, now, sources or SOURCES, window)
             run.fail(problem for result in results for problem in result.problems)
+            run.note(notices := [notice for result in results for notice in result.notices])
             run.summary = {result.source: {"rows": result.rows, "rejected": result.rejected} for result in results}
     click.echo(f"{sum(result.rows for result in results):,} rows in raw")
-    return FAILED if run.problems else 0
+    for line in problem_lines(notices):
+        click.echo(line, err=True)
+    return FAILED if any(result.problems for result in results) else 0

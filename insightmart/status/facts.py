@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,9 +14,10 @@ from insightmart.certification.verdict import DatasetState, PartState, Verdict
 from insightmart.deletion_questions import AskedOfEntity, open_questions
 from insightmart.quarantine.counts import RuleCount, rule_counts
 from insightmart.quarantine.rejected_files import QuarantinedFile, quarantined_files
+from insightmart.runs import RunProblem
 from insightmart.settings import Settings
 from insightmart.status.loads import LoadState, failed_loads, load_states
-from insightmart.status.recent_runs import RunState, last_cycle, recent_runs
+from insightmart.status.recent_runs import RunState, last_cycle, recent_notices, recent_runs
 from insightmart.status.reconciliations import Reconciliation, last_reconciliation
 from insightmart.status.sales import SalesDay, sales_days
 from insightmart.status.store_files import MissingStore, files_seen, missing_stores
@@ -47,6 +49,7 @@ class Facts:
     last_cycle: RunState | None
     asked: list[AskedOfEntity]
     missing_tables: list[str]
+    notices: Sequence[RunProblem] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -102,6 +105,7 @@ def gather(warehouse: Warehouse, settings: Settings, as_of: datetime) -> Facts:
         reconciliation=reconciliation,
         runs=recent_runs(warehouse, existing),
         last_cycle=last_cycle(warehouse, existing),
+        notices=recent_notices(warehouse, existing, as_of),
         asked=open_questions(warehouse) if "ops.deletion_questions" in existing else [],
         missing_tables=[f"certified.{state.dataset.table}" for state in datasets if not state.exists],
     )

@@ -58,6 +58,7 @@ def needs_attention(facts: Facts) -> list[Problem]:
         *_waiting_for_a_cure(facts),
         *_other_failures(facts),
         *_not_mailed(facts.last_cycle),
+        *_noticed(facts.notices),
     ]
 
 
@@ -249,6 +250,21 @@ def _not_mailed(cycle: RunState | None) -> list[Problem]:
         )
         for problem in unsent
         if cycle
+    ]
+
+
+def _noticed(notices: Iterable[RunProblem]) -> list[Problem]:
+    """What the loads of the last day found at the sources, though everything is loaded."""
+    return [
+        Problem(
+            "look at",
+            f"Look at {notice.subject.replace('_', ' ', 1)}",
+            f"{_capitalised(notice.message.rstrip('.'))}.",
+            "Nothing is held back; everything is loaded and counts.",
+            f"{notice.cure.rstrip('.')}.",
+            "operations",
+        )
+        for notice in notices
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ingestion.warehouse import Warehouse
@@ -54,6 +54,18 @@ def last_cycle(warehouse: Warehouse, existing: set[str], before: str | None = No
     return found[0] if found else None
 
 
+def recent_notices(warehouse: Warehouse, existing: set[str], as_of: datetime) -> list[RunProblem]:
+    """What runs of the last day found that somebody should look at, the latest first, each once."""
+    if not {"ops.runs", "ops.run_problems"} <= existing:
+        return []
+    found = warehouse.rows(
+        "SELECT p.subject, p.message, p.cure FROM ops.run_problems AS p JOIN ops.runs AS r ON r.run_id = p.run_id"
+        " WHERE p.kind = ? AND r.as_of > ? AND r.as_of <= ? GROUP BY 1, 2, 3 ORDER BY MAX(r.as_of) DESC, 1, 2",
+        [str(ProblemKind.NOTICE), as_of - timedelta(days=1), as_of],
+    )
+    return [RunProblem(ProblemKind.NOTICE, *notice) for notice in found]
+
+
 def _runs(
     warehouse: Warehouse, existing: set[str], condition: str, params: Sequence[Any], limit: int
 ) -> list[RunState]:
@@ -73,8 +85,8 @@ def _problems(warehouse: Warehouse, existing: set[str], run_ids: Sequence[str]) 
     if run_ids and "ops.run_problems" in existing:
         rows = warehouse.rows(
             "SELECT run_id, kind, subject, message, cure FROM ops.run_problems"
-            f" WHERE run_id IN ({', '.join('?' * len(run_ids))}) ORDER BY recorded_at, kind, subject",
-            list(run_ids),
+            f" WHERE run_id IN ({', '.join('?' * len(run_ids))}) AND kind <> ? ORDER BY recorded_at, kind, subject",
+            [*run_ids, str(ProblemKind.NOTICE)],
         )
         for run_id, kind, subject, message, cure in rows:
             found[run_id].append(RunProblem(ProblemKind(kind), subject, message, cure or ""))

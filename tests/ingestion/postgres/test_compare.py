@@ -62,10 +62,10 @@ def test_a_record_that_is_deleted_gets_a_tombstone_and_its_hour_is_queued(at: At
     oltp.execute("DELETE FROM orders WHERE order_id = 1")
     context = at(TOMORROW)
     reloaded, buried = load(context, oltp)
-    assert (reloaded.window, reloaded.rows, buried.rows) == (FIFTH, 1, 1)
+    assert (reloaded.window, reloaded.rows, buried.rows) == (FIFTH, 0, 1)  # the other order is in raw as it is
     ten = Decimal("10.00")
     deleted = datetime(2026, 3, 6, 10)
-    assert orders(context) == [(1, ten, None), (2, ten, None), (3, ten, None), (2, ten, None), (1, ten, deleted)]
+    assert orders(context) == [(1, ten, None), (2, ten, None), (3, ten, None), (1, ten, deleted)]
     assert compared(context) == {date(2026, 3, 4): ("equal", 1, 1), date(2026, 3, 5): ("reloaded", 1, 1)}
     assert context.warehouse.rows("SELECT entity, window_start, window_end FROM ops.correction_windows") == [
         ("sales", datetime(2026, 3, 5, 9), datetime(2026, 3, 5, 10))
@@ -87,7 +87,7 @@ def test_a_row_that_was_committed_too_late_is_found_and_only_its_day_is_reloaded
     sell(oltp, 3, "2026-03-05 02:00+00")  # the window of 02:00 was read long ago
     context = at(TOMORROW)
     (reloaded,) = load(context, oltp)
-    assert (reloaded.window, reloaded.rows) == (FIFTH, 2)
+    assert (reloaded.window, reloaded.rows) == (FIFTH, 1)
     assert {row[0] for row in orders(context)} == {1, 2, 3}
     assert compared(context)[date(2026, 3, 5)] == ("reloaded", 2, 2)
 
@@ -100,6 +100,35 @@ def test_a_sum_that_differs_alone_is_found(at: At, oltp: Oltp) -> None:
     (reloaded,) = load(context, oltp)
     assert reloaded.landed_sum == Decimal("11.00")
     assert compared(context) == {date(2026, 3, 5): ("reloaded", 1, 1)}
+
+
+def test_a_change_that_no_sum_shows_is_found_and_only_its_row_is_loaded_again(at: At, oltp: Oltp) -> None:
+    """Same key, same total, same updated_at: somebody set the status by hand. The digest alone differs."""
+    for number in range(1, 4):
+        sell(oltp, number, "2026-03-05 09:10+00")
+    load(at(TODAY), oltp)
+    oltp.execute("UPDATE orders SET status = 'cancelled' WHERE order_id = 2")
+    context = at(TOMORROW)
+    (reloaded,) = load(context, oltp)
+    assert (reloaded.rows, reloaded.source_count) == (1, 1)
+    latest = "SELECT order_id, status FROM raw.oltp_orders WHERE _dlt_load_id = ?"
+    assert context.warehouse.rows(latest, [reloaded.load_id]) == [(2, "cancelled")]
+    assert compared(context) == {date(2026, 3, 5): ("reloaded", 3, 3)}
+    digests = "SELECT COUNT(*) FROM ops.source_comparisons WHERE source_digest <> raw_digest OR source_digest IS NULL"
+    assert context.warehouse.value(digests) == 0
+    assert context.warehouse.rows("SELECT window_start FROM ops.correction_windows") == [(datetime(2026, 3, 5, 9),)]
+    assert load(at("2026-03-07T10:00"), oltp) == []  # nothing is read again
+
+
+def test_a_day_loaded_before_content_was_compared_is_read_again_once(at: At, oltp: Oltp) -> None:
+    sell(oltp, 1, "2026-03-05 09:10+00")
+    load(at(TODAY), oltp)
+    context = at(TOMORROW)
+    context.warehouse.execute("UPDATE raw.oltp_orders SET _row_hash = NULL")
+    (reloaded,) = load(context, oltp)
+    assert reloaded.rows == 1
+    assert context.warehouse.rows("SELECT window_start FROM ops.correction_windows") == []  # it says what it said
+    assert load(at("2026-03-07T10:00"), oltp) == []
 
 
 def test_changes_since_the_load_and_rejects_are_no_differences(at: At, oltp: Oltp) -> None:
@@ -125,7 +154,7 @@ def test_a_difference_that_stays_is_remembered_and_not_reloaded_again(at: At, ol
     sell(oltp, 1, "2026-03-05 09:10+00", "11.00")  # the source holds the key twice
     load(at(TODAY), oltp)
     context = at(TOMORROW)
-    assert [result.rows for result in load(context, oltp)] == [2]
+    assert [result.rows for result in load(context, oltp)] == [1]
     assert compared(context) == {date(2026, 3, 5): ("different", 2, 1)}
     context = at("2026-03-07T10:00")
     assert load(context, oltp) == []
@@ -152,7 +181,7 @@ def test_a_run_that_ended_before_it_compared_compares_when_it_is_repeated(
         with pytest.raises(SourceError, match="lost"):
             load(at(TOMORROW), oltp)
     context = at(TOMORROW)
-    assert [result.rows for result in load(context, oltp)] == [2]
+    assert [result.rows for result in load(context, oltp)] == [1]
     assert compared(context)[date(2026, 3, 5)] == ("reloaded", 2, 2)
 
 
@@ -171,7 +200,7 @@ def test_a_backfill_reloads_the_days_that_differ_and_queues_their_hours(
     results = backfill(context, oltp.source, window, ["orders"])
     noon = datetime(2026, 3, 2, 12)
     assert [(result.window.start, result.window.end, result.rows) for result in results if result.window] == [
-        (datetime(2026, 3, 2), noon, 2),
+        (datetime(2026, 3, 2), noon, 0),
         (datetime(2026, 3, 2), noon, 1),
         (noon, datetime(2026, 3, 3), 1),
     ]
@@ -199,7 +228,7 @@ def test_the_command_backfills_and_names_the_hours_it_queued(
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     assert [(item["entity"], item["rows"], item["start"]) for item in answer["loads"]] == [
-        ("orders", 2, "2026-03-02T00:00:00")
+        ("orders", 1, "2026-03-02T00:00:00")
     ]
     assert answer["queued"] == [
         {"source": "oltp", "entity": "sales", "start": "2026-03-02T20:00:00", "end": "2026-03-02T21:00:00"}

@@ -323,9 +323,21 @@ def test_integers_up_to_64_bits(value: int) -> None:
     assert faults["column_name"].to_pylist() == (["quantity"] if good else ["order_id", "order_id"])
 
 
-def test_text_that_is_not_utf8_is_refused_by_name() -> None:
-    with pytest.raises(SourceError, match="order_lines holds text that is not UTF-8"):
-        typed_rows(b'1,1,"\xff",1,1.0,,,\n', entity("oltp", "order_lines"))
+def test_text_that_is_not_utf8_is_a_reject_and_cannot_be_replayed() -> None:
+    block = b'1,1,"\xff",1,1.0,,,\n1,2,"ok",1,x,,,\n1,3,"\xc3\xa9",1,1.0,,,\n'
+    rows, faults = typed_rows(block, entity("oltp", "order_lines"))
+    assert rows.select(["line_number", "sku"]).to_pylist() == [{"line_number": 3, "sku": "é"}]
+    assert faults.select(["column_name", "rule_id", "reason"]).to_pylist() == [
+        {
+            "column_name": "unit_price",
+            "rule_id": "number_not_exact",
+            "reason": "unit_price x is not a decimal128(12, 4)",
+        },
+        {"column_name": "sku", "rule_id": "text_undecodable", "reason": r"sku b'\xff' is not text in UTF-8"},
+    ]
+    pairs, readable = retype("order_lines", faults["raw_text"].filter(pa.array([False, True])))
+    assert pairs == []
+    assert not readable.any()
 
 
 def test_rejected_records_are_read_again_with_todays_rules() -> None:
