@@ -57,7 +57,9 @@ test: $(SETUP) ## Run all tests: pytest, fast and slow, and the models' own unit
 test-fast: $(SETUP) ## Run the tests that are not marked slow: minutes less
 	$(BIN)/pytest -n $(TEST_PROCESSES) --dist worksteal -m "not slow"
 
-check: lint types test-fast ## Before each commit: formatting, lint, types, fast tests; changes nothing
+check: $(SETUP) ## Before each commit: formatting, lint, types, fast tests; changes nothing
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target lint types
+	@$(MAKE) --no-print-directory test-fast
 
 mutants: $(SETUP) ## Change the models' SQL by one token, 40 times, and say what the unit tests notice (MUTANTS_FLAGS="--seed 7")
 	$(BIN)/python -m bench.mutants $(MUTANTS_FLAGS)

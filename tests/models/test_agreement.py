@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from sqlmesh import Context
 
+pytestmark = pytest.mark.slow
+
 ORDERS = """
 MODEL (name core.fct_orders__oltp, kind INCREMENTAL_BY_TIME_RANGE (time_column ordered_at));
 SELECT ordered_at::TIMESTAMPNTZ AS ordered_at, '2026-03-04'::DATE AS business_date, 19::INT AS business_hour,

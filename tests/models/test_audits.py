@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from sqlmesh import Context
 
+pytestmark = pytest.mark.slow
+
 VERSIONS = """
 MODEL (name core.versions, kind FULL, audits (periods_are_seamless(key := id)));
 SELECT id::INT AS id, valid_from::TIMESTAMPNTZ AS valid_from, valid_to::TIMESTAMPNTZ AS valid_to

@@ -13,6 +13,8 @@ import pytest
 if TYPE_CHECKING:
     from sqlmesh import Context
 
+pytestmark = pytest.mark.slow
+
 WINDOW = """
 MODEL (name core.refunds, kind INCREMENTAL_BY_TIME_RANGE (time_column refunded_at));
 SELECT refunded_at::TIMESTAMP_NTZ AS refunded_at, refund_id::BIGINT AS refund_id, reason::INT AS reason

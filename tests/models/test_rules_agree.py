@@ -16,6 +16,8 @@ from ingestion.warehouse import bind
 if TYPE_CHECKING:
     from sqlmesh import Context
 
+pytestmark = pytest.mark.slow
+
 HISTORY_START = datetime(2026, 3, 5)  # of the small project
 LOADED = datetime(2026, 3, 7, 10)
 DAY, HOUR, TICK = timedelta(days=1), timedelta(hours=1), timedelta(microseconds=1)

@@ -6,8 +6,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from sqlmesh import Context
+
+pytestmark = pytest.mark.slow
 
 MODEL = """
 MODEL (

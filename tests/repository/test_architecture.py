@@ -33,6 +33,7 @@ def names_in(cell: str) -> set[str]:
     return set(re.findall(r"`([\w.]+)`", cell))
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Every module of ours by its dotted name; a package's own is its ``__init__``."""
     found = {}
