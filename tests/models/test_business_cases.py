@@ -523,4 +523,7 @@ def test_an_order_finds_one_customer_and_one_store_at_its_instant(
         ("14", "gold", "America/Los_Angeles"),
         ("15", "gold", "America/New_York"),
         ("16", "gold", "America/New_York"),
+        ("17", "bronze", "America/New_York"),
+        ("18", "bronze", "America/New_York"),
+        ("20", "bronze", "America/New_York"),
     ]
