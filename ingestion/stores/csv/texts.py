@@ -51,8 +51,11 @@ def key_values(text: pa.Array, column: str, verdicts: Verdicts) -> pa.Array:
         values = pc.if_else(pc.equal(values, ""), pa.scalar(None, pa.string()), values)
         reason = f"{column} holds characters that nobody sees: a tab, line end, no-break or zero-width space"
         verdicts.fail(pc.match_substring_regex(values, _UNSEEN_WITHIN), column, "key_unprintable", reason)
-    rewritten = pc.match_substring_regex(pc.utf8_trim(values, " "), _REWRITTEN)
-    verdicts.fail(rewritten, column, f"{column}_rewritten", f"a spreadsheet or program rewrote {column} as a number")
+    if pc.any(pc.match_substring_regex(values, "^ *[0-9#]")).as_py():
+        rewritten = pc.match_substring_regex(pc.utf8_trim(values, " "), _REWRITTEN)
+        verdicts.fail(
+            rewritten, column, f"{column}_rewritten", f"a spreadsheet or program rewrote {column} as a number"
+        )
     return values
 
 

@@ -24,7 +24,9 @@ NOT_WESTERN = {
 _WORDS_A_STRANGER = 20
 
 _LETTER = "[A-Za-zÀ-ÖØ-öø-ÿŠšŽžŒœŸ]"
-_TOKEN = re.compile(rb"[^\s,;|\"\xa0]*[\x80-\xff][^\s,;|\"\xa0]*")
+_SPACED = bytes.maketrans(b',;|"\xa0', b"     ")  # what stands between tokens, beside white space
+# A no-break space is sound in a number; between letters it is a letter of DOS: M\xa0laga
+_NO_BREAK_INSIDE = re.compile(rb"[A-Za-z]\xa0[a-z]")
 _WORD = re.compile(f"{_LETTER}+")
 _SYMBOL = re.compile(r"[^\x00-\x7f]")
 _ELISION = (
@@ -51,8 +53,12 @@ _CASE_TURNS = re.compile(
 
 def may_be_western(text: bytes) -> bool:
     """Whether the characters of ``text`` that are no ASCII make sense in windows-1252, the Latin-1 that is in use."""
+    if _NO_BREAK_INSIDE.search(text):
+        return False
     words: set[str] = set()
-    for token in set(_TOKEN.findall(text)):
+    for token in set(text.translate(_SPACED).split()):
+        if token.isascii():
+            continue
         try:
             decoded = token.decode("cp1252")
         except UnicodeDecodeError:

@@ -92,7 +92,12 @@ def test_of_names_on_their_own_few_are_read_as_other_text() -> None:
                 found = as_read([text], encoding)
                 if found is not None and found != [text]:
                     wrong.add((text, encoding))
-    assert (read, len(wrong)) == (348, 20), sorted(wrong)
+    assert (read, len(wrong)) == (348, 21), sorted(wrong)
+
+
+def test_thousands_by_a_no_break_space_are_western_and_one_between_letters_is_not() -> None:
+    assert may_be_western("1\u00a0234,Köln,12\u00a0€".encode("cp1252"))
+    assert not may_be_western("Málaga".encode("cp850"))
 
 
 def test_all_lists_together_are_western() -> None:
