@@ -31,7 +31,7 @@ OPS_TABLES: dict[str, str] = {
     # reload, such as rejects and keys the source holds twice, or is asked for
     "source_comparisons": """source VARCHAR, entity VARCHAR, day DATE, source_rows BIGINT, source_keys DECIMAL(38, 0),
         source_sum DECIMAL(38, 4), raw_rows BIGINT, raw_keys DECIMAL(38, 0), raw_sum DECIMAL(38, 4), status VARCHAR,
-        compared_at TIMESTAMP_NTZ, load_id VARCHAR, source_digest DECIMAL(38, 0), raw_digest DECIMAL(38, 0)""",
+        compared_at TIMESTAMP_NTZ, load_id VARCHAR, source_digest DECIMAL(38, 4), raw_digest DECIMAL(38, 4)""",
     # rows that a source no longer shows, too many to be taken for deleted: who says whether they are
     # (ingestion/loading/deletions.py). day: of changes, NULL for a whole table; missing_keys: sum of digests of keys
     "deletion_questions": """question_id VARCHAR, source VARCHAR, entity VARCHAR, day DATE, window_start TIMESTAMP_NTZ,
@@ -104,7 +104,7 @@ def table_statements() -> Iterator[str]:
     for table, declaration in OPS_TABLES.items():
         yield f"CREATE TABLE IF NOT EXISTS ops.{table} ({declaration})"
     for digest in ("source_digest", "raw_digest"):  # a warehouse from before content was compared
-        yield f"ALTER TABLE ops.source_comparisons ADD COLUMN IF NOT EXISTS {digest} DECIMAL(38, 0)"
+        yield f"ALTER TABLE ops.source_comparisons ADD COLUMN IF NOT EXISTS {digest} DECIMAL(38, 4)"
     # a warehouse from before it was kept who acted
     yield "ALTER TABLE ops.runs ADD COLUMN IF NOT EXISTS actor VARCHAR"
 

@@ -167,7 +167,7 @@ def _raw_days(context: IngestContext, item: Entity, window: Window, keys: Sequen
     among = f" AND ({', '.join(item.key)}) IN ({', '.join(mark for _ in keys)})" if keys else ""
     statement, params = bind(
         f"WITH {alive_rows(item)} SELECT CAST(updated_at AS DATE), COUNT(*), SUM({number}), COALESCE({total}, 0),"
-        f" COALESCE(SUM(CAST({ROW_HASH.name} AS DECIMAL(38, 0))), 0)"
+        f" COALESCE(CAST(SUM(CAST({ROW_HASH.name} AS DECIMAL(38, 0))) AS DECIMAL(38, 4)), 0)"
         f" FROM alive WHERE updated_at < :until{among} GROUP BY 1",
         since=window.start,
         until=window.end,
