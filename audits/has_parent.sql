@@ -1,5 +1,8 @@
 AUDIT (
-  name has_parent
+  name has_parent,
+  defaults (
+    condition = TRUE
+  )
 );
 
 /* Every row of the child model in the window finds its row here. */
@@ -13,4 +16,6 @@ LEFT JOIN (
 ) AS parent
   ON parent.@key = child.@key
 WHERE
-  child.@instant BETWEEN @start_ts AND @end_ts AND parent.@key IS NULL
+  child.@instant BETWEEN @start_ts AND @end_ts
+  AND parent.@key IS NULL
+  AND @condition

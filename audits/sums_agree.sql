@@ -1,5 +1,8 @@
 AUDIT (
-  name sums_agree
+  name sums_agree,
+  defaults (
+    condition = TRUE
+  )
 );
 
 /* A sum over the window of this model is the same sum over the window of the model it was made of, exactly. */
@@ -16,7 +19,7 @@ CROSS JOIN (
     COALESCE(SUM(@theirs), 0) AS total
   FROM @made_of
   WHERE
-    @instant BETWEEN @start_ts AND @end_ts
+    @instant BETWEEN @start_ts AND @end_ts AND @condition
 ) AS theirs
 WHERE
   ours.total <> theirs.total

@@ -39,6 +39,10 @@ class Settings(BaseSettings):
     aws_endpoint_url: str | None = Field(None, alias="AWS_ENDPOINT_URL")
     shopify_url: str | None = Field(None, alias="SHOPIFY_URL")
     shopify_token: SecretStr | None = Field(None, alias="SHOPIFY_TOKEN")
+    # numbers of locations of Shopify POS and the stores they stand for: LOCATION=STORE, separated by commas
+    shopify_pos_stores: str = Field(
+        "", alias="SHOPIFY_POS_STORES", pattern=r"^\s*(\d+=[1-9]\d*(\s*,\s*\d+=[1-9]\d*)*)?\s*$"
+    )
 
     oltp_deleted_columns: str = Field("", alias="OLTP_DELETED_COLUMNS")
     deletions_percent: float = Field(5.0, alias="DELETIONS_PERCENT", ge=0, le=100)

@@ -11,7 +11,21 @@ from ingestion.warehouse import Warehouse
 
 # Measures of each certified table that are compared with the truth; every table's rows are compared as well.
 AGGREGATES = ("agg_sales_daily", "agg_sales_hourly")
-MEASURES = ("orders", "units", "gross_sales", "discounts", "returns", "net_sales", "taxes", "shipping", "total_sales")
+MEASURES = (
+    "orders",
+    "units",
+    "gross_sales",
+    "discounts",
+    "returns",
+    "net_sales",
+    "taxes",
+    "shipping",
+    "total_sales",
+    "duties",
+    "fees",
+    "tips",
+    "gift_cards",
+)
 TILL_MEASURES = {
     "transactions": "orders",
     "gross_sales": "gross_sales",

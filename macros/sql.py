@@ -91,6 +91,20 @@ def oltp_order_counts(evaluator: t.Any, status: exp.Expression, is_test: exp.Exp
 
 
 @macro()
+def pos_store(evaluator: t.Any, source_name: exp.Expression, location: exp.Expression) -> str:
+    """The store that a Shopify POS order was rung up at, 0 where its location stands for none, or it is no POS order.
+
+    SHOPIFY_POS_STORES says which location (its number) is which store: ``LOCATION=STORE``, separated by commas.
+    """
+    pairs = [pair.split("=") for pair in str(evaluator.var("pos_stores") or "").split(",") if pair.strip()]
+    known = " ".join(f"WHEN {int(place)} THEN {int(store)}" for place, store in pairs)
+    if not known:
+        return "0"
+    at = location.sql("snowflake")
+    return f"CASE WHEN LOWER(TRIM({source_name.sql('snowflake')})) = 'pos' THEN CASE {at} {known} ELSE 0 END ELSE 0 END"
+
+
+@macro()
 def row_without_key(evaluator: t.Any, missing: exp.Expression, *columns: exp.Expression) -> str:
     """A text that tells rows without a key apart by their content, so that each is kept; NULL for other rows."""
     return _content_without(missing.sql("snowflake"), _listed(*columns))

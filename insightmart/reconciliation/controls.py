@@ -5,7 +5,8 @@
   test orders; earlier counts of the same hour); accepted = core; core = certified. For events that are certified.
 - ``levels``: order level (``source_total``) = hourly (``core_total``) = daily (``certified_total``), all certified, for
   each business date, store and channel (entity ``sales_CHANNEL``).
-- ``order_totals``: the total that each certified order states = its goods, discounts, returns, taxes and shipping.
+- ``order_totals``: the total that each certified order states = its goods, discounts, returns, taxes, shipping and
+  other charges.
 - ``tills``: a store's own closing figures = certified store sales, for business dates that are certified to their end.
 
 ``store_id`` NULL stands for all stores; -1 where the store is not known. ``difference`` is zero when all agree.

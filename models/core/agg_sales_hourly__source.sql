@@ -17,6 +17,7 @@ MODEL (
     unique_combination_of_columns(columns := (sold_hour, business_date, business_hour, store_id, channel)),
     agrees_with_orders(
       made_of_orders := core.fct_orders__@{source},
+      and_lines := core.fct_order_lines__@{source},
       and_refunds := core.fct_refunds__@{source}
     )
   )
@@ -35,10 +36,36 @@ WITH movements AS (
     discount_amount AS discounts,
     0 AS returns,
     tax_amount AS taxes,
-    shipping_amount AS shipping
+    shipping_amount AS shipping,
+    duties_amount AS duties,
+    fees_amount AS fees,
+    tips_amount AS tips,
+    gift_cards_amount AS gift_cards
   FROM core.fct_orders__@{source}
   WHERE
     ordered_at BETWEEN @start_ts AND @end_ts
+  UNION ALL
+  /* What an edit added to an order counts when it did. */
+  SELECT
+    DATE_TRUNC('HOUR', sold_at) AS sold_hour,
+    business_date,
+    business_hour,
+    store_id,
+    channel,
+    0 AS orders,
+    quantity AS units,
+    gross_sales,
+    discount_amount AS discounts,
+    0 AS returns,
+    tax_amount AS taxes,
+    0 AS shipping,
+    0 AS duties,
+    0 AS fees,
+    0 AS tips,
+    0 AS gift_cards
+  FROM core.fct_order_lines__@{source}
+  WHERE
+    sold_at BETWEEN @start_ts AND @end_ts AND is_added
   UNION ALL
   SELECT
     DATE_TRUNC('HOUR', refunded_at) AS sold_hour,
@@ -52,7 +79,11 @@ WITH movements AS (
     0 AS discounts,
     refund_amount AS returns,
     -tax_amount AS taxes,
-    -shipping_amount AS shipping
+    -shipping_amount AS shipping,
+    -duties_amount AS duties,
+    -fees_amount AS fees,
+    -tips_amount AS tips,
+    -gift_cards_amount AS gift_cards
   FROM core.fct_refunds__@{source}
   WHERE
     refunded_at BETWEEN @start_ts AND @end_ts
@@ -62,20 +93,24 @@ SELECT
   business_date::DATE AS business_date, /* Local date of the store */
   business_hour::INT AS business_hour, /* Local hour of the store, 0 to 23 */
   store_id::BIGINT AS store_id, /* Store; 0 online, -1 not known */
-  channel::VARCHAR AS channel, /* store, phone, online or unknown */
+  channel::VARCHAR AS channel, /* store, phone, online, pos or unknown */
   SUM(orders)::BIGINT AS orders, /* Orders placed that count, neither cancelled nor test; unit: orders */
   SUM(units)::BIGINT AS units, /* Pieces sold; unit: pieces */
   SUM(gross_sales)::DECIMAL(38, 4) AS gross_sales, /* Quantity x unit price of everything sold, before discounts, returns, taxes and shipping; unit: company's currency */
   SUM(discounts)::DECIMAL(38, 4) AS discounts, /* Discounts given, a positive figure; unit: company's currency */
-  SUM(returns)::DECIMAL(38, 4) AS returns, /* Value of goods refunded, a positive figure, on the day of the refund; unit: company's currency */
+  SUM(returns)::DECIMAL(38, 4) AS returns, /* Value of goods refunded and of adjustments, a positive figure, on the day of the refund; unit: company's currency */
   (
     SUM(gross_sales) - SUM(discounts) - SUM(returns)
   )::DECIMAL(38, 4) AS net_sales, /* Gross sales less discounts less returns; unit: company's currency */
   SUM(taxes)::DECIMAL(38, 4) AS taxes, /* Tax charged less tax refunded; unit: company's currency */
   SUM(shipping)::DECIMAL(38, 4) AS shipping, /* Shipping charged less shipping refunded; unit: company's currency */
+  SUM(duties)::DECIMAL(38, 4) AS duties, /* Duties charged less duties refunded; unit: company's currency */
+  SUM(fees)::DECIMAL(38, 4) AS fees, /* Fees charged less fees refunded; unit: company's currency */
   (
-    SUM(gross_sales) - SUM(discounts) - SUM(returns) + SUM(taxes) + SUM(shipping)
-  )::DECIMAL(38, 4) AS total_sales /* Net sales plus taxes plus shipping; unit: company's currency */
+    SUM(gross_sales) - SUM(discounts) - SUM(returns) + SUM(taxes) + SUM(shipping) + SUM(duties) + SUM(fees)
+  )::DECIMAL(38, 4) AS total_sales, /* Net sales plus taxes, shipping, duties and fees; unit: company's currency */
+  SUM(tips)::DECIMAL(38, 4) AS tips, /* Tips given less tips given back; in no sales figure; unit: company's currency */
+  SUM(gift_cards)::DECIMAL(38, 4) AS gift_cards /* Gift cards sold less gift cards given back; in no sales figure; unit: company's currency */
 FROM movements
 GROUP BY
   sold_hour,

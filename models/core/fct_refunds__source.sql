@@ -27,11 +27,14 @@ MODEL (
     ),
     refund_rows_are_unique,
     forall(
-      criteria := (refund_amount >= 0, (
+      criteria := (
+        refund_amount - adjustment_amount >= 0,
+        (
           store_id = -1
         ) = (
           channel = 'unknown'
-      ))
+        )
+      )
     )
   )
 );
@@ -48,8 +51,13 @@ WITH given_back AS (
     sku,
     quantity,
     refund_amount,
+    COALESCE(adjustment_amount, 0) AS adjustment_amount,
     tax_amount,
     shipping_amount,
+    COALESCE(duties_amount, 0) AS duties_amount,
+    COALESCE(fees_amount, 0) AS fees_amount,
+    COALESCE(tips_amount, 0) AS tips_amount,
+    COALESCE(gift_cards_amount, 0) AS gift_cards_amount,
     refund_reason,
     source_updated_at,
     raw_load_id
@@ -71,9 +79,14 @@ WITH given_back AS (
     o.channel,
     l.sku,
     ABS(l.quantity) AS quantity,
-    ABS(l.quantity) * l.unit_price - ABS(l.discount_amount) AS refund_amount,
+    COALESCE(ABS(l.gross_amount), ABS(l.quantity) * l.unit_price) - ABS(l.discount_amount) AS refund_amount,
+    0 AS adjustment_amount,
     0 AS tax_amount,
     0 AS shipping_amount,
+    0 AS duties_amount,
+    0 AS fees_amount,
+    0 AS tips_amount,
+    0 AS gift_cards_amount,
     NULL AS refund_reason,
     l.source_updated_at,
     l.raw_load_id
@@ -100,8 +113,13 @@ WITH given_back AS (
     MIN(sku) AS sku,
     SUM(quantity) AS quantity, /* Shopify splits a refunded item by what becomes of the goods */
     SUM(refund_amount) AS refund_amount,
+    SUM(adjustment_amount) AS adjustment_amount,
     SUM(tax_amount) AS tax_amount,
     SUM(shipping_amount) AS shipping_amount,
+    SUM(duties_amount) AS duties_amount,
+    SUM(fees_amount) AS fees_amount,
+    SUM(tips_amount) AS tips_amount,
+    SUM(gift_cards_amount) AS gift_cards_amount,
     MIN(refund_reason) AS refund_reason,
     MAX(source_updated_at) AS source_updated_at,
     MAX(raw_load_id) AS raw_load_id
@@ -126,7 +144,7 @@ WITH given_back AS (
 )
 SELECT
   source_system::VARCHAR AS source_system, /* oltp (stores and phone) or shopify (online) */
-  refund_id::VARCHAR AS refund_id, /* The refund's number in its source system; order:NUMBER for what was given back on the order itself */
+  refund_id::VARCHAR AS refund_id, /* The refund's number in its source system; order:NUMBER for what was given back on the order itself, agreement:NUMBER for an edit or return without a refund */
   line_number::BIGINT AS line_number, /* Refunded line; NULL for a whole order, shipping or an unknown line */
   order_id::VARCHAR AS order_id, /* Refunded order; NULL or without a match when not known */
   refunded_at::TIMESTAMPNTZ AS refunded_at, /* When the money was given back, UTC */
@@ -136,9 +154,14 @@ SELECT
   channel::VARCHAR AS channel, /* Channel of the order; unknown when the order is not known */
   sku::VARCHAR AS sku, /* Product of the refunded line */
   quantity::BIGINT AS quantity, /* Pieces returned */
-  refund_amount::DECIMAL(18, 4) AS refund_amount, /* Value of the goods given back, without refunded tax where the source states it apart */
-  tax_amount::DECIMAL(18, 4) AS tax_amount, /* Refunded tax */
-  shipping_amount::DECIMAL(18, 4) AS shipping_amount, /* Refunded shipping */
+  refund_amount::DECIMAL(18, 4) AS refund_amount, /* Value of the goods given back, and of adjustments, without refunded tax where the source states it apart */
+  adjustment_amount::DECIMAL(18, 4) AS adjustment_amount, /* Part of refund_amount that is no goods but a price that was changed, or paid back beyond or below their value; below zero where less was paid back */
+  tax_amount::DECIMAL(18, 4) AS tax_amount, /* Refunded tax; below zero where tax was added */
+  shipping_amount::DECIMAL(18, 4) AS shipping_amount, /* Refunded shipping; below zero where shipping was added */
+  duties_amount::DECIMAL(18, 4) AS duties_amount, /* Refunded duties; below zero where duties were added */
+  fees_amount::DECIMAL(18, 4) AS fees_amount, /* Refunded fees; below zero where a fee was charged, as for restocking */
+  tips_amount::DECIMAL(18, 4) AS tips_amount, /* Refunded tips; below zero where a tip was added */
+  gift_cards_amount::DECIMAL(18, 4) AS gift_cards_amount, /* Refunded gift cards; below zero where gift cards were added */
   refund_reason::VARCHAR AS refund_reason, /* Reason as the source states it */
   source_updated_at::TIMESTAMPNTZ AS source_updated_at, /* Last change at the source, UTC */
   raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */

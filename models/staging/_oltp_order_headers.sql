@@ -68,7 +68,12 @@ WITH latest AS (
     discount_amount::DECIMAL(18, 4) AS discount_amount,
     tax_amount::DECIMAL(18, 4) AS tax_amount,
     shipping_amount::DECIMAL(18, 4) AS shipping_amount,
+    0::DECIMAL(18, 4) AS duties_amount, /* this and the following: only the online shop knows them */
+    0::DECIMAL(18, 4) AS fees_amount,
+    0::DECIMAL(18, 4) AS tips_amount,
+    0::DECIMAL(18, 4) AS gift_cards_amount,
     total_amount::DECIMAL(18, 4) AS total_amount,
+    0::DECIMAL(18, 4) AS cash_rounding_amount,
     @believed(updated_at, _loaded_at)::TIMESTAMPNTZ AS source_updated_at,
     event_at::TIMESTAMPNTZ AS event_at,
     _loaded_at::TIMESTAMPNTZ AS _loaded_at,

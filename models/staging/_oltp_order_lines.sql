@@ -107,9 +107,11 @@ WITH loaded AS (
     NULLIF(TRIM(p.sku), '')::VARCHAR AS sku,
     p.quantity::BIGINT AS quantity,
     p.unit_price::DECIMAL(18, 4) AS unit_price,
+    NULL::DECIMAL(18, 4) AS gross_amount, /* quantity x unit_price; only the online shop states it apart */
     COALESCE(p.discount_amount, 0)::DECIMAL(18, 4) AS discount_amount,
     COALESCE(p.tax_amount, 0)::DECIMAL(18, 4) AS tax_amount,
     @believed(p.updated_at, p._loaded_at)::TIMESTAMPNTZ AS source_updated_at,
+    NULL::TIMESTAMPNTZ AS added_at, /* only the online shop says when a line was added */
     COALESCE(p.ordered_event_at, p.changed_at)::TIMESTAMPNTZ AS event_at,
     p._loaded_at::TIMESTAMPNTZ AS _loaded_at,
     p._dlt_load_id::VARCHAR AS raw_load_id,

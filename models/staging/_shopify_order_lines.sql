@@ -3,7 +3,7 @@ MODEL (
   kind INCREMENTAL_BY_TIME_RANGE (
     time_column event_at
   ),
-  description 'Line items of the latest version of every online order with the rules they break: an edited order replaces all its lines. Read staging.shopify_order_lines or quarantine.shopify_order_lines instead.',
+  description 'Goods that online orders were placed with, and in the hour of an edit what it added, with the rules they break; one row is one line. Read staging.shopify_order_lines or quarantine.shopify_order_lines instead.',
   grain (order_id, line_number),
   tags (sales, shopify),
   signals (
@@ -11,35 +11,57 @@ MODEL (
   )
 );
 
-WITH typed AS (
+WITH sales AS (
+  SELECT
+    *
+  FROM staging._shopify_sales
+  WHERE
+    counted_at BETWEEN @start_ts AND @end_ts AND event_at <= @end_ts AND is_line
+  QUALIFY
+    ROW_NUMBER() OVER (
+      PARTITION BY order_id, agreement_id, sale_id
+      ORDER BY source_updated_at DESC NULLS LAST, raw_load_id DESC, event_at
+    ) = 1 /* until both its hours are restated, an order that moved stands in two */
+), orders AS (
+  SELECT
+    order_id,
+    rule_ids
+  FROM staging._shopify_orders
+  WHERE
+    event_at <= @end_ts AND order_id IN (
+      SELECT
+        s.order_id
+      FROM sales AS s
+    )
+  QUALIFY
+    ROW_NUMBER() OVER (
+      PARTITION BY order_id
+      ORDER BY source_updated_at DESC NULLS LAST, raw_load_id DESC, event_at
+    ) = 1
+), typed AS (
   SELECT
     'shopify'::VARCHAR AS source_system,
-    l.order_id::VARCHAR AS order_id,
-    l.line_item_id::BIGINT AS line_number,
-    NULLIF(TRIM(l.sku), '')::VARCHAR AS sku,
-    l.quantity::BIGINT AS quantity,
-    l.unit_price::DECIMAL(18, 4) AS unit_price,
-    COALESCE(l.discount_amount, 0)::DECIMAL(18, 4) AS discount_amount,
-    COALESCE(l.tax_amount, 0)::DECIMAL(18, 4) AS tax_amount,
-    l.order_updated_at::TIMESTAMPNTZ AS source_updated_at,
-    o.event_at::TIMESTAMPNTZ AS event_at,
-    l._loaded_at::TIMESTAMPNTZ AS _loaded_at,
-    l._dlt_load_id::VARCHAR AS raw_load_id,
+    s.order_id,
+    s.line_number,
+    s.sku,
+    s.quantity,
+    COALESCE(ROUND(s.gross_amount / NULLIF(s.quantity, 0), 4), 0)::DECIMAL(38, 4) AS unit_price, /* before taxes, also where prices are stated with them */
+    s.gross_amount,
+    s.discount_amount,
+    s.tax_amount,
+    s.source_updated_at,
+    CASE WHEN NOT s.is_placed THEN s.counted_at END::TIMESTAMPNTZ AS added_at, /* by an edit; NULL for what the order was placed with */
+    s.counted_at AS event_at,
+    s._loaded_at,
+    s.raw_load_id,
+    s.is_returned, /* given back on the order itself, as in an exchange */
     o.rule_ids AS order_rule_ids
-  FROM raw.shopify_order_lines AS l
-  INNER JOIN staging._shopify_orders AS o
-    ON o.order_id = l.order_id::VARCHAR
-    AND o.raw_load_id = l._dlt_load_id
-    AND o.source_updated_at = l.order_updated_at
-  WHERE
-    o.event_at BETWEEN @start_ts AND @end_ts
-    AND l._loaded_at >= DATEADD(DAY, -1, @start_ts)
-  QUALIFY
-    ROW_NUMBER() OVER (PARTITION BY l.order_id, l.line_item_id ORDER BY l.line_position) = 1
+  FROM sales AS s
+  LEFT JOIN orders AS o
+    ON o.order_id = s.order_id
 )
 SELECT
   *
   EXCLUDE (order_rule_ids),
-  FALSE::BOOLEAN AS is_returned, /* Shopify states what is given back as refunds */
   @failed_rules__shopify_order_lines()::VARCHAR AS rule_ids
 FROM typed

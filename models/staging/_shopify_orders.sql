@@ -3,7 +3,7 @@ MODEL (
   kind INCREMENTAL_BY_TIME_RANGE (
     time_column event_at
   ),
-  description 'Latest version of every online order with the rules it breaks, in the columns of staging._oltp_orders. Read staging.shopify_orders or quarantine.shopify_orders instead.',
+  description 'Latest version of every online order, its amounts added up from the sales ledger of the shop, with the rules it breaks; one row is one order. Read staging.shopify_orders or quarantine.shopify_orders instead.',
   grain order_id,
   tags (sales, shopify),
   signals (
@@ -11,68 +11,75 @@ MODEL (
   )
 );
 
-WITH latest AS (
+WITH ledger AS (
   SELECT
     order_id,
-    customer_id,
-    is_test,
-    currency,
-    financial_status,
-    fulfillment_status,
-    cancelled_at,
-    discount_amount,
-    tax_amount,
-    shipping_amount,
-    total_amount,
-    updated_at,
-    _loaded_at,
-    _dlt_load_id,
-    COALESCE(processed_at, created_at) AS ordered_at,
-    @event_instant(COALESCE(processed_at, created_at), updated_at, _loaded_at) AS event_at
-  FROM raw.shopify_orders AS r
-  WHERE
-    @not_deleted(raw.shopify_orders, r, order_id)
-    AND _loaded_at >= DATEADD(DAY, -1, @start_ts)
-  QUALIFY
-    @is_latest_version(order_id, updated_at, _dlt_load_id)
-), typed AS (
-  SELECT
-    'shopify'::VARCHAR AS source_system,
-    order_id::VARCHAR AS order_id,
-    (
-      'shopify:' || customer_id::VARCHAR
-    )::VARCHAR AS customer_id, /* Shopify numbers its customers independently of the OLTP */
-    0::BIGINT AS store_id,
-    'online'::VARCHAR AS channel,
-    CASE
-      WHEN NOT cancelled_at IS NULL
-      THEN 'cancelled'
-      WHEN fulfillment_status = 'FULFILLED'
-      THEN 'completed'
-      WHEN fulfillment_status IN ('PARTIALLY_FULFILLED', 'IN_PROGRESS')
-      THEN 'shipped'
-      WHEN financial_status IN ('PAID', 'PARTIALLY_PAID', 'PARTIALLY_REFUNDED', 'REFUNDED')
-      THEN 'paid'
-      ELSE 'pending'
-    END::VARCHAR AS order_status,
-    (
-      cancelled_at IS NULL AND NOT COALESCE(is_test, FALSE)
-    )::BOOLEAN AS is_counted, /* cancelled and test orders count nowhere */
-    UPPER(TRIM(currency))::VARCHAR AS currency,
-    ordered_at::TIMESTAMPNTZ AS ordered_at,
-    discount_amount::DECIMAL(18, 4) AS discount_amount,
-    tax_amount::DECIMAL(18, 4) AS tax_amount,
-    shipping_amount::DECIMAL(18, 4) AS shipping_amount,
-    total_amount::DECIMAL(18, 4) AS total_amount,
-    updated_at::TIMESTAMPNTZ AS source_updated_at,
-    event_at::TIMESTAMPNTZ AS event_at,
-    _loaded_at::TIMESTAMPNTZ AS _loaded_at,
-    _dlt_load_id::VARCHAR AS raw_load_id
-  FROM latest
+    COUNT(*) AS sales,
+    MAX(GREATEST(ABS(total_amount), ABS(tax_amount), ABS(discount_amount))) AS greatest_sale,
+    COUNT(CASE WHEN is_unknown THEN 1 END) AS unknown_sales,
+    COUNT(CASE WHEN is_unclear THEN 1 END) AS unclear_lines,
+    MIN(currency) AS least_currency,
+    MAX(currency) AS greatest_currency,
+    SUM(
+      CASE WHEN is_placed AND is_line AND NOT is_returned THEN discount_amount ELSE 0 END
+    ) AS discount_amount,
+    SUM(CASE WHEN is_placed THEN tax_amount ELSE 0 END) AS tax_amount,
+    SUM(CASE WHEN is_placed AND line_type = 'SHIPPING' THEN net_amount ELSE 0 END) AS shipping_amount,
+    SUM(CASE WHEN is_placed AND line_type = 'DUTY' THEN net_amount ELSE 0 END) AS duties_amount,
+    SUM(
+      CASE
+        WHEN is_placed AND line_type IN ('FEE', 'ADDITIONAL_FEE')
+        THEN net_amount
+        ELSE 0
+      END
+    ) AS fees_amount,
+    SUM(CASE WHEN is_placed AND line_type = 'TIP' THEN net_amount ELSE 0 END) AS tips_amount,
+    SUM(CASE WHEN is_placed AND line_type = 'GIFT_CARD' THEN net_amount ELSE 0 END) AS gift_cards_amount,
+    SUM(CASE WHEN is_placed THEN total_amount ELSE 0 END) AS parts_amount
+  FROM staging._shopify_sales
   WHERE
     event_at BETWEEN @start_ts AND @end_ts
+  GROUP BY
+    order_id
+), typed AS (
+  SELECT
+    h.source_system,
+    h.order_id,
+    h.customer_id,
+    h.store_id,
+    h.channel,
+    h.order_status,
+    h.is_counted,
+    h.currency,
+    h.ordered_at,
+    COALESCE(l.discount_amount, 0)::DECIMAL(38, 4) AS discount_amount,
+    COALESCE(l.tax_amount, 0)::DECIMAL(38, 4) AS tax_amount,
+    COALESCE(l.shipping_amount, 0)::DECIMAL(38, 4) AS shipping_amount,
+    COALESCE(l.duties_amount, 0)::DECIMAL(38, 4) AS duties_amount,
+    COALESCE(l.fees_amount, 0)::DECIMAL(38, 4) AS fees_amount,
+    COALESCE(l.tips_amount, 0)::DECIMAL(38, 4) AS tips_amount,
+    COALESCE(l.gift_cards_amount, 0)::DECIMAL(38, 4) AS gift_cards_amount,
+    h.total_amount,
+    h.cash_rounding_amount,
+    h.source_updated_at,
+    h.event_at,
+    h._loaded_at,
+    h.raw_load_id,
+    COALESCE(l.sales, 0) AS sales,
+    COALESCE(l.greatest_sale, 0) AS greatest_sale,
+    COALESCE(l.unknown_sales, 0) AS unknown_sales,
+    COALESCE(l.unclear_lines, 0) AS unclear_lines,
+    COALESCE(l.least_currency, h.currency) AS least_currency,
+    COALESCE(l.greatest_currency, h.currency) AS greatest_currency,
+    COALESCE(l.parts_amount, 0) AS parts_amount
+  FROM staging._shopify_order_headers AS h
+  LEFT JOIN ledger AS l
+    ON l.order_id = h.order_id
+  WHERE
+    h.event_at BETWEEN @start_ts AND @end_ts
 )
 SELECT
-  *,
+  *
+  EXCLUDE (sales, unknown_sales, greatest_sale, unclear_lines, least_currency, greatest_currency, parts_amount),
   @failed_rules__shopify_orders()::VARCHAR AS rule_ids
 FROM typed

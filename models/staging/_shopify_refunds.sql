@@ -3,7 +3,7 @@ MODEL (
   kind INCREMENTAL_BY_TIME_RANGE (
     time_column event_at
   ),
-  description 'Refund lines of the latest version of every online order, on the day of the refund, with the rules they break. Read staging.shopify_refunds or quarantine.shopify_refunds instead.',
+  description 'Returns, refunds, removals, later charges and changes of price of online orders, at their own instants, with the rules they break; one row is one sale of the ledger. Read staging.shopify_refunds or quarantine.shopify_refunds instead.',
   grain (refund_id, refund_line_id),
   tags (sales, shopify),
   signals (
@@ -11,93 +11,81 @@ MODEL (
   )
 );
 
-WITH latest AS (
+WITH sales AS (
   SELECT
-    order_id,
-    is_test,
-    cancelled_at,
-    updated_at,
-    _dlt_load_id
-  FROM raw.shopify_orders AS r
+    *,
+    COALESCE(line_type = 'PRODUCT' AND action_type <> 'UPDATE', FALSE) AS is_goods
+  FROM staging._shopify_sales
   WHERE
-    @not_deleted(raw.shopify_orders, r, order_id)
-    AND _loaded_at >= DATEADD(DAY, -1, @start_ts)
+    counted_at BETWEEN @start_ts AND @end_ts
+    AND event_at <= @end_ts
+    AND NOT is_line
+    AND NOT is_placed
+    AND (
+      total_amount <> 0 OR tax_amount <> 0 OR quantity <> 0
+    )
   QUALIFY
-    @is_latest_version(order_id, updated_at, _dlt_load_id)
-), refunds AS (
-  SELECT
-    r.refund_id,
-    r.refund_line_id,
-    r.order_id,
-    r.line_item_id,
-    r.sku,
-    r.quantity,
-    r.subtotal_amount,
-    r.tax_amount,
-    r.shipping_amount,
-    r.note,
-    r.refunded_at,
-    r.order_updated_at,
-    r._loaded_at,
-    r._dlt_load_id,
-    latest.cancelled_at IS NULL AND NOT COALESCE(latest.is_test, FALSE) AS is_counted,
-    @event_instant(r.refunded_at, r.order_updated_at, r._loaded_at) AS event_at
-  FROM raw.shopify_refunds AS r
-  INNER JOIN latest
-    ON latest.order_id = r.order_id
-    AND latest._dlt_load_id = r._dlt_load_id
-    AND latest.updated_at = r.order_updated_at
-  WHERE
-    r._loaded_at >= DATEADD(DAY, -1, @start_ts)
-  QUALIFY
-    ROW_NUMBER() OVER (PARTITION BY r.refund_id, r.refund_line_id ORDER BY r.line_item_id) = 1
-), in_window AS (
-  SELECT
-    *
-  FROM refunds
-  WHERE
-    event_at BETWEEN @start_ts AND @end_ts
+    ROW_NUMBER() OVER (
+      PARTITION BY order_id, agreement_id, sale_id
+      ORDER BY source_updated_at DESC NULLS LAST, raw_load_id DESC, event_at
+    ) = 1 /* until both its hours are restated, an order that moved stands in two */
 ), orders AS (
   SELECT
     order_id,
+    store_id,
+    channel,
+    is_counted,
     rule_ids
   FROM staging._shopify_orders
   WHERE
-    order_id IN (
+    event_at <= @end_ts AND order_id IN (
       SELECT
-        i.order_id::VARCHAR
-      FROM in_window AS i
+        s.order_id
+      FROM sales AS s
     )
   QUALIFY
     ROW_NUMBER() OVER (
       PARTITION BY order_id
       ORDER BY source_updated_at DESC NULLS LAST, raw_load_id DESC, event_at
-    ) = 1 /* until both its hours are restated, an order that moved stands in two */
+    ) = 1
 ), typed AS (
   SELECT
     'shopify'::VARCHAR AS source_system,
-    r.refund_id::VARCHAR AS refund_id,
-    r.refund_line_id::BIGINT AS refund_line_id,
-    r.order_id::VARCHAR AS order_id,
-    r.line_item_id::BIGINT AS line_number, /* none for refunded shipping, and for what was paid back for no line */
-    0::BIGINT AS store_id, /* of the order, as for the OLTP: the online shop */
-    'online'::VARCHAR AS channel,
-    r.is_counted::BOOLEAN AS is_counted, /* refunds of cancelled and test orders count nowhere, as their orders */
-    NULLIF(TRIM(r.sku), '')::VARCHAR AS sku,
-    r.quantity::BIGINT AS quantity,
-    COALESCE(r.subtotal_amount, 0)::DECIMAL(18, 4) AS refund_amount,
-    COALESCE(r.tax_amount, 0)::DECIMAL(18, 4) AS tax_amount,
-    COALESCE(r.shipping_amount, 0)::DECIMAL(18, 4) AS shipping_amount,
-    r.note::VARCHAR AS refund_reason,
-    r.refunded_at::TIMESTAMPNTZ AS refunded_at,
-    r.order_updated_at::TIMESTAMPNTZ AS source_updated_at,
-    r.event_at::TIMESTAMPNTZ AS event_at,
-    r._loaded_at::TIMESTAMPNTZ AS _loaded_at,
-    r._dlt_load_id::VARCHAR AS raw_load_id,
+    COALESCE(s.refund_id::VARCHAR, 'agreement:' || s.agreement_id::VARCHAR)::VARCHAR AS refund_id, /* an edit or a return without a refund is none */
+    s.sale_id AS refund_line_id,
+    s.order_id,
+    CASE WHEN s.is_goods THEN s.line_item_id END::BIGINT AS line_number,
+    o.store_id,
+    o.channel,
+    o.is_counted, /* refunds of cancelled and test orders count nowhere, as their orders */
+    CASE WHEN s.is_goods THEN s.sku END::VARCHAR AS sku,
+    CASE WHEN s.is_goods THEN -s.quantity::DECIMAL(38, 0) END::DECIMAL(38, 0) AS quantity,
+    CASE WHEN s.line_type IN ('PRODUCT', 'ADJUSTMENT') THEN -s.net_amount ELSE 0 END::DECIMAL(38, 4) AS refund_amount,
+    CASE
+      WHEN s.line_type = 'ADJUSTMENT' OR (
+        s.line_type = 'PRODUCT' AND NOT s.is_goods
+      )
+      THEN -s.net_amount
+      ELSE 0
+    END::DECIMAL(38, 4) AS adjustment_amount, /* part of refund_amount that is a price and no goods */
+    (
+      -s.tax_amount
+    )::DECIMAL(38, 4) AS tax_amount,
+    CASE WHEN s.line_type = 'SHIPPING' THEN -s.net_amount ELSE 0 END::DECIMAL(38, 4) AS shipping_amount,
+    CASE WHEN s.line_type = 'DUTY' THEN -s.net_amount ELSE 0 END::DECIMAL(38, 4) AS duties_amount,
+    CASE WHEN s.line_type IN ('FEE', 'ADDITIONAL_FEE') THEN -s.net_amount ELSE 0 END::DECIMAL(38, 4) AS fees_amount,
+    CASE WHEN s.line_type = 'TIP' THEN -s.net_amount ELSE 0 END::DECIMAL(38, 4) AS tips_amount,
+    CASE WHEN s.line_type = 'GIFT_CARD' THEN -s.net_amount ELSE 0 END::DECIMAL(38, 4) AS gift_cards_amount,
+    s.note AS refund_reason,
+    CASE WHEN s.happened_at < s.event_at THEN s.event_at ELSE s.happened_at END::TIMESTAMPNTZ AS refunded_at,
+    s.source_updated_at,
+    s.counted_at AS event_at,
+    s._loaded_at,
+    s.raw_load_id,
     o.rule_ids AS order_rule_ids
-  FROM in_window AS r
+  FROM sales AS s
   LEFT JOIN orders AS o
-    ON o.order_id = r.order_id::VARCHAR
+    ON o.order_id = s.order_id
 )
 SELECT
   *

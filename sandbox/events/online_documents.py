@@ -56,8 +56,14 @@ def order_documents(catalogue: Catalogue, day: OnlineDay, positions: Integers, c
         _order_document(order, FINANCIAL[financial[position]], FULFILLMENT[fulfillment[position]], clock)
         | {
             "updatedAt": iso(_last_change(order, refunds_by_order.get(position, []), clock)),
-            "lineItems": _line_documents(catalogue, lines, range(start, stop), refunds_by_order.get(position, [])),
+            "lineItems": [
+                *_line_documents(
+                    catalogue, order, lines, range(start, stop), refunds_by_order.get(position, []), clock
+                ),
+                *_charged_lines(order),
+            ],
             "refunds": _refund_documents(lines, refunds_by_order.get(position, [])),
+            "edits": _edit_documents(lines, range(start, stop), refunds_by_order.get(position, [])),
         }
         for position, order, start, stop in zip(positions.tolist(), orders, first, end, strict=True)
     ]
@@ -83,14 +89,53 @@ def _order_document(order: dict[str, int], financial: str, fulfillment: str, clo
         "displayFinancialStatus": financial,
         "displayFulfillmentStatus": fulfillment,
         "shipping": money(order["shipping"]),
+        "shippingDiscount": money(order["shipping_discount"]),
+        "taxesIncluded": bool(order["included"]),
+        "charges": [{"type": "DUTY", "amount": money(order["duty"])}] if order["duty"] else [],
     }
 
 
+def _charged_lines(order: dict[str, int]) -> list[dict[str, Any]]:
+    """A gift card and a tip are lines of an order, too."""
+    nothing = {"productId": None, "variantId": None, "sku": None, "discount": "0.00", "tax": "0.00"}
+    return [
+        {"id": order["order_id"] * 10 + place, "kind": kind, "title": kind.capitalize(), "quantity": 1}
+        | {"currentQuantity": 1, "unitPrice": money(order[name])}
+        | nothing
+        for place, (name, kind) in enumerate((("gift_card", "GIFT_CARD"), ("tip", "TIP")))
+        if order[name]
+    ]
+
+
+def _edit_documents(lines: dict[str, list[int]], rows: range, refunds: list[dict[str, int]]) -> list[dict[str, Any]]:
+    """An edit as its sales: what it took off, and the lines it added."""
+    documents = []
+    for taken in (row for row in refunds if row["edit"]):
+        value, tax = -taken["subtotal"], -taken["tax"]
+        off = {"action": "RETURN", "type": "PRODUCT", "lineItemId": lines["line_id"][taken["line"]]}
+        sales = [off | {"quantity": -1, "total": money(value + tax), "tax": money(tax)}]
+        for row in (row for row in rows if lines["added_at"][row] == taken["created_at"]):
+            total = lines["quantity"][row] * lines["unit_price"][row] + lines["tax"][row]
+            on = {"action": "ORDER", "type": "PRODUCT", "lineItemId": lines["line_id"][row]}
+            sales.append(
+                on | {"quantity": lines["quantity"][row], "total": money(total), "tax": money(lines["tax"][row])}
+            )
+        documents.append({"id": taken["refund_id"], "at": iso(taken["created_at"]), "sales": sales})
+    return documents
+
+
 def _line_documents(
-    catalogue: Catalogue, lines: dict[str, list[int]], rows: range, refunds: list[dict[str, int]]
+    catalogue: Catalogue,
+    order: dict[str, int],
+    lines: dict[str, list[int]],
+    rows: range,
+    refunds: list[dict[str, int]],
+    clock: int,
 ) -> list[dict[str, Any]]:
     documents = []
     for row in rows:
+        if lines["added_at"][row] >= clock:
+            continue
         product, quantity = lines["product"][row], lines["quantity"][row]
         back = sum(refund["quantity"] for refund in refunds if refund["line"] == row)
         documents.append(
@@ -102,17 +147,18 @@ def _line_documents(
                 "title": "Gift note" if product == UNTITLED else catalogue.product_name(product),
                 "quantity": quantity,
                 "currentQuantity": max(0, quantity - back),
-                "unitPrice": money(lines["unit_price"][row]),
+                "unitPrice": money(lines["unit_price"][row] + (lines["tax"][row] if order["included"] else 0)),
                 "discount": money(lines["discount"][row]),
                 "tax": money(lines["tax"][row]),
             }
+            | ({} if lines["added_at"][row] == NULL else {"addedBy": "an edit"})
         )
     return documents
 
 
 def _refund_documents(lines: dict[str, list[int]], rows: list[dict[str, int]]) -> list[dict[str, Any]]:
     documents: dict[int, dict[str, Any]] = {}
-    for row in rows:
+    for row in (row for row in rows if not row["edit"]):
         refund = documents.setdefault(
             row["refund_id"],
             {
@@ -123,6 +169,8 @@ def _refund_documents(lines: dict[str, list[int]], rows: list[dict[str, int]]) -
                 "shipping": "0.00",
             },
         )
+        if row["adjustment"]:
+            refund["amount"] = money(row["adjustment"])
         if row["line"] == NULL:
             refund["shipping"] = money(row["shipping"])
         else:

@@ -27,7 +27,9 @@ FIRST_VARIANT = 44_000_000_000_000
 IDS_A_DAY = 10_000_000
 TAX_RATE = 700  # hundredths of a percent
 NEVER = np.iinfo(np.int64).max
+EDITED_AFTER = 50 * MINUTE
 UNTITLED = -1  # a line without a sku
+CHARGES = ("shipping_discount", "tip", "gift_card", "duty")
 
 
 @dataclass
@@ -36,9 +38,11 @@ class OnlineDay:
 
     orders: order_id, customer_id (NULL: guest), created_at, processed_at, paid_at, first_status (index of FINANCIAL),
     started_at, partly (1: PARTIALLY_FULFILLED first), fulfilled_at, cancelled_at, deleted_at (NEVER where it never
-    happens), is_test, currency, shipping. lines: position (of the order), line_id, product (UNTITLED: none), quantity,
-    unit_price, discount, tax, odd (1: no good line). refunds: position, refund_id, refund_line_id, line (row of
-    `lines`, NULL for shipping), created_at, quantity, subtotal, tax, shipping.
+    happens), is_test, currency, shipping, and the CHARGES beside it; included (1: prices are stated with their tax).
+    lines: position (of the order), line_id, product (UNTITLED: none), quantity, unit_price (untaxed), discount, tax,
+    odd (1: no good line), added_at (by an edit; NULL: with the order). refunds: position, refund_id, refund_line_id,
+    line (row of `lines`, NULL for shipping), created_at, quantity, subtotal, tax, shipping, adjustment (paid beyond
+    them), edit (1: taken off by an edit, and no refund).
     """
 
     orders: pd.DataFrame
@@ -102,6 +106,8 @@ class _Oddities:
             self._note(self.chosen[4], "order imported 2 hours after it was placed", "its own hour is corrected")
         if self.day % 7 == 0 and len(self.chosen) > 5:
             self._delete(orders, self.chosen[-1])
+        if len(self.chosen) > 9:
+            self._charge(orders)
         return orders
 
     def _delete(self, orders: pd.DataFrame, order: int) -> None:
@@ -113,13 +119,26 @@ class _Oddities:
         expected = "found by the comparison after the next midnight: it leaves certified with its lines and refunds"
         self.planted.append(Planted(deleted_at, "shopify", what, expected))
 
+    def _charge(self, orders: pd.DataFrame) -> None:
+        """A tip and a discount on shipping; a gift card and a duty; prices with their tax."""
+        tipped, given, included = self.chosen[5:8]
+        orders.loc[tipped, "tip"] = 3 * DOLLAR
+        orders.loc[tipped, "shipping_discount"] = orders.loc[tipped, "shipping"] // 2 // CENT * CENT
+        self._note(tipped, "order with a tip and half its shipping", "tips apart, shipping less its discount")
+        orders.loc[given, ["gift_card", "duty"]] = [25 * DOLLAR, 4 * DOLLAR]
+        self._note(given, "order with a gift card and a duty", "gift cards in no sales figure, duties apart")
+        single = np.bincount(self._lines["position"], self._lines["quantity"] > 1, len(orders))[included] == 0
+        if single and not self._lines.loc[self._lines["position"] == included, "discount"].any():
+            orders.loc[included, "included"] = 1
+            self._note(included, "order whose prices include tax", "gross sales without the tax")
+
     def lines(self) -> pd.DataFrame:
         """A free line without sku, a line with quantity 0, a negative price in an order that is quarantined anyway."""
         odd: list[dict[str, int]] = []
 
         def add(order: int, **columns: int) -> None:
             line_id = FIRST_LINE + self.day * IDS_A_DAY + IDS_A_DAY // 2 + len(odd)
-            free = {"product": 0, "quantity": 1, "unit_price": 0, "discount": 0, "tax": 0, "odd": 1}
+            free = {"product": 0, "quantity": 1, "unit_price": 0, "discount": 0, "tax": 0, "odd": 1, "added_at": NULL}
             odd.append({"position": order, "line_id": line_id} | free | columns)
 
         if self._due(1) and self.turn is None:
@@ -127,34 +146,57 @@ class _Oddities:
             self._note(self.chosen[1], "negative price in the order in CAD", "line quarantined: unit_price_negative")
         if self._due(2):
             add(self.chosen[2], product=UNTITLED)
-            self._note(self.chosen[2], "gift note: a free line without sku", "line quarantined: sku_missing")
+            self._note(self.chosen[2], "gift note: a free line without sku", "a line like any other")
         if self._due(3):
             add(self.chosen[3], quantity=0, unit_price=5 * DOLLAR)
             self._note(self.chosen[3], "line with quantity 0", "line quarantined: quantity_not_positive")
+        if len(self.chosen) > 9:
+            edited = self.chosen[8]
+            at = int(self._orders["created_at"].iloc[edited]) + EDITED_AFTER
+            add(edited, unit_price=12 * DOLLAR, tax=84 * CENT, odd=0, added_at=at)
+            self._note(
+                edited, "edit that adds an item and takes one off", "both count in the hour of the edit", EDITED_AFTER
+            )
         if not odd:
             return self._lines
         return pd.concat([self._lines, pd.DataFrame(odd)]).sort_values("position", kind="stable", ignore_index=True)
 
     def refunds(self, refunds: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
-        """A refund with a negative amount, on an order that has no other."""
+        """A refund with a negative amount, one of a free amount, on orders without another; what an edit took off."""
         refunded = set(refunds["position"].tolist())
         free = [order for order in self.chosen[5:] if order not in refunded]
-        if not (self._due(0) and free):
-            return refunds
-        order = free[0]
-        odd = {
-            "position": order,
-            "refund_id": FIRST_REFUND + self.day * IDS_A_DAY + order,
-            "refund_line_id": FIRST_REFUND_LINE + self.day * IDS_A_DAY + IDS_A_DAY // 2,
-            "line": int(np.searchsorted(lines["position"].to_numpy(), order)),
-            "created_at": int(self._orders["created_at"].iloc[order]) + 45 * MINUTE,
-            "quantity": 1,
-            "subtotal": -DOLLAR,
-            "tax": 0,
-            "shipping": 0,
-        }
-        self._note(order, "refund with a negative amount", "refund quarantined: amount_negative", 45 * MINUTE)
-        return pd.concat([refunds, pd.DataFrame([odd])], ignore_index=True)
+        found = [refunds]
+        if self._due(0) and free:
+            found.append(
+                self._odd_refund(free[0], 45 * MINUTE, line=self._first_line(free[0], lines), subtotal=-DOLLAR)
+            )
+            self._note(free[0], "refund with a negative amount", "refund quarantined: amount_negative", 45 * MINUTE)
+        if len(free) > 1:
+            found.append(self._odd_refund(free[-1], 55 * MINUTE, quantity=NULL, adjustment=2 * DOLLAR))
+            self._note(free[-1], "refund of a free amount", "an adjustment, and no goods", 55 * MINUTE)
+        if len(self.chosen) > 9:
+            found.append(self._taken_off(self.chosen[8], lines))
+        return pd.concat(found, ignore_index=True) if len(found) > 1 else refunds
+
+    def _first_line(self, order: int, lines: pd.DataFrame) -> int:
+        return int(np.searchsorted(lines["position"].to_numpy(), order))
+
+    def _taken_off(self, order: int, lines: pd.DataFrame) -> pd.DataFrame:
+        """A piece of the first line, at its share of discount and tax."""
+        line = self._first_line(order, lines)
+        first = lines.iloc[line]
+        value = (
+            int(first["quantity"] * first["unit_price"] - first["discount"]) // int(first["quantity"]) // CENT * CENT
+        )
+        tax = int(first["tax"]) // int(first["quantity"]) // CENT * CENT
+        return self._odd_refund(order, EDITED_AFTER, line=line, subtotal=value, tax=tax, edit=1)
+
+    def _odd_refund(self, order: int, after: int, **columns: int) -> pd.DataFrame:
+        number = self.day * IDS_A_DAY + IDS_A_DAY // 2 + order
+        nothing = {"line": NULL, "quantity": 1, "subtotal": 0, "tax": 0, "shipping": 0, "adjustment": 0, "edit": 0}
+        ids = {"position": order, "refund_id": FIRST_REFUND + number, "refund_line_id": FIRST_REFUND_LINE + number}
+        at = {"created_at": int(self._orders["created_at"].iloc[order]) + after}
+        return pd.DataFrame([ids | at | nothing | columns])
 
 
 def _orders(catalogue: Catalogue, day: int) -> pd.DataFrame:
@@ -195,7 +237,9 @@ def _orders(catalogue: Catalogue, day: int) -> pd.DataFrame:
             "is_test": is_test.astype(np.int64),
             "currency": foreign.astype(np.int64),
             "shipping": np.array([0, 495, 795])[draws.weighted(count, [4, 4, 2])] * CENT,
+            "included": np.zeros(count, dtype=np.int64),
         }
+        | {name: np.zeros(count, dtype=np.int64) for name in CHARGES}
     )
 
 
@@ -222,6 +266,7 @@ def _lines(catalogue: Catalogue, day: int, orders: int) -> pd.DataFrame:
             "discount": discount,
             "tax": tax_on(quantity * unit_price - discount, np.full(count, TAX_RATE)),
             "odd": np.zeros(count, dtype=np.int64),
+            "added_at": np.full(count, NULL),
         }
     )
 
@@ -268,5 +313,7 @@ def _refunds(catalogue: Catalogue, day: int, orders: pd.DataFrame, lines: pd.Dat
             "subtotal": np.concatenate([subtotal, nothing]),
             "tax": np.concatenate([tax, nothing]),
             "shipping": np.concatenate([np.zeros(len(chosen), dtype=np.int64), shipping[with_shipping]]),
+            "adjustment": np.zeros(len(order_position), dtype=np.int64),
+            "edit": np.zeros(len(order_position), dtype=np.int64),
         }
     )

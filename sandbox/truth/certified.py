@@ -21,10 +21,10 @@ from sandbox.truth.totals import MEASURES, group_keys, sales_by
 COUNTS = {"orders", "units", "line_count", "quantity", "rows"}  # measures that are no money
 ORDER_MEASURES = [
     "line_count", "units", "gross_sales", "discount_amount", "returned_amount", "tax_amount", "shipping_amount",
-    "total_amount",
+    "duties_amount", "tips_amount", "gift_cards_amount", "total_amount",
 ]  # fmt: skip
 LINE_MEASURES = ["quantity", "gross_sales", "discount_amount", "tax_amount", "net_sales_before_returns"]
-REFUND_MEASURES = ["refund_amount", "tax_amount", "shipping_amount"]
+REFUND_MEASURES = ["refund_amount", "adjustment_amount", "tax_amount", "shipping_amount"]
 PLACE = ["business_date", "store_id", "channel"]
 
 

@@ -60,14 +60,21 @@ class Facts:
         return replace(self, orders=orders, lines=lines, refunds=refunds)
 
     def with_other(self, other: Facts) -> Facts:
-        """Two sources in one."""
+        """Two sources in one; what only one of them knows of is 0 in the other."""
         return Facts(
-            orders=pd.concat([self.orders, other.orders], ignore_index=True),
-            lines=pd.concat([self.lines, other.lines], ignore_index=True),
-            refunds=pd.concat([self.refunds, other.refunds], ignore_index=True),
+            orders=_united(self.orders, other.orders),
+            lines=_united(self.lines, other.lines),
+            refunds=_united(self.refunds, other.refunds),
             quarantined=self.quarantined | other.quarantined,
             hours=self.hours,
         )
+
+
+def _united(one: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    """Two frames in one, with the columns of both."""
+    names = [*one.columns, *(name for name in other.columns if name not in one.columns)]
+    frames = [frame.reindex(columns=names, fill_value=0) for frame in (one, other)]
+    return pd.concat(frames, ignore_index=True)
 
 
 def is_null(values: Integers) -> Mask:

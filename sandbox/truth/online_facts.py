@@ -8,7 +8,7 @@ import pandas as pd
 from sandbox.events.catalogue import Catalogue
 from sandbox.events.draws import Integers
 from sandbox.events.online_documents import financial_status, fulfillment_status
-from sandbox.events.online_sales import UNTITLED, OnlineDay
+from sandbox.events.online_sales import OnlineDay
 from sandbox.events.versions import (
     COMPLETED,
     NULL,
@@ -39,21 +39,23 @@ def _online_day_facts(
     orders, lines, refunds = columns(day.orders), columns(day.lines), columns(day.refunds)
     there = (orders["created_at"] < clock) & (orders["deleted_at"] >= clock)
     of_line, of_refund = lines["position"], refunds["position"]
-    shown, done = there[of_line], (refunds["created_at"] < clock) & there[of_refund]
+    with_order, done = lines["added_at"] == NULL, (refunds["created_at"] < clock) & there[of_refund]
+    shown = there[of_line] & (lines["added_at"] < clock)  # NULL is before everything
     gross = lines["quantity"] * lines["unit_price"]
-    net = sums_by(of_line, gross - lines["discount"] + lines["tax"], len(there))
+    of_placed = of_line[with_order]
+    net = sums_by(of_placed, (gross - lines["discount"] + lines["tax"])[with_order], len(there))
+    shipping = orders["shipping"] - orders["shipping_discount"]
+    total = net + shipping + orders["tip"] + orders["gift_card"] + orders["duty"]
 
     order_rules = {
         "currency_foreign": there & (orders["currency"] != 0),
         "ordered_at_before_history": there & (orders["processed_at"] < catalogue.epoch),
     }
-    order_ok, bad_orders = split_off(order_rules, net + orders["shipping"])
+    order_ok, bad_orders = split_off(order_rules, total)
     counts = there & order_ok & (orders["cancelled_at"] >= clock) & (orders["is_test"] == 0)
     line_rules = {
         "order_quarantined": shown & ~order_ok[of_line],
-        "sku_missing": shown & (lines["product"] == UNTITLED),
         "quantity_not_positive": shown & (lines["quantity"] <= 0),
-        "unit_price_negative": shown & (lines["unit_price"] < 0),
     }
     line_ok, bad_lines = split_off(line_rules, gross)
     refund_rules = {
@@ -62,10 +64,12 @@ def _online_day_facts(
     }
     refund_ok, bad_refunds = split_off(refund_rules, refunds["subtotal"])
 
-    good = line_ok & counts[of_line]
+    good = line_ok & counts[of_line] & shown
+    placed = good & with_order
     local = local_times(catalogue, np.zeros(len(there), dtype=np.int64), orders["processed_at"])
     order_columns = {
         "source": SHOPIFY,
+        "is_order": np.ones(len(there), dtype=np.int64),
         "order_id": orders["order_id"],
         "customer_id": orders["customer_id"],
         "store_id": ONLINE_STORE,
@@ -73,16 +77,19 @@ def _online_day_facts(
         "status": _online_status(day, clock),
         "event_at": orders["processed_at"],
         "local": local,
-        "line_count": sums_by(of_line[good], np.ones(int(good.sum()), dtype=np.int64), len(there)),
-        "units": sums_by(of_line[good], lines["quantity"][good], len(there)),
-        "gross_sales": sums_by(of_line[good], gross[good], len(there)),
-        "discount_amount": sums_by(of_line, lines["discount"], len(there)),
-        "returned_amount": 0,
-        "is_order": 1,
-        "tax_amount": sums_by(of_line, lines["tax"], len(there)),
-        "shipping_amount": orders["shipping"],
-        "total_amount": net + orders["shipping"],
+        "line_count": sums_by(of_line[placed], np.ones(int(placed.sum()), dtype=np.int64), len(there)),
+        "units": sums_by(of_line[placed], lines["quantity"][placed], len(there)),
+        "gross_sales": sums_by(of_line[placed], gross[placed], len(there)),
+        "discount_amount": sums_by(of_placed, lines["discount"][with_order], len(there)),
+        "returned_amount": np.zeros(len(there), dtype=np.int64),
+        "tax_amount": sums_by(of_placed, lines["tax"][with_order], len(there)),
+        "shipping_amount": shipping,
+        "duties_amount": orders["duty"],
+        "tips_amount": orders["tip"],
+        "gift_cards_amount": orders["gift_card"],
+        "total_amount": total,
     }
+    sold_at = np.where(with_order, orders["processed_at"][of_line], lines["added_at"])
     line_columns = {
         "source": SHOPIFY,
         "order_id": orders["order_id"][of_line],
@@ -90,8 +97,9 @@ def _online_day_facts(
         "sku": lines["product"],
         "store_id": ONLINE_STORE,
         "channel": ONLINE,
-        "event_at": orders["processed_at"][of_line],
-        "local": local[of_line],
+        "event_at": sold_at,
+        "local": local_times(catalogue, np.zeros(len(of_line), dtype=np.int64), sold_at),
+        "added": (~with_order).astype(np.int64),
         "quantity": lines["quantity"],
         "unit_price": lines["unit_price"],
         "gross_sales": gross,
@@ -111,7 +119,8 @@ def _online_day_facts(
         "event_at": refunds["created_at"],
         "local": local_times(catalogue, np.zeros(len(of_refund), dtype=np.int64), refunds["created_at"]),
         "quantity": refunds["quantity"],
-        "refund_amount": refunds["subtotal"],
+        "refund_amount": refunds["subtotal"] + refunds["adjustment"],
+        "adjustment_amount": refunds["adjustment"],
         "tax_amount": refunds["tax"],
         "shipping_amount": refunds["shipping"],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -12,46 +13,67 @@ from sandbox.events.versions import (
 )
 from sandbox.truth.facts import Facts
 
-MEASURES = ["orders", "units", "gross_sales", "discounts", "returns", "net_sales", "taxes", "shipping", "total_sales"]
+MEASURES = [
+    "orders",
+    "units",
+    "gross_sales",
+    "discounts",
+    "returns",
+    "net_sales",
+    "taxes",
+    "shipping",
+    "total_sales",
+    "duties",
+    "fees",
+    "tips",
+    "gift_cards",
+]
+
+CHARGED = {
+    "taxes": "tax_amount",
+    "shipping": "shipping_amount",
+    "duties": "duties_amount",
+    "fees": "fees_amount",
+    "tips": "tips_amount",
+    "gift_cards": "gift_cards_amount",
+}
 
 
 # -- sums --------------------------------------------------------------------------------------------------------------
 
 
 def sales_by(facts: Facts, keys: list[str]) -> pd.DataFrame:
-    """The nine sales measures by business_date, business_hour, store_id, channel or some of them.
+    """The sales measures by business_date, business_hour, store_id, channel or some of them.
 
-    A row exists where an order was placed or something was refunded.
+    A row exists where an order was placed, a line added to one by an edit, or something refunded.
     """
-    orders, refunds = facts.orders, facts.refunds
-    zero = 0
-    sold = pd.DataFrame(
-        {
-            "orders": orders["is_order"],
-            "units": orders["units"],
-            "gross_sales": orders["gross_sales"],
-            "discounts": orders["discount_amount"],
-            "returns": zero,
-            "taxes": orders["tax_amount"],
-            "shipping": orders["shipping_amount"],
-        }
-    )
-    returned = pd.DataFrame(
-        {
-            "orders": zero,
-            "units": zero,
-            "gross_sales": zero,
-            "discounts": zero,
-            "returns": refunds["refund_amount"],
-            "taxes": -refunds["tax_amount"],
-            "shipping": -refunds["shipping_amount"],
-        }
-    )
-    both = pd.concat([sold.assign(**group_keys(orders, keys)), returned.assign(**group_keys(refunds, keys))])
+    added = facts.lines[_of(facts.lines, "added") == 1]
+    parts = [
+        _movements(facts.orders, keys, 1)
+        | {"orders": facts.orders["is_order"], "units": facts.orders["units"]}
+        | {"gross_sales": facts.orders["gross_sales"], "discounts": facts.orders["discount_amount"]},
+        _movements(added, keys, 1)
+        | {"units": added["quantity"], "gross_sales": added["gross_sales"], "discounts": added["discount_amount"]},
+        _movements(facts.refunds, keys, -1) | {"returns": facts.refunds["refund_amount"]},
+    ]
+    both = pd.concat([pd.DataFrame(part) for part in parts])
     sums = both.groupby(keys, as_index=False, sort=True).sum()
     sums["net_sales"] = sums["gross_sales"] - sums["discounts"] - sums["returns"]
-    sums["total_sales"] = sums["net_sales"] + sums["taxes"] + sums["shipping"]
+    sums["total_sales"] = sums["net_sales"] + sums["taxes"] + sums["shipping"] + sums["duties"] + sums["fees"]
     return sums[[*keys, *MEASURES]]
+
+
+def _movements(facts: pd.DataFrame, keys: list[str], sign: int) -> dict[str, Any]:
+    """What orders, lines and refunds all have beside goods, and their keys; of goods nothing yet."""
+    charged = {name: sign * _of(facts, column) for name, column in CHARGED.items()}
+    nothing = dict.fromkeys(("orders", "units", "gross_sales", "discounts", "returns"), 0)
+    return nothing | charged | group_keys(facts, keys)
+
+
+def _of(facts: pd.DataFrame, column: str) -> pd.Series:
+    """A column of facts; 0 where only the online shop knows of such a thing."""
+    found: pd.Series = facts[column] if column in facts else pd.Series(0, index=facts.index)
+    return found
 
 
 def group_keys(facts: pd.DataFrame, keys: list[str]) -> dict[str, pd.Series]:

@@ -17,6 +17,7 @@ import pytest
 from ingestion.contracts import ENTITIES
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
+from tests.support.ledger import sales_of
 
 if TYPE_CHECKING:
     from sqlmesh import Context
@@ -226,7 +227,9 @@ class Business:
         create_tables(self.warehouse)
 
     def load(self, load_id: str, loaded_at: datetime, tables: dict[str, list[dict[str, Any]]]) -> None:
-        """One load of all sources, with watermarks at its full hour."""
+        """One load of all sources, with watermarks at its full hour. The online shop's ledger follows from the rest."""
+        online = [tables.get(f"shopify_{name}", []) for name in ("orders", "order_lines", "refunds")]
+        tables = tables | {"shopify_sales": sales_of(*online)}
         for table, rows in tables.items():
             for row in rows:
                 self.warehouse.insert(f"raw.{table}", [row | {"_loaded_at": loaded_at, "_dlt_load_id": load_id}])

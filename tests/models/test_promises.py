@@ -210,10 +210,11 @@ def test_a_column_comes_from_what_its_values_are_made_of_in_both_sources(project
     assert found["agg_sales_daily.gross_sales"] == (
         "raw.oltp_order_lines.quantity",
         "raw.oltp_order_lines.unit_price",
-        "raw.shopify_order_lines.quantity",
-        "raw.shopify_order_lines.unit_price",
+        "raw.shopify_sales.discount_before_taxes",
+        "raw.shopify_sales.tax_amount",
+        "raw.shopify_sales.total_amount",
     )
-    refunds = {"raw.oltp_refunds.amount", "raw.shopify_refunds.subtotal_amount"}
+    refunds = {"raw.oltp_refunds.amount", "raw.shopify_sales.total_amount"}
     assert refunds <= set(found["agg_sales_daily.returns"])
     assert "raw.oltp_order_lines.unit_price" in found["agg_sales_daily.returns"]  # given back on the order itself
     assert found["agg_sales_daily.net_sales"] == found["agg_sales_hourly.net_sales"]

@@ -21,6 +21,7 @@ from ingestion.contracts import ENTITIES
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
 from insightmart.definitions.columns import read_meanings
+from tests.support.ledger import sales_of
 
 if TYPE_CHECKING:
     from sqlmesh import Context
@@ -46,7 +47,9 @@ class Project:
     warehouse: Warehouse
 
     def load(self, load_id: str, loaded_at: str, **tables: list[dict[str, Any]]) -> None:
-        """Append rows to raw tables as one load, and move every watermark to its instant."""
+        """Append rows to raw tables as one load, with the shop's ledger, and move every watermark to its instant."""
+        online = [tables.get(f"shopify_{name}", []) for name in ("orders", "order_lines", "refunds")]
+        tables["shopify_sales"] = sales_of(*online)
         for table, rows in tables.items():
             for row in rows:
                 load = {"_loaded_at": at(loaded_at), "_dlt_load_id": load_id}

@@ -10,6 +10,7 @@ from ingestion.contracts import ENTITIES
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
 from tests.support.handmade_warehouse import AS_OF, START
+from tests.support.ledger import sales_of
 
 if TYPE_CHECKING:
     pass
@@ -112,6 +113,8 @@ def raw_rows() -> dict[str, list[dict[str, Any]]]:
         | {"shipping_amount": None, "refunded_at": start + timedelta(hours=20)}
         | loaded
     )
+    online = [rows[f"shopify_{name}"] for name in ("orders", "order_lines", "refunds")]
+    rows["shopify_sales"] += sales_of(*online)
     for hour in range(34):
         for store in STORES:
             at = start + timedelta(hours=hour, minutes=40)

@@ -1,5 +1,5 @@
 -- Ties the certified sales tables to each other, by business date, store and channel (entity sales_CHANNEL), in every
--- measure: orders less refunds (source_total) = hours (core_total) = days (certified_total).
+-- measure: orders and added lines less refunds (source_total) = hours (core_total) = days (certified_total).
 --
 -- Parameters, each with an example:
 --   :date_from    '2026-03-01'::DATE                first business date
@@ -20,7 +20,11 @@ WITH movements AS (
     discount_amount AS discounts,
     0 AS returns,
     tax_amount AS taxes,
-    shipping_amount AS shipping
+    shipping_amount AS shipping,
+    duties_amount AS duties,
+    fees_amount AS fees,
+    tips_amount AS tips,
+    gift_cards_amount AS gift_cards
   FROM certified.fct_orders
   WHERE
     business_date BETWEEN :date_from AND :date_to
@@ -32,12 +36,38 @@ WITH movements AS (
     store_id,
     channel,
     0 AS orders,
+    quantity AS units,
+    gross_sales,
+    discount_amount AS discounts,
+    0 AS returns,
+    tax_amount AS taxes,
+    0 AS shipping,
+    0 AS duties,
+    0 AS fees,
+    0 AS tips,
+    0 AS gift_cards
+  FROM certified.fct_order_lines
+  WHERE
+    is_added
+    AND business_date BETWEEN :date_from AND :date_to
+    AND sold_at >= :events_from
+    AND sold_at < :events_to
+  UNION ALL
+  SELECT
+    business_date,
+    store_id,
+    channel,
+    0 AS orders,
     0 AS units,
     0 AS gross_sales,
     0 AS discounts,
     refund_amount AS returns,
     -tax_amount AS taxes,
-    -shipping_amount AS shipping
+    -shipping_amount AS shipping,
+    -duties_amount AS duties,
+    -fees_amount AS fees,
+    -tips_amount AS tips,
+    -gift_cards_amount AS gift_cards
   FROM certified.fct_refunds
   WHERE
     business_date BETWEEN :date_from AND :date_to
@@ -57,7 +87,11 @@ WITH movements AS (
     CAST(SUM(gross_sales - discounts - returns) AS DECIMAL(38, 4)) AS net_sales,
     CAST(SUM(taxes) AS DECIMAL(38, 4)) AS taxes,
     CAST(SUM(shipping) AS DECIMAL(38, 4)) AS shipping,
-    CAST(SUM(gross_sales - discounts - returns + taxes + shipping) AS DECIMAL(38, 4)) AS total_sales
+    CAST(SUM(duties) AS DECIMAL(38, 4)) AS duties,
+    CAST(SUM(fees) AS DECIMAL(38, 4)) AS fees,
+    CAST(SUM(gross_sales - discounts - returns + taxes + shipping + duties + fees) AS DECIMAL(38, 4)) AS total_sales,
+    CAST(SUM(tips) AS DECIMAL(38, 4)) AS tips,
+    CAST(SUM(gift_cards) AS DECIMAL(38, 4)) AS gift_cards
   FROM movements
   GROUP BY
     business_date,
@@ -77,7 +111,11 @@ WITH movements AS (
     CAST(SUM(net_sales) AS DECIMAL(38, 4)) AS net_sales,
     CAST(SUM(taxes) AS DECIMAL(38, 4)) AS taxes,
     CAST(SUM(shipping) AS DECIMAL(38, 4)) AS shipping,
-    CAST(SUM(total_sales) AS DECIMAL(38, 4)) AS total_sales
+    CAST(SUM(duties) AS DECIMAL(38, 4)) AS duties,
+    CAST(SUM(fees) AS DECIMAL(38, 4)) AS fees,
+    CAST(SUM(total_sales) AS DECIMAL(38, 4)) AS total_sales,
+    CAST(SUM(tips) AS DECIMAL(38, 4)) AS tips,
+    CAST(SUM(gift_cards) AS DECIMAL(38, 4)) AS gift_cards
   FROM certified.agg_sales_hourly
   WHERE
     business_date BETWEEN :date_from AND :date_to
@@ -99,7 +137,11 @@ WITH movements AS (
     CAST(SUM(net_sales) AS DECIMAL(38, 4)) AS net_sales,
     CAST(SUM(taxes) AS DECIMAL(38, 4)) AS taxes,
     CAST(SUM(shipping) AS DECIMAL(38, 4)) AS shipping,
-    CAST(SUM(total_sales) AS DECIMAL(38, 4)) AS total_sales
+    CAST(SUM(duties) AS DECIMAL(38, 4)) AS duties,
+    CAST(SUM(fees) AS DECIMAL(38, 4)) AS fees,
+    CAST(SUM(total_sales) AS DECIMAL(38, 4)) AS total_sales,
+    CAST(SUM(tips) AS DECIMAL(38, 4)) AS tips,
+    CAST(SUM(gift_cards) AS DECIMAL(38, 4)) AS gift_cards
   FROM certified.agg_sales_daily
   WHERE
     business_date BETWEEN :date_from AND :date_to
@@ -133,6 +175,14 @@ WITH movements AS (
       THEN v.shipping
       WHEN 'total_sales'
       THEN v.total_sales
+      WHEN 'duties'
+      THEN v.duties
+      WHEN 'fees'
+      THEN v.fees
+      WHEN 'tips'
+      THEN v.tips
+      WHEN 'gift_cards'
+      THEN v.gift_cards
     END AS total
   FROM levels AS v
   CROSS JOIN (VALUES
@@ -144,7 +194,11 @@ WITH movements AS (
     ('net_sales'),
     ('taxes'),
     ('shipping'),
-    ('total_sales')) AS m(measure)
+    ('total_sales'),
+    ('duties'),
+    ('fees'),
+    ('tips'),
+    ('gift_cards')) AS m(measure)
 ), compared AS (
   SELECT
     business_date,

@@ -1,5 +1,5 @@
 -- Ties the total that every certified order states to what its parts come to (goods, discounts, returns on the order,
--- taxes, shipping), by source, business date and store: in money, and in the number of orders that state a total and come
+-- taxes, shipping, duties, fees, tips, gift cards), by source, business date and store: in money, and in the number of orders that state a total and come
 -- to it exactly. An order that differs by more than its rule allows is in quarantine (total_contradicts_lines); what is
 -- certified and differs by cents is "rounded", which is counted and shown.
 --
@@ -17,7 +17,7 @@ WITH orders AS (
     business_date,
     store_id,
     total_amount,
-    gross_sales - discount_amount - returned_amount + tax_amount + shipping_amount AS parts_amount
+    gross_sales - discount_amount - returned_amount + tax_amount + shipping_amount + duties_amount + fees_amount + tips_amount + gift_cards_amount AS parts_amount
   FROM certified.fct_orders
   WHERE
     business_date BETWEEN :date_from AND :date_to

@@ -22,7 +22,15 @@ WITH raw_orders AS (
   SELECT
     order_id,
     updated_at AS version_at,
-    _dlt_load_id AS load_id
+    _dlt_load_id AS load_id,
+    CASE
+      WHEN COALESCE(processed_at, created_at) >= :history_start
+      AND COALESCE(processed_at, created_at) <= CASE WHEN updated_at <= _loaded_at THEN updated_at ELSE _loaded_at END + INTERVAL '1 DAY'
+      THEN COALESCE(processed_at, created_at)
+      WHEN CASE WHEN updated_at <= _loaded_at THEN updated_at ELSE _loaded_at END > :history_start
+      THEN CASE WHEN updated_at <= _loaded_at THEN updated_at ELSE _loaded_at END
+      ELSE :history_start
+    END AS event_at
   FROM raw.shopify_orders AS r
   WHERE
     _loaded_at >= :loaded_from
@@ -36,38 +44,96 @@ WITH raw_orders AS (
         AND d._dlt_load_id >= r._dlt_load_id
     ) /* a deleted order counts no more, up to its tombstone */
   QUALIFY
-    ROW_NUMBER() OVER (PARTITION BY order_id ORDER BY updated_at DESC NULLS LAST, _dlt_load_id DESC) = 1
-), raw_refunds AS (
-  /* refunds come with a version of their order: those of the latest one count */
+    ROW_NUMBER() OVER (
+      PARTITION BY order_id
+      ORDER BY CASE WHEN updated_at > _loaded_at THEN _loaded_at ELSE updated_at END DESC NULLS LAST, _dlt_load_id DESC
+    ) = 1
+), raw_sales AS (
+  /* sales come with a version of their order: those of the latest one count */
   SELECT
     r.order_id,
-    r.subtotal_amount AS amount,
+    COALESCE(CAST(r.refund_id AS VARCHAR), 'agreement:' || CAST(r.agreement_id AS VARCHAR)) AS refund_id,
     CASE
-      WHEN refunded_at >= :history_start
-      AND refunded_at <= COALESCE(order_updated_at, _loaded_at) + INTERVAL '1 DAY'
-      THEN refunded_at
-      WHEN COALESCE(order_updated_at, _loaded_at) > :history_start
-      THEN COALESCE(order_updated_at, _loaded_at)
+      WHEN r.line_type = 'PRODUCT' AND r.action_type <> 'UPDATE'
+      THEN r.line_item_id
+    END AS line_number,
+    CASE
+      WHEN r.line_type IN ('PRODUCT', 'ADJUSTMENT')
+      THEN CAST(COALESCE(r.tax_amount, 0) AS DECIMAL(38, 4)) - CAST(COALESCE(r.total_amount, 0) AS DECIMAL(38, 4))
+      ELSE 0
+    END AS amount,
+    v.event_at AS ordered_event_at,
+    CASE
+      WHEN r.happened_at >= :history_start
+      AND r.happened_at <= CASE
+        WHEN r.order_updated_at <= r._loaded_at
+        THEN r.order_updated_at
+        ELSE r._loaded_at
+      END + INTERVAL '1 DAY'
+      THEN r.happened_at
+      WHEN CASE
+        WHEN r.order_updated_at <= r._loaded_at
+        THEN r.order_updated_at
+        ELSE r._loaded_at
+      END > :history_start
+      THEN CASE
+        WHEN r.order_updated_at <= r._loaded_at
+        THEN r.order_updated_at
+        ELSE r._loaded_at
+      END
       ELSE :history_start
-    END AS event_at
-  FROM raw.shopify_refunds AS r
+    END AS happened_event_at
+  FROM raw.shopify_sales AS r
   INNER JOIN raw_orders AS v
     ON v.order_id = r.order_id
     AND v.load_id = r._dlt_load_id
     AND v.version_at = r.order_updated_at
+  WHERE
+    COALESCE(r.reason <> 'ORDER', TRUE)
+    AND (
+      r.total_amount <> 0 OR r.tax_amount <> 0 OR r.quantity <> 0
+    )
+    AND NOT COALESCE(
+      r.line_type = 'PRODUCT'
+      AND r.action_type = 'ORDER'
+      AND r.quantity > 0
+      AND r.total_amount >= r.tax_amount,
+      FALSE
+    ) /* what an edit added is a sale */
   QUALIFY
-    ROW_NUMBER() OVER (PARTITION BY r.refund_id, r.refund_line_id ORDER BY r.line_item_id) = 1
+    ROW_NUMBER() OVER (PARTITION BY r.order_id, r.agreement_id, r.sale_id ORDER BY r.happened_at) = 1
+), raw_refunds AS (
+  /* a row a refund and line: what was given back beside lines is one row, too */
+  SELECT
+    order_id,
+    CASE
+      WHEN happened_event_at < ordered_event_at
+      THEN ordered_event_at
+      ELSE happened_event_at
+    END AS event_at,
+    SUM(amount) AS amount
+  FROM raw_sales
+  GROUP BY
+    order_id,
+    refund_id,
+    line_number,
+    2
 ), staged AS (
   SELECT
     'shopify_refunds' AS entity,
-    r.rule_ids,
-    COALESCE(o.is_counted, TRUE) AS is_counted,
-    r.event_at,
-    COALESCE(o.store_id, -1) AS store_id,
-    COALESCE(r.refund_amount, 0) AS amount
-  FROM staging._shopify_refunds AS r
-  LEFT JOIN staging.shopify_orders AS o
-    ON o.order_id = r.order_id
+    MAX(rule_ids) AS rule_ids,
+    MAX(CASE WHEN is_counted THEN 1 ELSE 0 END) = 1 AS is_counted,
+    event_at,
+    COALESCE(store_id, -1) AS store_id,
+    SUM(refund_amount) AS amount
+  FROM staging._shopify_refunds
+  GROUP BY
+    order_id,
+    refund_id,
+    line_number,
+    event_at,
+    COALESCE(store_id, -1),
+    rule_ids IS NULL
 ), flows AS (
   SELECT
     'shopify_refunds' AS entity,
@@ -76,7 +142,7 @@ WITH raw_orders AS (
     COALESCE(o.store_id, -1) AS store_id,
     CAST(COALESCE(r.amount, 0) AS DECIMAL(38, 4)) AS amount
   FROM raw_refunds AS r
-  LEFT JOIN staging.shopify_orders AS o
+  LEFT JOIN staging._shopify_orders AS o
     ON o.order_id = CAST(r.order_id AS VARCHAR)
   UNION ALL
   SELECT
@@ -101,6 +167,8 @@ WITH raw_orders AS (
     store_id,
     refund_amount AS amount
   FROM core.fct_refunds__shopify
+  WHERE
+    NOT refund_id LIKE 'order:%' /* what was given back on the order itself is one of its lines */
   UNION ALL
   SELECT
     'shopify_refunds' AS entity,
@@ -111,7 +179,7 @@ WITH raw_orders AS (
     refund_amount AS amount
   FROM certified.fct_refunds
   WHERE
-    source_system = 'shopify'
+    source_system = 'shopify' AND NOT refund_id LIKE 'order:%'
 ), located AS (
   /* on the business date that the event has where its store stood then */
   SELECT

@@ -22,16 +22,15 @@
 WITH raw_orders AS (
   SELECT
     order_id,
-    0 AS store_id,
-    total_amount,
+    COALESCE(placed_total_amount, total_amount) AS total_amount,
     updated_at AS version_at,
     _dlt_load_id AS load_id,
     CASE
       WHEN COALESCE(processed_at, created_at) >= :history_start
-      AND COALESCE(processed_at, created_at) <= COALESCE(updated_at, _loaded_at) + INTERVAL '1 DAY'
+      AND COALESCE(processed_at, created_at) <= CASE WHEN updated_at <= _loaded_at THEN updated_at ELSE _loaded_at END + INTERVAL '1 DAY'
       THEN COALESCE(processed_at, created_at)
-      WHEN COALESCE(updated_at, _loaded_at) > :history_start
-      THEN COALESCE(updated_at, _loaded_at)
+      WHEN CASE WHEN updated_at <= _loaded_at THEN updated_at ELSE _loaded_at END > :history_start
+      THEN CASE WHEN updated_at <= _loaded_at THEN updated_at ELSE _loaded_at END
       ELSE :history_start
     END AS event_at
   FROM raw.shopify_orders AS r
@@ -47,19 +46,66 @@ WITH raw_orders AS (
         AND d._dlt_load_id >= r._dlt_load_id
     ) /* a deleted order counts no more, up to its tombstone */
   QUALIFY
-    ROW_NUMBER() OVER (PARTITION BY order_id ORDER BY updated_at DESC NULLS LAST, _dlt_load_id DESC) = 1
-), raw_lines AS (
-  /* lines come with a version of their order: those of the latest one count */
+    ROW_NUMBER() OVER (
+      PARTITION BY order_id
+      ORDER BY CASE WHEN updated_at > _loaded_at THEN _loaded_at ELSE updated_at END DESC NULLS LAST, _dlt_load_id DESC
+    ) = 1
+), raw_sales AS (
+  /* sales come with a version of their order: those of the latest one count */
   SELECT
-    v.event_at,
-    CAST(r.quantity * r.unit_price AS DECIMAL(38, 4)) AS amount
-  FROM raw.shopify_order_lines AS r
+    r.order_id,
+    r.line_type = 'PRODUCT' AS is_product,
+    r.action_type,
+    r.quantity,
+    COALESCE(r.reason = 'ORDER', FALSE) AS is_placed,
+    CAST(COALESCE(r.total_amount, 0) AS DECIMAL(38, 4)) - CAST(COALESCE(r.tax_amount, 0) AS DECIMAL(38, 4)) AS net_amount,
+    CAST(COALESCE(r.discount_before_taxes, 0) AS DECIMAL(38, 4)) AS discount_amount,
+    v.event_at AS ordered_event_at,
+    CASE
+      WHEN r.happened_at >= :history_start
+      AND r.happened_at <= CASE
+        WHEN r.order_updated_at <= r._loaded_at
+        THEN r.order_updated_at
+        ELSE r._loaded_at
+      END + INTERVAL '1 DAY'
+      THEN r.happened_at
+      WHEN CASE
+        WHEN r.order_updated_at <= r._loaded_at
+        THEN r.order_updated_at
+        ELSE r._loaded_at
+      END > :history_start
+      THEN CASE
+        WHEN r.order_updated_at <= r._loaded_at
+        THEN r.order_updated_at
+        ELSE r._loaded_at
+      END
+      ELSE :history_start
+    END AS happened_event_at
+  FROM raw.shopify_sales AS r
   INNER JOIN raw_orders AS v
     ON v.order_id = r.order_id
     AND v.load_id = r._dlt_load_id
     AND v.version_at = r.order_updated_at
   QUALIFY
-    ROW_NUMBER() OVER (PARTITION BY r.order_id, r.line_item_id ORDER BY r.line_position) = 1
+    ROW_NUMBER() OVER (PARTITION BY r.order_id, r.agreement_id, r.sale_id ORDER BY r.happened_at) = 1
+), raw_lines AS (
+  /* what an order was placed with, and what edits added; of goods given back what was paid for them */
+  SELECT
+    order_id,
+    CASE
+      WHEN is_placed OR happened_event_at < ordered_event_at
+      THEN ordered_event_at
+      ELSE happened_event_at
+    END AS event_at,
+    net_amount + CASE WHEN action_type = 'RETURN' OR quantity < 0 THEN 0 ELSE discount_amount END AS amount
+  FROM raw_sales
+  WHERE
+    is_product
+    AND (
+      is_placed OR (
+        action_type = 'ORDER' AND quantity > 0 AND net_amount >= 0
+      )
+    )
 ), staged AS (
   SELECT
     'shopify_orders' AS entity,
@@ -78,7 +124,7 @@ WITH raw_orders AS (
     COALESCE(o.is_counted, TRUE) AS is_counted,
     r.event_at,
     COALESCE(o.store_id, 0) AS store_id,
-    COALESCE(r.quantity * r.unit_price, 0) AS amount
+    r.gross_amount - CASE WHEN r.is_returned THEN r.discount_amount ELSE 0 END AS amount
   FROM staging._shopify_order_lines AS r
   LEFT JOIN staging._shopify_orders AS o
     ON o.order_id = r.order_id
@@ -87,19 +133,23 @@ WITH raw_orders AS (
     'shopify_orders' AS entity,
     'raw' AS layer,
     r.event_at,
-    COALESCE(r.store_id, -1) AS store_id,
+    COALESCE(o.store_id, 0) AS store_id,
     CAST(COALESCE(r.total_amount, c.total_amount, 0) AS DECIMAL(38, 4)) AS amount
   FROM raw_orders AS r
+  LEFT JOIN staging._shopify_orders AS o /* which store a POS location stands for is a setting */
+    ON o.order_id = CAST(r.order_id AS VARCHAR)
   LEFT JOIN core.fct_orders__shopify AS c /* an order that states no total has the one that core adds up for it */
     ON c.order_id = CASE WHEN r.total_amount IS NULL THEN CAST(r.order_id AS VARCHAR) END
   UNION ALL
   SELECT
     'shopify_order_lines' AS entity,
     'raw' AS layer,
-    event_at,
-    0 AS store_id,
-    COALESCE(amount, 0) AS amount
-  FROM raw_lines
+    r.event_at,
+    COALESCE(o.store_id, 0) AS store_id,
+    r.amount
+  FROM raw_lines AS r
+  LEFT JOIN staging._shopify_orders AS o
+    ON o.order_id = CAST(r.order_id AS VARCHAR)
   UNION ALL
   SELECT
     entity,
@@ -138,7 +188,7 @@ WITH raw_orders AS (
   SELECT
     'shopify_order_lines' AS entity,
     'core' AS layer,
-    ordered_at AS event_at,
+    sold_at AS event_at,
     business_date,
     store_id,
     gross_sales AS amount
@@ -146,14 +196,36 @@ WITH raw_orders AS (
   UNION ALL
   SELECT
     'shopify_order_lines' AS entity,
+    'core' AS layer,
+    refunded_at AS event_at,
+    business_date,
+    store_id,
+    -refund_amount AS amount
+  FROM core.fct_refunds__shopify
+  WHERE
+    refund_id LIKE 'order:%'
+  UNION ALL
+  SELECT
+    'shopify_order_lines' AS entity,
     'certified' AS layer,
-    ordered_at AS event_at,
+    sold_at AS event_at,
     business_date,
     store_id,
     gross_sales AS amount
   FROM certified.fct_order_lines
   WHERE
     source_system = 'shopify'
+  UNION ALL
+  SELECT
+    'shopify_order_lines' AS entity,
+    'certified' AS layer,
+    refunded_at AS event_at,
+    business_date,
+    store_id,
+    -refund_amount AS amount
+  FROM certified.fct_refunds
+  WHERE
+    source_system = 'shopify' AND refund_id LIKE 'order:%'
 ), located AS (
   /* on the business date that the event has where its store stood then */
   SELECT
