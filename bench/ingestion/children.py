@@ -167,7 +167,10 @@ def flatten_json(directory: Path) -> Cost:
             with collector_paused():
                 orders: list[dict[str, Any]] = []
                 while len(orders) < FLATTENED_AT_ONCE and (body := next(bodies, None)) is not None:
-                    orders += parse(body)["data"].get("orders", {}).get("nodes", ())
+                    answer = (
+                        parse(body).get("data") or {}
+                    )  # none: the page would have cost too much, and was asked for halved
+                    orders += answer.get("orders", {}).get("nodes", ())
                 flatten_orders(orders)
                 del orders
 

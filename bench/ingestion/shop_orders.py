@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from bench.ingestion.hours import BEFORE, EARLIER, NOW
@@ -23,10 +24,14 @@ def fill(shop: Shop, scale: float) -> dict[str, int]:
     shop.upsert_orders(_orders(1_000_000, EARLIER_ORDERS, *BEFORE))
     orders = list(_orders(5_000_000, max(round(ORDERS * scale), 10), EARLIER, NOW))
     shop.upsert_orders(orders)
+    lines = sum(len(order["lineItems"]) for order in orders)
+    refunded = sum(len(refund["lines"]) for order in orders for refund in order["refunds"])
+    shipped = sum(Decimal(order["shipping"]) != 0 for order in orders)
     return {
         "shopify_orders": len(orders),
-        "shopify_order_lines": sum(len(order["lineItems"]) for order in orders),
-        "shopify_refunds": sum(len(refund["lines"]) for order in orders for refund in order["refunds"]),
+        "shopify_order_lines": lines,
+        "shopify_refunds": refunded,
+        "shopify_sales": lines + refunded + shipped,  # the ledger states each by itself
     }
 
 

@@ -217,25 +217,21 @@ def online_order(order_id: int, processed: str, updated: str) -> dict[str, Any]:
     return {"order_id": order_id, "processed_at": instant(processed), "updated_at": instant(updated)}
 
 
-def online_refund(order_id: int, refunded: str, updated: str) -> dict[str, Any]:
-    return {
-        "order_id": order_id,
-        "refund_id": order_id,
-        "refunded_at": instant(refunded),
-        "order_updated_at": instant(updated),
-    }
+def given_back(order_id: int, happened: str, updated: str) -> dict[str, Any]:
+    """A sale of the ledger: all of an order's agreements come with each of its versions."""
+    return {"order_id": order_id, "happened_at": instant(happened), "order_updated_at": instant(updated)}
 
 
 def test_online_orders(at: At) -> None:
     first = [
         rows("shopify", "orders", online_order(1, "5 03:10", "5 03:10"), online_order(2, "5 04:10", "5 09:50")),
-        rows("shopify", "refunds", online_refund(2, "5 06:00", "5 09:50")),
+        rows("shopify", "sales", given_back(2, "5 06:00", "5 09:50")),
     ]
     assert shopify_run(at, "5 10:00", shopify_touched.sales, *first) == []
     assert shopify_run(at, "5 11:00", shopify_touched.sales, *first) == []
     again = [
         rows("shopify", "orders", online_order(2, "5 04:10", "5 11:10")),
-        rows("shopify", "refunds", online_refund(2, "5 06:00", "5 11:10"), online_refund(2, "5 11:05", "5 11:10")),
+        rows("shopify", "sales", given_back(2, "5 06:00", "5 11:10"), given_back(2, "5 11:05", "5 11:10")),
     ]
     assert shopify_run(at, "5 12:00", shopify_touched.sales, *again) == [("5 04:00", "5 05:00"), ("5 06:00", "5 07:00")]
 
