@@ -32,6 +32,7 @@ BY_KEY = {
     ("staging._oltp_order_lines", "staging._oltp_order_headers"),
     ("staging._oltp_refunds", "staging._oltp_orders"),
     ("staging._oltp_refunds", "staging._oltp_order_lines"),
+    ("core.fct_order_lines__shopify", "staging._shopify_orders"),  # what an edit added names its order
 }
 START, END = datetime(2026, 3, 5, 10), datetime(2026, 3, 5, 11)  # an hour of the last day
 
