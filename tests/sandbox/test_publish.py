@@ -23,6 +23,7 @@ from sandbox.business import Business
 from sandbox.events.inventory_files import files_of_hour
 from sandbox.events.versions import COLUMNS, KEYS, NULL, STATUSES
 from sandbox.publish import _hide_rows, _show_rows, publish
+from sandbox.shopify.agreements import agreements
 from sandbox.state import BUCKET, PREFIX, REGION, SandboxState
 from sandbox.truth.facts import OLTP, SHOPIFY
 from tests.support.simulated import EASTERN, HOUR, MIDNIGHT, REPOSITORY, SOUND_FILE, Row, tiny_truth
@@ -222,7 +223,7 @@ def counts(order: Row) -> bool:
 
 @pytest.mark.slow
 def test_the_truth_follows_from_the_shop(sandbox: SandboxState) -> None:
-    """Online sales by day, worked out from the shop's documents."""
+    """Online sales by day, worked out from the ledger that the shop shows of its documents."""
     with sqlite3.connect(sandbox.shop_path) as connection:
         documents = [json.loads(row[0]) for row in connection.execute("SELECT document FROM orders")]
     expected: dict[str, list[Decimal]] = defaultdict(lambda: [Decimal(0)] * 6)
@@ -234,15 +235,19 @@ def test_the_truth_follows_from_the_shop(sandbox: SandboxState) -> None:
     for order in documents:
         if order["cancelledAt"] or order["test"] or order["currencyCode"] != "USD":
             continue
-        good = [line for line in order["lineItems"] if line["sku"] and line["quantity"] > 0]
-        gross = sum((line["quantity"] * Decimal(line["unitPrice"]) for line in good), Decimal(0))
-        discount, tax = (sum((Decimal(line[name]) for line in good), Decimal(0)) for name in ("discount", "tax"))
-        add(order["processedAt"], 1, gross, discount, 0, tax, Decimal(order["shipping"]))
-        for refund in order["refunds"]:
-            back = [line for line in refund["lines"] if Decimal(line["subtotal"]) >= 0]
-            subtotal, tax = (sum((Decimal(line[name]) for line in back), Decimal(0)) for name in ("subtotal", "tax"))
-            if back or Decimal(refund["shipping"]):
-                add(refund["createdAt"], 0, 0, 0, subtotal, -tax, -Decimal(refund["shipping"]))
+        add(order["processedAt"], 1, 0, 0, 0, 0, 0)
+        for agreement in agreements(order):
+            for sale in agreement["sales"]:
+                net, tax, discount = sale["total"] - sale["tax"], sale["tax"], sale["discountBefore"]
+                kind, given_back = sale["lineType"], sale["actionType"] != "ORDER"
+                if given_back and sale["total"] > 0:
+                    continue  # a refund below zero is in quarantine
+                if kind == "SHIPPING":
+                    add(agreement["happenedAt"], 0, 0, 0, 0, tax, net)
+                elif kind in ("PRODUCT", "ADJUSTMENT") and given_back:
+                    add(agreement["happenedAt"], 0, 0, 0, -net, tax, 0)
+                elif kind == "PRODUCT":
+                    add(agreement["happenedAt"], 0, net + discount, discount, 0, tax, 0)
     measures = ("orders", "gross_sales", "discounts", "returns", "taxes", "shipping")
     assert {
         row["business_date"]: [Decimal(row[measure]) for measure in measures]
