@@ -27,7 +27,9 @@ def sales_of(orders: Iterable[Row], lines: Iterable[Row], refunds: Iterable[Row]
     instants = {order["order_id"]: order.get("processed_at") or order.get("created_at") for order in placed}
     for sale in found:
         sale |= {"agreement_id": sale["order_id"], "reason": "ORDER", "happened_at": instants.get(sale["order_id"])}
-    return found + [sale for number, refund in enumerate(refunds, 100) for sale in _refund(number, refund)]
+    sales = found + [sale for number, refund in enumerate(refunds, 100) for sale in _refund(number, refund)]
+    columns = dict.fromkeys(name for sale in sales for name in sale)
+    return [{name: sale.get(name) for name in columns} for sale in sales]
 
 
 def _line(line: Row) -> dict[str, Any]:
