@@ -121,7 +121,7 @@ def raw_rows() -> dict[str, list[dict[str, Any]]]:
             count = {"store_id": store, "sku": "SKU1", "on_hand": 10 + hour, "on_order": 0, "counted_at": at}
             place = {"file_name": f"inventory/{at:%Y/%m/%d/%H}/store_{store:03}.csv", "file_hash": "h"}
             earlier = count | {"counted_at": at - timedelta(minutes=20), "on_hand": 99}
-            bad = count | {"sku": "SKU2", "on_hand": -1}
+            bad = count | {"sku": "SKU2", "on_hand": None}
             counts = enumerate((count, earlier, bad), 2)
             rows["stores_inventory"] += [row | place | {"file_line": line} | loaded for line, row in counts]
     for store, zone in STORES.items():
