@@ -63,11 +63,11 @@ class GrainIsThere(Rule):
         return self.violation()
 
 
-class CertifiedColumnsAreCommented(Rule):
-    """Every column of certified says what it means."""
+class PublishedColumnsAreCommented(Rule):
+    """Every column of certified says what it means, and so does its candidate in core."""
 
     def check_model(self, model: Model) -> RuleViolation | None:
-        if _layer(model) != "certified":
+        if _layer(model) not in ("certified", "core") or model.fully_qualified_table.name.startswith("_"):
             return None
         comments = model.column_descriptions or {}
         bare = [column.lower() for column in model.columns_to_types or {} if not comments.get(column)]

@@ -84,6 +84,7 @@ def generated(sources: Origins, project: Path = PROJECT) -> dict[Path, str]:
             meanings, {path.stem: sql for path, sql in models.items()}, sources
         ),
         **models,
+        **_candidates(project, meanings),
         **{
             path: schema_checks(path.read_text(encoding="utf-8"), columns)
             for path in sorted((project / "soda" / "checks").glob("*.yml"))
@@ -104,6 +105,12 @@ def _models(project: Path, meanings: Meanings) -> dict[Path, str]:
         if part in models and "\nUNION ALL\nSELECT\n" in models[path]:  # one that adds parts up says how
             models[path] = united(models[path], models[part])
     return {path: commented(sql, path.stem, meanings) for path, sql in models.items()}
+
+
+def _candidates(project: Path, meanings: Meanings) -> dict[Path, str]:
+    """The candidates in core with the meaning of each column: whoever looks for a fault reads these."""
+    core = sorted((project / "models" / "core").glob("[!_]*.sql"))
+    return {path: commented(path.read_text(encoding="utf-8"), path.stem, meanings) for path in core}
 
 
 def outdated(context: Context, project: Path = PROJECT) -> dict[Path, str]:

@@ -5,7 +5,7 @@ Paths are relative to the project, because SQLMesh may load a copy of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,20 @@ COLUMNS = Path("models/certified/columns.yml")
 DEFINITIONS = (RULES, METRICS, COLUMNS)
 
 
+class _EachKeyOnce(yaml.SafeLoader):
+    """Of two keys of one name YAML silently keeps the last; here the second one is a mistake."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key} stands there twice", key_node.start_mark)
+            seen.add(key)
+        found: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return found
+
+
 def read_mapping(path: Path) -> Mapping[str, Any]:
     """The mapping of mappings in a file.
 
@@ -27,7 +41,7 @@ def read_mapping(path: Path) -> Mapping[str, Any]:
         ConfigurationError: there is no such file, it is no YAML, or it holds something else.
     """
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader=_EachKeyOnce)
     except (OSError, yaml.YAMLError) as error:
         raise mistake(path, " ".join(str(error).split())) from error
     if not isinstance(found, dict) or not all(isinstance(block, dict) for block in found.values()):

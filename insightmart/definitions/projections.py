@@ -12,7 +12,7 @@ from textwrap import fill, indent
 
 from insightmart.definitions.columns import Meanings
 
-# A projection of a certified model, as `sqlmesh format` writes it: ``expression AS column, /* comment */``.
+# A projection of the outer SELECT, as `sqlmesh format` writes it: ``expression AS column, /* comment */``.
 _PROJECTION = re.compile(r"^(  \S.* AS (\w+)(,?))(?: /\* .* \*/)?$", re.MULTILINE)
 _TYPED = re.compile(r"::([A-Z]+(?:\(\d+, \d+\))?) AS (\w+),?(?: /\* .* \*/)?$", re.MULTILINE)
 _UNITED = re.compile(r"(?<=\nUNION ALL\nSELECT\n).*?(?=\nFROM )", re.DOTALL)
@@ -52,7 +52,10 @@ def schema_checks(checks: str, columns: Mapping[str, Sequence[str]]) -> str:
 
 
 def commented(sql: str, model: str, meanings: Meanings) -> str:
-    """A certified model with the meaning of each column as its comment; none where nobody has written it."""
+    """A model of certified or its candidate, with the meaning of each column as its comment.
+
+    None where nobody has written it, which the linter refuses.
+    """
 
     def comment(found: re.Match[str]) -> str:
         meaning = meanings.of(model, found[2])

@@ -16,7 +16,7 @@ MODEL (
 SELECT
   counted_hour::TIMESTAMPNTZ AS counted_hour, /* UTC hour */
   open_stores::INT AS open_stores, /* Stores that should have sent their counts */
-  reporting_stores::INT AS reporting_stores /* Stores whose counts are in fct_inventory */
+  reporting_stores::INT AS reporting_stores /* Those of the open stores whose counts are in fct_inventory */
 FROM core.inventory_coverage
 WHERE
   counted_hour BETWEEN @start_ts AND @end_ts

@@ -21,14 +21,14 @@ MODEL (
 );
 
 SELECT
-  counted_hour::DATE AS counted_date,
-  business_date::DATE AS business_date,
-  store_id::INT AS store_id,
-  sku::VARCHAR AS sku,
-  MAX(counted_at)::TIMESTAMPNTZ AS last_counted_at,
-  MAX_BY(on_hand, counted_at)::BIGINT AS last_on_hand,
-  COUNT(*)::BIGINT AS counted_hours,
-  COUNT(CASE WHEN on_hand <= 0 THEN 1 END)::BIGINT AS stockout_hours
+  counted_hour::DATE AS counted_date, /* UTC date of this part */
+  business_date::DATE AS business_date, /* Local date of the store */
+  store_id::INT AS store_id, /* Store; 0 is the online location */
+  sku::VARCHAR AS sku, /* Product, as in dim_products */
+  MAX(counted_at)::TIMESTAMPNTZ AS last_counted_at, /* Instant of the last count, UTC */
+  MAX_BY(on_hand, counted_at)::BIGINT AS last_on_hand, /* Pieces on hand at the last count */
+  COUNT(*)::BIGINT AS counted_hours, /* Hours with a count */
+  COUNT(CASE WHEN on_hand <= 0 THEN 1 END)::BIGINT AS stockout_hours /* Counted hours with nothing on hand; unit: hours */
 FROM core.fct_inventory__@{source}
 WHERE
   counted_hour >= @start_date

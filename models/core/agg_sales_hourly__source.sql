@@ -58,24 +58,24 @@ WITH movements AS (
     refunded_at BETWEEN @start_ts AND @end_ts
 )
 SELECT
-  sold_hour::TIMESTAMPNTZ AS sold_hour,
-  business_date::DATE AS business_date,
-  business_hour::INT AS business_hour,
-  store_id::INT AS store_id,
-  channel::VARCHAR AS channel,
-  SUM(orders)::BIGINT AS orders,
-  SUM(units)::BIGINT AS units,
-  SUM(gross_sales)::DECIMAL(18, 4) AS gross_sales,
-  SUM(discounts)::DECIMAL(18, 4) AS discounts,
-  SUM(returns)::DECIMAL(18, 4) AS returns,
+  sold_hour::TIMESTAMPNTZ AS sold_hour, /* UTC hour of this part */
+  business_date::DATE AS business_date, /* Local date of the store */
+  business_hour::INT AS business_hour, /* Local hour of the store, 0 to 23 */
+  store_id::INT AS store_id, /* Store; 0 online, -1 not known */
+  channel::VARCHAR AS channel, /* store, phone, online or unknown */
+  SUM(orders)::BIGINT AS orders, /* Orders placed that count, neither cancelled nor test; unit: orders */
+  SUM(units)::BIGINT AS units, /* Pieces sold; unit: pieces */
+  SUM(gross_sales)::DECIMAL(18, 4) AS gross_sales, /* Quantity x unit price of everything sold, before discounts, returns, taxes and shipping; unit: company's currency */
+  SUM(discounts)::DECIMAL(18, 4) AS discounts, /* Discounts given, a positive figure; unit: company's currency */
+  SUM(returns)::DECIMAL(18, 4) AS returns, /* Value of goods refunded, a positive figure, on the day of the refund; unit: company's currency */
   (
     SUM(gross_sales) - SUM(discounts) - SUM(returns)
-  )::DECIMAL(18, 4) AS net_sales,
-  SUM(taxes)::DECIMAL(18, 4) AS taxes,
-  SUM(shipping)::DECIMAL(18, 4) AS shipping,
+  )::DECIMAL(18, 4) AS net_sales, /* Gross sales less discounts less returns; unit: company's currency */
+  SUM(taxes)::DECIMAL(18, 4) AS taxes, /* Tax charged less tax refunded; unit: company's currency */
+  SUM(shipping)::DECIMAL(18, 4) AS shipping, /* Shipping charged less shipping refunded; unit: company's currency */
   (
     SUM(gross_sales) - SUM(discounts) - SUM(returns) + SUM(taxes) + SUM(shipping)
-  )::DECIMAL(18, 4) AS total_sales
+  )::DECIMAL(18, 4) AS total_sales /* Net sales plus taxes plus shipping; unit: company's currency */
 FROM movements
 GROUP BY
   sold_hour,

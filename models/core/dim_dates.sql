@@ -44,15 +44,15 @@ WITH digits AS (
   CROSS JOIN digits AS f
 )
 SELECT
-  calendar_date::DATE AS calendar_date,
-  DATE_PART(YEAR, calendar_date)::INT AS calendar_year,
-  DATE_PART(QUARTER, calendar_date)::INT AS calendar_quarter,
-  DATE_PART(MONTH, calendar_date)::INT AS calendar_month,
-  DATE_PART(DAY, calendar_date)::INT AS day_of_month,
-  DAYOFWEEKISO(calendar_date)::INT AS day_of_week, /* Monday is 1 */
+  calendar_date::DATE AS calendar_date, /* The day */
+  DATE_PART(YEAR, calendar_date)::INT AS calendar_year, /* Year */
+  DATE_PART(QUARTER, calendar_date)::INT AS calendar_quarter, /* Quarter, 1 to 4 */
+  DATE_PART(MONTH, calendar_date)::INT AS calendar_month, /* Month, 1 to 12 */
+  DATE_PART(DAY, calendar_date)::INT AS day_of_month, /* Day of the month */
+  DAYOFWEEKISO(calendar_date)::INT AS day_of_week, /* ISO day of the week, Monday is 1 */
   (
     DAYOFWEEKISO(calendar_date) >= 6
-  )::BOOLEAN AS is_weekend
+  )::BOOLEAN AS is_weekend /* Saturday or Sunday */
 FROM days
 WHERE
   calendar_date < '2040-01-01'::DATE

@@ -70,25 +70,25 @@ WITH described AS (
     AND s.store_id > 0
 )
 SELECT
-  store_id::INT AS store_id,
-  valid_from::TIMESTAMPNTZ AS valid_from,
-  valid_to::TIMESTAMPNTZ AS valid_to,
+  store_id::INT AS store_id, /* Store; 0 is the online shop, -1 stands for an unknown store */
+  valid_from::TIMESTAMPNTZ AS valid_from, /* First instant of this version, UTC; 1970-01-01 for the first one */
+  valid_to::TIMESTAMPNTZ AS valid_to, /* First instant after this version; 9999-12-31 while it holds */
   (
     valid_to = '9999-12-31'::TIMESTAMPNTZ
-  )::BOOLEAN AS is_current,
-  FALSE::BOOLEAN AS is_inferred,
-  store_name::VARCHAR AS store_name,
-  store_format::VARCHAR AS store_format,
-  region::VARCHAR AS region,
-  city::VARCHAR AS city,
-  state::VARCHAR AS state,
-  country::VARCHAR AS country,
-  timezone::VARCHAR AS timezone,
-  opened_on::DATE AS opened_on,
-  closed_on::DATE AS closed_on,
-  square_feet::INT AS square_feet,
-  manager::VARCHAR AS manager,
-  raw_load_id::VARCHAR AS raw_load_id
+  )::BOOLEAN AS is_current, /* Whether this is the latest version */
+  FALSE::BOOLEAN AS is_inferred, /* Known only from sales; the reference file has not come yet */
+  store_name::VARCHAR AS store_name, /* Name */
+  store_format::VARCHAR AS store_format, /* Format, for example flagship */
+  region::VARCHAR AS region, /* Sales region */
+  city::VARCHAR AS city, /* City */
+  state::VARCHAR AS state, /* State or province */
+  country::VARCHAR AS country, /* ISO 3166 country */
+  timezone::VARCHAR AS timezone, /* IANA time zone that gives the business date */
+  opened_on::DATE AS opened_on, /* First day of trading */
+  closed_on::DATE AS closed_on, /* First day without trading; NULL while open */
+  square_feet::INT AS square_feet, /* Sales area in square feet */
+  manager::VARCHAR AS manager, /* Store manager */
+  raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */
 FROM periods
 WHERE
   valid_from < valid_to

@@ -23,14 +23,14 @@ MODEL (
 );
 
 SELECT
-  i.store_id::INT AS store_id,
-  i.sku::VARCHAR AS sku,
-  DATE_TRUNC('HOUR', i.counted_at)::TIMESTAMPNTZ AS counted_hour,
-  CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, @VAR('company_timezone')), i.counted_at)::DATE AS business_date,
-  i.on_hand::BIGINT AS on_hand,
-  i.on_order::BIGINT AS on_order,
-  i.counted_at::TIMESTAMPNTZ AS counted_at,
-  i.raw_load_id::VARCHAR AS raw_load_id
+  i.store_id::INT AS store_id, /* Store; 0 is the online location */
+  i.sku::VARCHAR AS sku, /* Product, as in dim_products */
+  DATE_TRUNC('HOUR', i.counted_at)::TIMESTAMPNTZ AS counted_hour, /* UTC hour of the count */
+  CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, @VAR('company_timezone')), i.counted_at)::DATE AS business_date, /* Local date of the store at the count */
+  i.on_hand::BIGINT AS on_hand, /* Pieces on hand */
+  i.on_order::BIGINT AS on_order, /* Pieces ordered and not received; NULL when not stated */
+  i.counted_at::TIMESTAMPNTZ AS counted_at, /* Instant of the count, UTC */
+  i.raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */
 FROM staging._@{source}_inventory AS i
 LEFT JOIN core._store_zones AS s
   ON s.store_id = i.store_id

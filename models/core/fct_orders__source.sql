@@ -77,23 +77,23 @@ WITH lines AS (
     AND o.is_counted
 )
 SELECT
-  source_system::VARCHAR AS source_system,
-  order_id::VARCHAR AS order_id,
-  ordered_at::TIMESTAMPNTZ AS ordered_at,
-  ordered_at_local::DATE AS business_date,
-  DATE_PART(HOUR, ordered_at_local)::INT AS business_hour,
-  store_id::INT AS store_id,
-  channel::VARCHAR AS channel,
-  customer_id::VARCHAR AS customer_id,
-  order_status::VARCHAR AS order_status,
-  currency::VARCHAR AS currency,
-  line_count::BIGINT AS line_count,
-  units::BIGINT AS units,
-  gross_sales::DECIMAL(18, 4) AS gross_sales,
-  discount_amount::DECIMAL(18, 4) AS discount_amount,
-  tax_amount::DECIMAL(18, 4) AS tax_amount,
-  shipping_amount::DECIMAL(18, 4) AS shipping_amount,
-  COALESCE(total_amount, gross_sales - discount_amount + tax_amount + shipping_amount)::DECIMAL(18, 4) AS total_amount,
-  source_updated_at::TIMESTAMPNTZ AS source_updated_at,
-  raw_load_id::VARCHAR AS raw_load_id
+  source_system::VARCHAR AS source_system, /* oltp (stores and phone) or shopify (online) */
+  order_id::VARCHAR AS order_id, /* The order's number in its source system */
+  ordered_at::TIMESTAMPNTZ AS ordered_at, /* When the order was placed, UTC */
+  ordered_at_local::DATE AS business_date, /* Local date of the store when the order was placed */
+  DATE_PART(HOUR, ordered_at_local)::INT AS business_hour, /* Local hour of the store when the order was placed, 0 to 23 */
+  store_id::INT AS store_id, /* Store; 0 is the online shop */
+  channel::VARCHAR AS channel, /* store, phone or online */
+  customer_id::VARCHAR AS customer_id, /* Customer, as in dim_customers; NULL for a guest */
+  order_status::VARCHAR AS order_status, /* pending, paid, shipped or completed */
+  currency::VARCHAR AS currency, /* ISO 4217 code; always the company's */
+  line_count::BIGINT AS line_count, /* Accepted lines */
+  units::BIGINT AS units, /* Pieces on the accepted lines */
+  gross_sales::DECIMAL(18, 4) AS gross_sales, /* Sum of quantity x unit_price over the accepted lines */
+  discount_amount::DECIMAL(18, 4) AS discount_amount, /* Discount of the whole order */
+  tax_amount::DECIMAL(18, 4) AS tax_amount, /* Tax of the whole order */
+  shipping_amount::DECIMAL(18, 4) AS shipping_amount, /* Shipping charged */
+  COALESCE(total_amount, gross_sales - discount_amount + tax_amount + shipping_amount)::DECIMAL(18, 4) AS total_amount, /* What the source says the customer owes */
+  source_updated_at::TIMESTAMPNTZ AS source_updated_at, /* Last change at the source, UTC */
+  raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */
 FROM orders

@@ -78,21 +78,21 @@ WITH refunds AS (
     AND r.refunded_at < z.valid_to
 )
 SELECT
-  source_system::VARCHAR AS source_system,
-  refund_id::VARCHAR AS refund_id,
-  line_number::BIGINT AS line_number,
-  order_id::VARCHAR AS order_id,
-  refunded_at::TIMESTAMPNTZ AS refunded_at,
-  refunded_at_local::DATE AS business_date,
-  DATE_PART(HOUR, refunded_at_local)::INT AS business_hour,
-  store_id::INT AS store_id,
-  channel::VARCHAR AS channel,
-  sku::VARCHAR AS sku,
-  quantity::BIGINT AS quantity,
-  refund_amount::DECIMAL(18, 4) AS refund_amount,
-  tax_amount::DECIMAL(18, 4) AS tax_amount,
-  shipping_amount::DECIMAL(18, 4) AS shipping_amount,
-  refund_reason::VARCHAR AS refund_reason,
-  source_updated_at::TIMESTAMPNTZ AS source_updated_at,
-  raw_load_id::VARCHAR AS raw_load_id
+  source_system::VARCHAR AS source_system, /* oltp (stores and phone) or shopify (online) */
+  refund_id::VARCHAR AS refund_id, /* The refund's number in its source system */
+  line_number::BIGINT AS line_number, /* Refunded line; NULL for a whole order, shipping or an unknown line */
+  order_id::VARCHAR AS order_id, /* Refunded order; NULL or without a match when not known */
+  refunded_at::TIMESTAMPNTZ AS refunded_at, /* When the money was given back, UTC */
+  refunded_at_local::DATE AS business_date, /* Local date of the store at the refund */
+  DATE_PART(HOUR, refunded_at_local)::INT AS business_hour, /* Local hour of the store at the refund, 0 to 23 */
+  store_id::INT AS store_id, /* Store of the order; 0 online, -1 order not known */
+  channel::VARCHAR AS channel, /* Channel of the order; unknown when the order is not known */
+  sku::VARCHAR AS sku, /* Product of the refunded line */
+  quantity::BIGINT AS quantity, /* Pieces returned */
+  refund_amount::DECIMAL(18, 4) AS refund_amount, /* Value of the goods given back, without refunded tax where the source states it apart */
+  tax_amount::DECIMAL(18, 4) AS tax_amount, /* Refunded tax */
+  shipping_amount::DECIMAL(18, 4) AS shipping_amount, /* Refunded shipping */
+  refund_reason::VARCHAR AS refund_reason, /* Reason as the source states it */
+  source_updated_at::TIMESTAMPNTZ AS source_updated_at, /* Last change at the source, UTC */
+  raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */
 FROM placed

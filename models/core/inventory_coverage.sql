@@ -73,9 +73,9 @@ WITH hours AS (
     counted_hour BETWEEN @start_ts AND @end_ts
 )
 SELECT
-  e.counted_hour::TIMESTAMPNTZ AS counted_hour,
-  COUNT(DISTINCT e.store_id)::INT AS open_stores,
-  COUNT(DISTINCT r.store_id)::INT AS reporting_stores /* of those: a store nobody expects does not make up for a missing one */
+  e.counted_hour::TIMESTAMPNTZ AS counted_hour, /* UTC hour */
+  COUNT(DISTINCT e.store_id)::INT AS open_stores, /* Stores that should have sent their counts */
+  COUNT(DISTINCT r.store_id)::INT AS reporting_stores /* Those of the open stores whose counts are in fct_inventory */
 FROM expected AS e
 LEFT JOIN reported AS r
   ON r.counted_hour = e.counted_hour AND r.store_id = e.store_id

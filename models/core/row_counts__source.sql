@@ -50,11 +50,11 @@ WITH checked AS (
     event_at BETWEEN @start_ts AND @end_ts
 )
 SELECT
-  DATE_TRUNC('HOUR', event_at)::TIMESTAMPNTZ AS event_hour,
-  source_system::VARCHAR AS source_system,
-  entity::VARCHAR AS entity,
-  COUNT(*)::BIGINT AS row_count,
-  COUNT(rule_ids)::BIGINT AS rejected_row_count
+  DATE_TRUNC('HOUR', event_at)::TIMESTAMPNTZ AS event_hour, /* UTC hour of the rows */
+  source_system::VARCHAR AS source_system, /* oltp or shopify */
+  entity::VARCHAR AS entity, /* orders, order_lines or refunds */
+  COUNT(*)::BIGINT AS row_count, /* Rows the source has in this hour */
+  COUNT(rule_ids)::BIGINT AS rejected_row_count /* Rows of these that are in quarantine */
 FROM checked
 GROUP BY
   1,

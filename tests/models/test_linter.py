@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlmesh import Context
 
 RULES = (
-    "certifiedcolumnsarecommented",
+    "publishedcolumnsarecommented",
     "coreisaudited",
     "descriptionisshort",
     "descriptionisthere",
@@ -35,7 +35,9 @@ MODEL (
   grain (day),
   audits (not_null(columns := (day)))
 );
-SELECT '2026-03-05'::DATE AS day, 'Thursday'::VARCHAR AS weekday
+SELECT
+  '2026-03-05'::DATE AS day, /* The day */
+  'Thursday'::VARCHAR AS weekday /* What it is called */
 """
 CERTIFIED = """
 MODEL (name certified.{name}, kind FULL, owner finance, description 'The days.', grain (day));
@@ -61,10 +63,11 @@ MODELS = {
     "without_grain": (CORE, "  grain (day),\n", "", "grainisthere"),
     "without_grain_though_it_chooses": (STAGING, "SELECT *", "SELECT day, weekday", "grainisthere"),
     "not_audited": (CORE, ",\n  audits (not_null(columns := (day)))", "", "coreisaudited"),
-    "_step": (CORE, "", "", None),
-    "reads_a_step_beside_it": (CORE, "AS weekday", "AS weekday FROM core._step", None),
+    "_step": (CORE, " /* What it is called */", "", None),
+    "reads_a_step_beside_it": (CORE, "called */", "called */ FROM core._step", None),
     "reads_a_step_above_it": (CERTIFIED, "core.sound", "core._step", "stepsstayinside"),
-    "half_commented": (CERTIFIED, " /* What it is called */", "", "certifiedcolumnsarecommented"),
+    "half_explained": (CORE, " /* What it is called */", "", "publishedcolumnsarecommented"),
+    "half_commented": (CERTIFIED, " /* What it is called */", "", "publishedcolumnsarecommented"),
 }
 
 

@@ -28,6 +28,7 @@ def project(tmp_path: Path) -> Path:
         (METRICS, "  owner: finance\n", "", "certified/metrics.yml: orders lacks or has too much of: owner."),
         (METRICS, "title: Orders", "title: Orders: all", "certified/metrics.yml: mapping values are not allowed here"),
         (COLUMNS, "sku: Product, as in dim_products", "sku:", "certified/columns.yml: everywhere.sku has None where a"),
+        (COLUMNS, "  city: City\n", "  city: City\n  city: Town\n", "certified/columns.yml: city stands there twice"),
         (RULES, "severity: high", "severity: huge", "staging/rules.yml: oltp_orders.order_id_missing has severity"),
     ],
 )
