@@ -24,12 +24,11 @@ class _EachKeyOnce(yaml.SafeLoader):
     """Of two keys of one name YAML silently keeps the last; here the second one is a mistake."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key} stands there twice", key_node.start_mark)
-            seen.add(key)
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} stands there twice", key.start_mark)
+            seen.add(key.value)
         found: dict[Hashable, Any] = super().construct_mapping(node, deep)
         return found
 

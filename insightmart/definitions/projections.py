@@ -54,7 +54,7 @@ def schema_checks(checks: str, columns: Mapping[str, Sequence[str]]) -> str:
 def commented(sql: str, model: str, meanings: Meanings) -> str:
     """A model of certified or its candidate, with the meaning of each column as its comment.
 
-    None where nobody has written it, which the linter refuses.
+    It takes the place of any comment there; none where nobody has written a meaning, which the linter refuses.
     """
 
     def comment(found: re.Match[str]) -> str:

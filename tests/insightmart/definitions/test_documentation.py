@@ -29,6 +29,7 @@ def project(tmp_path: Path) -> Path:
         (METRICS, "title: Orders", "title: Orders: all", "certified/metrics.yml: mapping values are not allowed here"),
         (COLUMNS, "  city: City", "  city:", "certified/columns.yml: everywhere.city has None where a text belongs"),
         (COLUMNS, "  city: City\n", "  city: City\n  city: Town\n", "certified/columns.yml: city stands there twice"),
+        (COLUMNS, "  city: City\n", "  ? [a]\n  : b\n", "certified/columns.yml: while constructing a mapping"),
         (RULES, "severity: high", "severity: huge", "staging/rules.yml: oltp_orders.order_id_missing has severity"),
     ],
 )
@@ -52,3 +53,16 @@ def test_words_about_a_column_that_is_not_there_are_refused(project: Path, file:
         (project / METRICS).write_text("{}", encoding="utf-8")
     with pytest.raises(ConfigurationError, match=rf"{file.name}: certified has no column \w+\.\w+"):
         generated({}, project)
+
+
+def test_a_changed_meaning_is_written_behind_the_column_of_the_candidate(project: Path) -> None:
+    core = project / "models" / "core"
+    shutil.copytree(PROJECT / "models" / "core", core)
+    shutil.copytree(PROJECT / "models" / "certified", project / "models" / "certified", dirs_exist_ok=True)
+    columns = project / COLUMNS
+    text = columns.read_text(encoding="utf-8")
+    assert "  is_weekend: Saturday or Sunday\n" in text
+    columns.write_text(text.replace("Saturday or Sunday", "Not a working day"), encoding="utf-8")
+    written = generated({}, project)[core / "dim_dates.sql"]
+    assert "  )::BOOLEAN AS is_weekend /* Not a working day */\n" in written
+    assert core / "_store_zones.sql" not in generated({}, project)
