@@ -101,13 +101,13 @@ def workshop(
 
 @pytest.fixture(scope="session")
 def dev_built(built_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    """A change built in the environment dev: every order is charged one dollar more for shipping."""
+    """A change built in the environment dev: every order is charged one dollar more for shipping, and in all."""
     root = tmp_path_factory.mktemp("dev")
     shutil.copytree(built_home, root / "home")
     shop = Workshop(root / "home", copy_project(root / "project"))
-    shop.edit(
-        "models/core/fct_orders__source.sql", "COALESCE(o.shipping_amount, 0)", "COALESCE(o.shipping_amount, 0) + 1"
-    )
+    orders = "models/core/fct_orders__source.sql"
+    shop.edit(orders, "COALESCE(o.shipping_amount, 0)", "COALESCE(o.shipping_amount, 0) + 1")
+    shop.edit(orders, "    o.total_amount,\n", "    o.total_amount + 1 AS total_amount,\n")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INSIGHTMART_HOME", str(shop.home))
         patch.setenv("INSIGHTMART_START", START.isoformat())

@@ -70,9 +70,10 @@ BREAKAGES = {
         "UPDATE spoilt.fct_orders SET discount_amount = 0.5 * gross_sales",
         {
             "discounts are a small part of sales",
+            "every order comes to the total that it states",
             "order discount and tax equal their lines",
             "hourly net sales are gross less discounts less refunds",
-            "hourly total sales are net sales, taxes and shipping of orders less those refunded",
+            "hourly total sales are net sales, taxes, shipping, duties and fees of orders less those refunded",
         },
     ),
     "distribution of stock": (
@@ -81,7 +82,7 @@ BREAKAGES = {
     ),
     "reconciliation": (
         "UPDATE spoilt.agg_sales_hourly SET taxes = taxes + 0.0001, total_sales = total_sales + 0.0001",
-        {"hourly total sales are net sales, taxes and shipping of orders less those refunded"},
+        {"hourly total sales are net sales, taxes, shipping, duties and fees of orders less those refunded"},
     ),
     "history": (
         "UPDATE spoilt.dim_customers SET valid_to = valid_from, is_current = FALSE WHERE customer_id = '1'",

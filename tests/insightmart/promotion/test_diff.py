@@ -11,6 +11,7 @@ import duckdb
 import fakesnow
 import pytest
 import snowflake.connector
+import sqlmesh  # noqa: F401  before sqlglot writes any SQL: its generators know then what a model is
 
 from ingestion.warehouse import Warehouse
 from insightmart.promotion.diff import Build, Comparison, TableDiff, compare
