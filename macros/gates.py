@@ -24,6 +24,7 @@ def gate(
     datasets: t.Dict[str, t.Tuple[str, str | None]],
     changed_since: t.Dict[str, t.Tuple[str, str]] | None = None,
     weeks_before: t.Dict[str, t.Tuple[str, str]] | None = None,
+    days_before: t.Dict[str, t.Tuple[str, str, int]] | None = None,
     whole: t.Dict[str, str] | None = None,
     published: t.Dict[str, t.Tuple[str, str, t.Tuple[str, ...]]] | None = None,
     sources: t.Tuple[str, ...] = (),
@@ -38,6 +39,7 @@ def gate(
         datasets: name in the checks -> (model, column that holds its instant or date; None for the whole table).
         changed_since: name in the checks -> (model, column); cut to what changed since the window began.
         weeks_before: variable of the checks -> (model, column); the same window of each of the last 4 weeks.
+        days_before: variable of the checks -> (model, column, days); so many days before the window.
         whole: variable of the checks -> model, all of it; for looking up keys.
         published: variable of the checks -> (certified table, instant column, columns): what another area has
             published, of the window and the day before it, read without waiting for it.
@@ -46,14 +48,16 @@ def gate(
         checks: further files of soda/checks.
     """
     text = read_checks(PROJECT, (area, *checks))
+    looked_up = {*(whole or {}), *(weeks_before or {}), *(days_before or {}), *(published or {})}
     told: t.Dict[str, t.Any] = {
         "area": area,
         "part": part,
         "checks": text,
-        "variables": thresholds_of(PROJECT, text, {*(whole or {}), *(weeks_before or {}), *(published or {})}),
+        "variables": thresholds_of(PROJECT, text, looked_up),
         "datasets": datasets,
         "changed_since": changed_since or {},
         "weeks_before": weeks_before or {},
+        "days_before": days_before or {},
         "whole": whole or {},
         "sources": sources,
         "whole_days": whole_days,
@@ -80,7 +84,9 @@ def gate(
         grain=["window_start"],
         description=f"Soda scans of {area} candidates; a row is a window that passed; a failed critical check raises.",
         tags=[area],
-        depends_on=Candidates(datasets, changed_since or {}, weeks_before or {}, whole or {}).models(),
+        depends_on=Candidates(
+            datasets, changed_since or {}, weeks_before or {}, days_before or {}, whole or {}
+        ).models(),
         columns={
             "window_start": "timestamp_ntz",
             "window_end": "timestamp_ntz",

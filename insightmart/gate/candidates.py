@@ -42,6 +42,7 @@ class Candidates:
         datasets: (model, column of its instant or date) cut to the window; without a column the whole table.
         changed_since: (model, column), cut to what changed since the window began.
         weeks_before: (model, column), cut to the same window of each of the last 4 weeks.
+        days_before: (model, column, days), cut to so many days before the window.
         whole: models to look keys up in.
         published: what is certified, of the window and the day before it.
     """
@@ -49,20 +50,22 @@ class Candidates:
     datasets: Mapping[str, tuple[str, str | None]]
     changed_since: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     weeks_before: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    days_before: Mapping[str, tuple[str, str, int]] = field(default_factory=dict)
     whole: Mapping[str, str] = field(default_factory=dict)
     published: Mapping[str, Published] = field(default_factory=dict)
 
     def models(self) -> list[str]:
         """Every model that is looked at, once."""
-        cut = {**self.datasets, **self.changed_since, **self.weeks_before}
-        return list(dict.fromkeys([*(model for model, _ in cut.values()), *self.whole.values()]))
+        cut = [*self.datasets.values(), *self.changed_since.values(), *self.weeks_before.values()]
+        before = [model for model, _, _ in self.days_before.values()]
+        return list(dict.fromkeys([*(model for model, _ in cut), *before, *self.whole.values()]))
 
     def variables(self, schema: str, tables: Mapping[str, str]) -> dict[str, str]:
         """The variables of the checks that name something looked at."""
         return {
             "SCHEMA": schema,
             **{name: tables[model] for name, model in self.whole.items()},
-            **{name: f"{schema}.{name}" for name in [*self.weeks_before, *self.published]},
+            **{name: f"{schema}.{name}" for name in [*self.weeks_before, *self.days_before, *self.published]},
         }
 
     @contextmanager
@@ -70,14 +73,24 @@ class Candidates:
         self, warehouse: Warehouse, schema: str, tables: Mapping[str, str], start: datetime, end: datetime
     ) -> Iterator[None]:
         """The views in a schema of their own, which is gone afterwards; ``tables`` is model -> physical table."""
-        views = {name: (model, column, "window") for name, (model, column) in self.datasets.items()}
-        views |= {name: (model, column, "since") for name, (model, column) in self.changed_since.items()}
-        views |= {name: (model, column, "weeks before") for name, (model, column) in self.weeks_before.items()}
+        views = {
+            name: (model, _bounds(column, start, end) if column else "TRUE")
+            for name, (model, column) in self.datasets.items()
+        }
+        views |= {
+            name: (model, f"{column} >= TIMESTAMP '{start}'") for name, (model, column) in self.changed_since.items()
+        }
+        views |= {
+            name: (model, _weeks_before(column, start, end)) for name, (model, column) in self.weeks_before.items()
+        }
+        views |= {
+            name: (model, _bounds(column, start - timedelta(days=days), start))
+            for name, (model, column, days) in self.days_before.items()
+        }
         warehouse.execute(f"CREATE SCHEMA {schema}")
         try:
-            for name, (model, column, cut) in views.items():
-                condition = _cut(cut, column, start, end)
-                warehouse.execute(f"CREATE VIEW {schema}.{name} AS SELECT * FROM {tables[model]}{condition}")
+            for name, (model, condition) in views.items():
+                warehouse.execute(f"CREATE VIEW {schema}.{name} AS SELECT * FROM {tables[model]} WHERE {condition}")
             for name, source in self.published.items():
                 selected = source.select(warehouse, start - PUBLISHED_BEFORE, end)
                 warehouse.execute(f"CREATE VIEW {schema}.{name} AS {selected}")
@@ -105,13 +118,6 @@ def _bounds(column: str, start: datetime, end: datetime) -> str:
     return f"{column} >= TIMESTAMP '{start}' AND {column} < TIMESTAMP '{end}'"
 
 
-def _cut(cut: str, column: str | None, start: datetime, end: datetime) -> str:
-    """The condition of a view; empty for a whole table."""
-    if column is None:
-        return ""
-    if cut == "since":
-        return f" WHERE {column} >= TIMESTAMP '{start}'"
-    if cut == "weeks before":
-        weeks = [timedelta(weeks=week) for week in range(1, PAST_WEEKS + 1)]
-        return f" WHERE {' OR '.join(f'({_bounds(column, start - week, end - week)})' for week in weeks)}"
-    return f" WHERE {_bounds(column, start, end)}"
+def _weeks_before(column: str, start: datetime, end: datetime) -> str:
+    weeks = [timedelta(weeks=week) for week in range(1, PAST_WEEKS + 1)]
+    return " OR ".join(f"({_bounds(column, start - week, end - week)})" for week in weeks)

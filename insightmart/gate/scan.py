@@ -40,6 +40,7 @@ def scan_window(
     datasets: Mapping[str, tuple[str, str | None]],
     changed_since: Mapping[str, tuple[str, str]] | None = None,
     weeks_before: Mapping[str, tuple[str, str]] | None = None,
+    days_before: Mapping[str, tuple[str, str, int]] | None = None,
     whole: Mapping[str, str] | None = None,
     published: Mapping[str, Published] | None = None,
     sources: Sequence[str] = (),
@@ -63,6 +64,7 @@ def scan_window(
         datasets: name in the checks -> (model, column that holds its instant or date; None to scan the whole table).
         changed_since: name in the checks -> (model, column); cut to what changed since the window began.
         weeks_before: variable of the checks -> (model, column); cut to the same window of each of the last 4 weeks.
+        days_before: variable of the checks -> (model, column, days); cut to so many days before the window.
         whole: variable of the checks -> model, all of it; for looking up keys.
         published: variable of the checks -> what is published, cut to the window and the day before it. Read without
             depending on it: what another area publishes must not hold this one back.
@@ -77,7 +79,9 @@ def scan_window(
     gate = f"{area}__{part}" if part else area
     scan_id = uuid.uuid4().hex
     scratch = f"GATE_SCAN_{scan_id[:12].upper()}"
-    candidates = Candidates(datasets, changed_since or {}, weeks_before or {}, whole or {}, published or {})
+    candidates = Candidates(
+        datasets, changed_since or {}, weeks_before or {}, days_before or {}, whole or {}, published or {}
+    )
     tables = {model: str(context.resolve_table(model)) for model in candidates.models()}
     looked_at = {
         "SOURCES": ", ".join(f"'{source}'" for source in sources) or "''",

@@ -11,6 +11,7 @@ gate(
         "AGG_INVENTORY_DAILY": ("core.agg_inventory_daily__stores", "counted_date"),
         "INVENTORY_COVERAGE": ("core.inventory_coverage", "counted_hour"),
     },
+    days_before={"PAST_COUNTS": ("core.fct_inventory__stores", "counted_hour", 1)},
     whole={"ALL_STORES": "core.dim_stores"},
     whole_days=True,
 )

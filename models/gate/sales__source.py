@@ -14,6 +14,7 @@ for source in ("oltp", "shopify"):
             "ROW_COUNTS": (f"core.row_counts__{source}", "event_hour"),
         },
         weeks_before={"PAST_ROW_COUNTS": (f"core.row_counts__{source}", "event_hour")},
+        days_before={"PAST_LINES": (f"core.fct_order_lines__{source}", "ordered_at", 28)},
         whole={"ALL_STORES": "core.dim_stores"},
         sources=(source,),
     )

@@ -32,7 +32,7 @@ from sandbox.events.versions import (
 )
 
 FIRST_REFUND = 2_000_000_000
-BARCODE = 40_063_813  # an EAN-8, entered as a quantity
+BARCODE = 40_063  # the last digits of one, entered as a quantity: no bound on quantities notices that
 BARCODE_REPAIR_HOURS = 5
 LONGEST_LIFE_DAYS = 10  # nothing happens to an order later than that after it was placed
 
