@@ -215,7 +215,7 @@ def source_of(settings: Settings, source: str) -> Any:
         from ingestion.shopify.source import ShopifySource
 
         token = settings.shopify_token.get_secret_value() if settings.shopify_token else ""
-        return ShopifySource(settings.shopify_url, token)
+        return ShopifySource(settings.shopify_url, token, timezone=settings.timezone)
     from ingestion.loading.context import SourceError
     from ingestion.stores.bucket import StoreDrops
     from ingestion.stores.csv.declared import DeclarationError, read_declarations

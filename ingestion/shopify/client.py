@@ -38,6 +38,7 @@ class ShopifySource:
         token: Admin API access token.
         api_version: version of the Admin API that the queries are written for.
         location: name of the location online orders are served from (not needed when the shop has only one).
+        timezone: the company's zone, which online business dates are of: the shop's own has to be the same.
         page_size: records a page, at most 250.
         timeout: seconds to wait for one answer.
         attempts: how often a request that failed is sent in all.
@@ -50,6 +51,7 @@ class ShopifySource:
     token: str = field(repr=False)
     api_version: str = "2026-10"
     location: str = "Online"
+    timezone: str = "America/New_York"
     page_size: int = 250
     timeout: float = 15.0
     attempts: int = 5

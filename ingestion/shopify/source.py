@@ -29,6 +29,7 @@ from ingestion.shopify.bulk_orders import BulkOrders, IncompleteResultError, res
 from ingestion.shopify.client import SOURCE, ShopifyClient, ShopifySource
 from ingestion.shopify.deleted_orders import ALL_ORDERS_DAYS, is_due, look_for_deleted
 from ingestion.shopify.pages import PAGES, OrderPages, RecordPages, search, seconds
+from ingestion.shopify.sales_reports import REPORTS, REPORTS_SCOPE, read_report
 from ingestion.shopify.tables.orders import flatten_orders
 from ingestion.shopify.tables.parsing import collector_paused
 from ingestion.shopify.tables.rejects import retype
@@ -54,12 +55,13 @@ def ingest(
         source: how to reach the shop.
         window: changes (``updatedAt``) to read again, half-open; None for everything since the watermark. Shopify knows
             whole seconds only: a fraction is left to the next load's overlap.
-        entities: names out of ``orders`` (brings ``order_lines``, ``refunds``, ``sales``), ``inventory``, ``products``;
-            None for all.
+        entities: names out of ``orders`` (brings ``order_lines``, ``refunds``, ``sales``), ``inventory``, ``products``,
+            ``sales_reports`` (of the days of a window); None for all, of a given window all but ``sales_reports``.
 
     Returns:
         One result an entity, lines and refunds of orders included. What is not due has the status ``skipped``. A first
-        load in pieces gives results for each; so do days of which orders are deleted in the shop.
+        load in pieces gives results for each; so do days of which orders are deleted in the shop. A sales report that
+        cannot be had is a notice and no result.
 
     Raises:
         SourceError: the shop cannot be reached or read. Entities and pieces loaded before the failure stay loaded.
@@ -86,7 +88,8 @@ def _read(
     entities: Sequence[str] | None,
     by_bulk: bool,
 ) -> list[LoadResult]:
-    wanted = {entity(SOURCE, name).name for name in entities or ENTITY_NAMES}
+    names = entities or (ENTITY_NAMES if window else (*ENTITY_NAMES, REPORTS.name))
+    wanted = {entity(SOURCE, name).name for name in names}
     if wanted & {"order_lines", "refunds", "sales"}:
         wanted.add("orders")
     results: list[LoadResult] = []
@@ -98,24 +101,29 @@ def _read(
             else:
                 due[item] = reading
         compares = window is None and "orders" in wanted
-        sees_all = _check_scopes(context, client) if due or (compares and is_due(context)) else True
+        report = plan_reading(context, REPORTS, window) if REPORTS.name in wanted else None
+        is_asked = bool(due or report) or (compares and is_due(context))
+        granted = _granted_scopes(context, client) if is_asked else frozenset()
         for item, reading in due.items():
             if by_bulk and item.name == "orders":
                 results += _load_orders(context, client, item, reading, window)
             else:
                 results += _load(context, PAGES[item.name](context, client, item, reading))
         if compares and is_due(context):
-            results += look_for_deleted(context, client, sees_all)
+            results += look_for_deleted(context, client, "read_all_orders" in granted)
+        if report is not None:
+            pages = read_report(context, client, report, REPORTS_SCOPE in granted, window)
+            results += [] if pages is None else _load(context, pages)
     return results
 
 
-def _check_scopes(context: IngestContext, client: ShopifyClient) -> bool:
-    """Refuse to go on where the token may see less than it has to: Shopify leaves out what it may not, or half of it.
+def _granted_scopes(context: IngestContext, client: ShopifyClient) -> frozenset[str]:
+    """The scopes of the token; refuses to go on where it may see less than it has to.
 
-    One query of 2 points a load. Returns whether the token sees orders of any age.
+    Shopify leaves out what a token may not see, or half of it. One query of 2 points a load.
     """
     installation = client.query(queries.SCOPES)["currentAppInstallation"]
-    granted = {scope["handle"] for scope in installation["accessScopes"]}
+    granted = frozenset(scope["handle"] for scope in installation["accessScopes"])
     if missing := sorted(set(queries.ACCESS_SCOPES) - granted):
         raise SourceError(
             SOURCE,
@@ -128,7 +136,7 @@ def _check_scopes(context: IngestContext, client: ShopifyClient) -> bool:
             f"the app may not read orders older than {ALL_ORDERS_DAYS} days, and Shopify would leave them out silently",
             "Ask Shopify for the scope read_all_orders (Partner Dashboard, API access) and install the app again",
         )
-    return "read_all_orders" in granted
+    return granted
 
 
 def _load(context: IngestContext, pages: RecordPages, long_reading: _Pieces | None = None) -> list[LoadResult]:

@@ -136,6 +136,7 @@ def _shopify(settings: Settings) -> str:
     from ingestion.shopify import queries as shopify_queries
     from ingestion.shopify.client import ShopifyClient, ShopifySource
     from ingestion.shopify.deleted_orders import ALL_ORDERS_DAYS
+    from ingestion.shopify.sales_reports import GRANT_REPORTS, REPORTS_SCOPE
 
     if not settings.shopify_url or settings.shopify_token is None:
         raise ConfigurationError(
@@ -164,6 +165,13 @@ def _shopify(settings: Settings) -> str:
         raise Flaw(
             f"{settings.shopify_url} answers; without {SCOPE_ALL_ORDERS} it hides orders older than 60 days",
             "Ask Shopify for the scope read_all_orders",
+            "note",
+        )
+    if REPORTS_SCOPE not in granted:
+        raise Flaw(
+            f"{settings.shopify_url} answers; without {REPORTS_SCOPE} online sales are not reconciled with the shop's"
+            " own sales report",
+            GRANT_REPORTS,
             "note",
         )
     return f"{settings.shopify_url}, API {source.api_version}, scopes granted"

@@ -8,12 +8,16 @@
 - ``order_totals``: the total that each certified order states = its goods, discounts, returns, taxes, shipping and
   other charges.
 - ``tills``: a store's own closing figures = certified store sales, for business dates that are certified to their end.
+- ``shop_reports``: the online shop's own sales report by day = what is certified of the shop, for the same dates.
 
-``store_id`` NULL stands for all stores; -1 where the store is not known. ``difference`` is zero when all agree.
+``store_id`` NULL stands for all stores; -1 where the store is not known; 0 for the online shop, in ``shop_reports``
+with its POS. ``difference`` is zero when all agree.
 A status is ``matched``, ``failed``, or what explains a difference: ``correction open`` (the window is queued to be
-restated), ``quarantined`` (exactly the rejected rows are missing), ``pending`` (the till file, or its new version after
-a late correction, has not come), ``edited meanwhile`` (Shopify orders changed while they were read; read again next),
-``rounded`` (no order is more than 5 cents off its total), ``tolerated`` (more, and less than its rule quarantines).
+restated), ``quarantined`` (exactly the rejected rows are missing), ``cancelled`` (exactly the cancelled orders are,
+which Shopify counts until the day of cancelling), ``pending`` (the till file or the shop's report, or its new version
+after a late correction, has not come), ``edited meanwhile`` (Shopify orders changed while they were read; read again
+next), ``rounded`` (no order is more than 5 cents off its total, no day of the shop's report more than one),
+``tolerated`` (more, and less than its rule quarantines).
 """
 
 from __future__ import annotations
@@ -116,4 +120,8 @@ def due_controls(existing: Set[str], through: Mapping[str, datetime | None]) -> 
         controls.append(Control("tills", through["sales__oltp"]))
     else:
         skipped["tills"] = "store sales are not certified yet"
+    if through["sales__shopify"] and {"certified.dim_dates", "raw.shopify_sales_reports"} <= existing:
+        controls.append(Control("shop_reports", through["sales__shopify"]))
+    else:
+        skipped["shop_reports"] = "online sales are not certified yet"
     return controls, skipped

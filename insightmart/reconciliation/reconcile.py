@@ -1,4 +1,4 @@
-"""Runs the controls: compares source, raw, core, certified and tills, and keeps what came of it."""
+"""Runs the controls: compares source, raw, core, certified, tills and the shop's report, and keeps what came of it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def reconcile(
     date_from: date | None = None,
     date_to: date | None = None,
 ) -> ReconcileResult:
-    """Compare source, raw, core, certified and tills, and write every comparison to ops.reconciliations.
+    """Compare source, raw, core, certified, tills and the shop's report; every comparison goes to ops.reconciliations.
 
     Args:
         warehouse: open connection.

@@ -30,6 +30,7 @@ CONTROLS = {
     "levels": "Orders = hourly = daily figures",
     "order_totals": "The total an order states = its parts",
     "tills": "Store tills = certified store sales",
+    "shop_reports": "The online shop's own sales report = certified sales of the shop",
 }
 
 

@@ -254,13 +254,13 @@ def _not_mailed(cycle: RunState | None) -> list[Problem]:
 
 
 def _noticed(notices: Iterable[RunProblem]) -> list[Problem]:
-    """What the loads of the last day found at the sources, though everything is loaded."""
+    """What the loads of the last day found at the sources, though nothing failed."""
     return [
         Problem(
             "look at",
             f"Look at {notice.subject.replace('_', ' ', 1)}",
             f"{_capitalised(notice.message.rstrip('.'))}.",
-            "Nothing is held back; everything is loaded and counts.",
+            "Nothing is held back; what is loaded counts.",
             f"{notice.cure.rstrip('.')}.",
             "operations",
         )

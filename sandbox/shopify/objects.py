@@ -34,10 +34,19 @@ from sandbox.shopify.amounts import (
     total,
 )
 from sandbox.shopify.connections import Stored, nested_connection, search_conditions, stored_connection
-from sandbox.shopify.request import Field, Request, gid, number_of
+from sandbox.shopify.request import ApiError, Field, Request, gid, number_of
+from sandbox.shopify.sales_report import answer
 
 COUNT_CAP = 10_000
-SCOPES = ("read_orders", "read_all_orders", "read_products", "read_inventory", "read_locations", "read_customers")
+SCOPES = (
+    "read_orders",
+    "read_all_orders",
+    "read_products",
+    "read_inventory",
+    "read_locations",
+    "read_customers",
+    "read_reports",
+)
 
 
 # --- fields ------------------------------------------------------------------------------------------------------
@@ -133,14 +142,29 @@ def _quantities(level: Document, arguments: Mapping[str, Any], _: Request) -> li
     return [{"name": name, "quantity": known.get(name, 0)} for name in arguments["names"]]
 
 
+def _sales_report(_: Any, arguments: Mapping[str, Any], request: Request) -> dict[str, Any]:
+    if "read_reports" not in _granted(request) or "reports_denied" in request.faults:
+        raise ApiError("Access denied for shopifyqlQuery field. Required access: `read_reports`", "ACCESS_DENIED")
+    found = answer(request.shop, arguments["query"], _SHOP["ianaTimezone"])
+    return {**found, **request.faults.get("report_says", {})}
+
+
 def _scopes(_: Any, __: Mapping[str, Any], request: Request) -> list[dict[str, str]]:
+    return [{"handle": scope, "description": scope.replace("_", " ")} for scope in _granted(request)]
+
+
+def _granted(request: Request) -> list[str]:
     lost = set(request.faults.get("lost_scopes", {}).get("handles", ()))
     lost |= {"read_all_orders"} if "missing_scope" in request.faults else set()
-    granted = [scope for scope in SCOPES if scope not in lost]
-    return [{"handle": scope, "description": scope.replace("_", " ")} for scope in granted]
+    return [scope for scope in SCOPES if scope not in lost]
 
 
-_SHOP = {"id": 1, "name": "InsightMart Online", "currencyCode": "USD", "ianaTimezone": "America/New_York"}
+_SHOP: dict[str, Any] = {
+    "id": 1,
+    "name": "InsightMart Online",
+    "currencyCode": "USD",
+    "ianaTimezone": "America/New_York",
+}
 _CONNECTION: dict[str, Field] = {name: _key(name) for name in ("nodes", "edges", "pageInfo", "cursor", "node")}
 _INFO = ("endCursor", "hasNextPage", "hasPreviousPage", "startCursor")
 
@@ -153,6 +177,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "inventoryItems": lambda _, args, request: stored_connection("inventory_items", args, request),
         "productVariants": lambda _, args, request: stored_connection("variants", args, request),
         "shop": lambda _, __, ___: _SHOP,
+        "shopifyqlQuery": _sales_report,
         "location": lambda _, args, ___: LOCATION if not args.get("id") or number_of(args["id"]) == 1 else None,
         "locations": lambda _, args, ___: nested_connection([LOCATION], args),
         "order": lambda _, args, request: request.shop.one("orders", number_of(args["id"])),
@@ -176,6 +201,9 @@ FIELDS: dict[str, dict[str, Field]] = {
         "ianaTimezone": _key("ianaTimezone"),
         "myshopifyDomain": lambda _, __, ___: "insightmart.myshopify.com",
     },
+    "ShopifyqlQueryResponse": {name: _key(name) for name in ("parseErrors", "tableData")},
+    "ShopifyqlTableData": {name: _key(name) for name in ("columns", "rows")},
+    "ShopifyqlTableDataColumn": {name: _key(name) for name in ("name", "dataType")},
     "AppInstallation": {"id": _identity("AppInstallation"), "accessScopes": _scopes},
     "AccessScope": {"handle": _key("handle"), "description": _key("description")},
     "Count": {"count": _key("count"), "precision": _key("precision")},

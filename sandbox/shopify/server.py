@@ -8,11 +8,12 @@ header of the answer says which one it was served by.
 Faults that the generator switches through `Shop.set_fault` (every N-th request, counted from the start of the server):
 `down` {"mode": "503" | "refuse" | "hang"}, `throttle_every` {"n"}, `internal_error_every` {"n"},
 `http_429_every` {"n", "retry_after"}, `truncate_every` {"n"}, `revoked_token` {}, `wrong_version` {"version"},
-`missing_scope` {} (read_all_orders), `lost_scopes` {"handles"}, `slow_bucket` {"maximum", "restore_rate"}; of counts
-`count_more` {"by"} and `count_inexact` {}; of bulk operations `bulk_hold` {"query"} (those whose query has this text,
-or all, stay RUNNING), `bulk_fails` {"after", "code"} (they end FAILED after so many root objects, with partial data),
-`bulk_truncate` {"silently"} (half of a file is served, as if that were all where silently) and `bulk_gone` {} (none
-is).
+`missing_scope` {} (read_all_orders), `lost_scopes` {"handles"}, `slow_bucket` {"maximum", "restore_rate"}; of the
+sales report `reports_denied` {} (no access to customer data) and `report_says` {"parseErrors", "tableData"} (in place
+of what is so); of counts `count_more` {"by"} and `count_inexact` {}; of bulk operations `bulk_hold` {"query"} (those
+whose query has this text, or all, stay RUNNING), `bulk_fails` {"after", "code"} (they end FAILED after so many root
+objects, with partial data), `bulk_truncate` {"silently"} (half of a file is served, as if that were all where silently)
+and `bulk_gone` {} (none is).
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +147,11 @@ class Shop:
         """One document by its id."""
         row = self._connection.execute(f"SELECT document FROM {table} WHERE id = ?", (identity,)).fetchone()
         return orjson.loads(row[0]) if row else None
+
+    def orders_changed_since(self, instant: str) -> Iterator[Document]:
+        """Every order that was changed at an instant or later."""
+        rows = self._connection.execute("SELECT document FROM orders WHERE updated_at >= ?", (instant,))
+        return (orjson.loads(document) for (document,) in rows)
 
     def count(self, table: str, conditions: Sequence[tuple[str, str, Any]]) -> int:
         """How many documents meet all conditions (column, comparison, value)."""

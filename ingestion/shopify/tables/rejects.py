@@ -16,6 +16,7 @@ from ingestion.shopify.tables.inventory import flatten_inventory
 from ingestion.shopify.tables.orders import flatten_orders
 from ingestion.shopify.tables.parsing import parse
 from ingestion.shopify.tables.products import flatten_products
+from ingestion.shopify.tables.report_days import flatten_reports
 from ingestion.shopify.tables.shapes import Record, UnfitError
 
 Flatten = Callable[[Sequence[Record]], dict[str, pa.Table]]
@@ -25,6 +26,7 @@ FLATTEN: dict[str, Flatten] = {
     "orders": flatten_orders,
     "products": flatten_products,
     "inventory": flatten_inventory,
+    "sales_reports": flatten_reports,
 }
 
 
@@ -74,7 +76,7 @@ def retype(
     """Rejected records read again, with today's rules.
 
     Args:
-        entity_name: ``orders`` (whose lines and refunds come along), ``products`` or ``inventory``.
+        entity_name: ``orders`` (whose lines and refunds come along), ``products``, ``inventory`` or ``sales_reports``.
         texts: each record as JSON, as ``raw.rejects`` keeps it in ``raw_text``.
 
     Returns:

@@ -112,6 +112,17 @@ WITH landed AS (
   UNION ALL
   SELECT
     'shopify' AS source,
+    'sales_reports' AS entity,
+    _dlt_load_id AS load_id,
+    COUNT(*) AS landed_rows
+  FROM raw.shopify_sales_reports
+  WHERE
+    _loaded_at >= :date_from
+  GROUP BY
+    _dlt_load_id
+  UNION ALL
+  SELECT
+    'shopify' AS source,
     'products' AS entity,
     _dlt_load_id AS load_id,
     COUNT(*) AS landed_rows

@@ -122,6 +122,7 @@ def test_the_load_record_is_complete(at: At, online: OnlineShop) -> None:
         ("refunds", 1, None, Decimal("11.3400"), Decimal("11.3400"), False, 64, True, "loaded"),
         # two orders of 29.23 each: a line of 24.23, shipping of 5.00; of one came back 11.34 and 0.27 tax
         ("sales", 5, None, Decimal("46.8500"), Decimal("46.8500"), False, 64, True, "loaded"),
+        ("sales_reports", 4, None, Decimal(0), Decimal(0), True, 64, True, "loaded"),  # the days before
     ]
 
 

@@ -26,6 +26,7 @@ from graphql import (
 from ingestion.shopify import queries as shopify_queries
 from ingestion.shopify.deleted_orders import ORDER_IDS_PAGE, orders_there
 from ingestion.shopify.queries import ACCESS_SCOPES, bulk_orders, orders_by_id
+from ingestion.shopify.sales_reports import REPORTS_SCOPE, SALES_REPORT
 from sandbox.shopify.selection import schema as served_schema
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -41,6 +42,7 @@ QUERIES = {
     "orders_by_id": orders_by_id(3),
     "order_ids_page": ORDER_IDS_PAGE,
     "orders_there": orders_there(3),
+    "sales_report": SALES_REPORT,
 }
 
 
@@ -100,13 +102,13 @@ def test_the_documented_access_scopes_are_what_the_queries_need(
         visitor = _Alternatives(types, published["offline_scopes"]["items"])
         visit(parse(text), TypeInfoVisitor(types, visitor))
         needed |= visitor.needed
-    assert [some for some in needed if not set(some) & set(ACCESS_SCOPES)] == []
+    assert [some for some in needed if not set(some) & {*ACCESS_SCOPES, REPORTS_SCOPE}] == []
     assert set(ACCESS_SCOPES) <= set(chain.from_iterable(needed))
     only = {some[0] for some in needed if len(some) == 1}
-    assert set(ACCESS_SCOPES) <= only  # each is the only way to something
+    assert {*ACCESS_SCOPES, REPORTS_SCOPE} <= only  # each is the only way to something
 
 
 def test_the_readme_names_the_access_scopes() -> None:
     bullet = re.search(r"\*\*Shopify:\*\*.*?(?=\n\n|\n- )", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     assert bullet is not None
-    assert set(re.findall(r"`(read_\w+)`", bullet[0])) == {*ACCESS_SCOPES, "read_all_orders"}
+    assert set(re.findall(r"`(read_\w+)`", bullet[0])) == {*ACCESS_SCOPES, "read_all_orders", REPORTS_SCOPE}

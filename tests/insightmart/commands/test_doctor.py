@@ -20,6 +20,7 @@ from insightmart.doctor.examination import examine
 from insightmart.doctor.findings import Finding, exit_code
 from insightmart.errors import DONE, FAILED, USAGE
 from insightmart.settings import PROJECT, Settings
+from sandbox.shopify.shop import Shop
 from sandbox.state import SandboxState
 
 PASSWORD = "hunter2-never-shown"
@@ -177,3 +178,17 @@ def test_a_table_that_is_not_of_the_contract_is_named(sandbox: dict[str, str], s
     assert finding.status == "failed"
     assert "public.refunds lacks reason" in finding.detail
     assert "public.products may not be read" in finding.detail
+
+
+@pytest.mark.slow
+def test_a_token_that_may_not_read_reports_is_a_note_with_its_cure(sandbox: dict[str, str], settings: Settings) -> None:
+    state = SandboxState.load(Path(sandbox["INSIGHTMART_HOME"]))
+    assert state is not None
+    settings.shopify_url, settings.shopify_token = state.shopify_url, SecretStr(state.shopify_token)
+    shop = Shop(state.shop_path)
+    shop.set_fault("lost_scopes", {"handles": ["read_reports"]})
+    finding = _found(settings, "shopify")["shopify"]
+    shop.set_fault("lost_scopes", None)
+    assert finding.status == "note"
+    assert "without read_reports online sales are not reconciled with the shop's own sales report" in finding.detail
+    assert "level 2 access to protected customer data" in finding.cure

@@ -13,7 +13,9 @@ TABLES = {
     "certified.agg_sales_hourly",
     "certified.agg_sales_daily",
     "certified.dim_stores",
+    "certified.dim_dates",
     "staging.stores_tills",
+    "raw.shopify_sales_reports",
 }
 
 
@@ -30,6 +32,7 @@ def test_everything_is_compared_once_all_is_certified() -> None:
         Control("levels"),
         Control("order_totals"),
         Control("tills", THROUGH),
+        Control("shop_reports", THROUGH),
     ]
     assert skipped == {}
 
@@ -50,13 +53,14 @@ def test_what_is_not_certified_is_left_out_and_named() -> None:
     assert skipped == {
         "sales__shopify": "nothing is certified yet",
         "tills": "store sales are not certified yet",
+        "shop_reports": "online sales are not certified yet",
     }
 
 
 def test_on_an_empty_warehouse_only_loads_are_compared() -> None:
     controls, skipped = due_controls(set(), dict.fromkeys(ROWS))
     assert controls == [Control("loads")]
-    assert set(skipped) == {*ROWS, "sales", "tills"}
+    assert set(skipped) == {*ROWS, "sales", "tills", "shop_reports"}
 
 
 def test_a_scope_reaches_over_its_business_dates_everywhere_on_earth(settings: Settings) -> None:

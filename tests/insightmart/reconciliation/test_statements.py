@@ -23,7 +23,7 @@ from insightmart.reconciliation.statements import COMPARISON, SQL, Statements, e
 from insightmart.settings import Settings
 
 FILES = sorted(path.stem for path in SQL.glob("*.sql") if path.stem != "duckdb")
-CONTROLS = [*itertools.chain(*ROWS.values()), "loads", "levels", "order_totals", "tills", "all_stores"]
+CONTROLS = [*itertools.chain(*ROWS.values()), "loads", "levels", "order_totals", "tills", "shop_reports", "all_stores"]
 START = datetime(2026, 1, 1)
 AT = datetime(2026, 3, 5, 12)
 STEPS = ("located", "layers", "measures", "totals", "compared")  # the same in every file that compares rows
