@@ -50,6 +50,7 @@ def test_an_order_with_lines_and_refunds(at: At, online: OnlineShop) -> None:
         "sales": 7,  # the two lines and shipping of 1, the line and shipping of 2; a line and shipping came back
         "inventory": 0,
         "products": 0,
+        "sales_reports": 4,  # of the days of history that are over
     }
     assert results["orders"].source_count == 2
     first, second = context.warehouse.records("SELECT * FROM raw.shopify_orders ORDER BY order_id")
