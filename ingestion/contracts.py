@@ -354,6 +354,8 @@ ENTITIES: tuple[Entity, ...] = (
             available=INT,
             on_hand=INT,
             on_order=INT,
+            sku_on_hand=INT,  # of all items with this SKU when the level was read; NULL: no other item has it
+            sku_on_order=INT,
             updated_at=INSTANT,
         ),
         control_sum="available",

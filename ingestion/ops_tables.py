@@ -101,6 +101,10 @@ def table_statements() -> Iterator[str]:
     for column in entity("shopify", "orders").columns:
         if column.name in _LEDGER_COLUMNS:
             yield f"ALTER TABLE raw.shopify_orders ADD COLUMN IF NOT EXISTS {column.name} {sql_type(column.type)}"
+    # a warehouse from before items with one SKU were added up
+    for column in entity("shopify", "inventory").columns:
+        if column.name in ("sku_on_hand", "sku_on_order"):
+            yield f"ALTER TABLE raw.shopify_inventory ADD COLUMN IF NOT EXISTS {column.name} {sql_type(column.type)}"
     for table, declaration in OPS_TABLES.items():
         yield f"CREATE TABLE IF NOT EXISTS ops.{table} ({declaration})"
     for digest in ("source_digest", "raw_digest"):  # a warehouse from before content was compared

@@ -6,6 +6,8 @@ holds the two against each other.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ingestion.contracts import Entity
 
 # Where a source sends a version of a record twice the greatest values decide, so that it is the same one each time.
@@ -72,15 +74,15 @@ def _content_without_key(item: Entity) -> str:
     return f"CASE WHEN {missing} THEN MD5({content}) END"
 
 
-def changed_rows(item: Entity, probe: str) -> str:
+def changed_rows(item: Entity, probe: str, beside: Sequence[str] = ()) -> str:
     """SQL for the business rows of the load that no recorded load brought before, tombstones included.
 
     A record that was deleted and came back is new again, even when it is the same as before.
 
     ``probe`` is the key column that earlier rows are looked up by. Rows without it are compared too: EXCEPT takes two
-    NULLs as equal.
+    NULLs as equal. Columns that stand ``beside`` a version change nothing: what they say when it is read first counts.
     """
-    columns = ", ".join(column.name for column in (*item.columns, *item.deletion))
+    columns = ", ".join(column.name for column in (*item.columns, *item.deletion) if column.name not in beside)
     table = f"raw.{item.table}"
     returned = (
         f" AND {probe} NOT IN (SELECT {probe} FROM {table} WHERE _deleted_at IS NOT NULL)" if item.deletion else ""

@@ -27,6 +27,7 @@ from ingestion.loading.records import landed_sum
 from ingestion.loading.rejects import new_rejects
 from ingestion.shopify import queries
 from ingestion.shopify.client import SOURCE, Received, ShopifyClient
+from ingestion.shopify.shared_skus import SharedSkus
 from ingestion.shopify.tables.parsing import collector_paused
 from ingestion.shopify.tables.rejects import FLATTEN, faults, fitting
 from ingestion.shopify.tables.shapes import Record
@@ -249,17 +250,19 @@ class ProductPages(CountedPages):
 
 
 class InventoryPages(RecordPages):
-    """Inventory levels of the location that online orders are served from."""
+    """Inventory levels of the location that online orders are served from, with those of other items of their SKUs."""
 
     tables = ("inventory",)
 
     def pages(self) -> Iterator[list[Record]]:
         location = _location(self.client)
         variables = {"location": location, "query": search(self.reading.window)}
+        shared = SharedSkus(self.context, self.client, location)
         for data in self.client.pages(
             queries.INVENTORY_PAGE, variables, lambda data: data["location"]["inventoryLevels"]
         ):
-            yield [level | {"location": location} for level in data["location"]["inventoryLevels"]["nodes"]]
+            levels = data["location"]["inventoryLevels"]["nodes"]
+            yield shared.completed([level | {"location": location} for level in levels])
 
 
 def _location(client: ShopifyClient) -> str:

@@ -309,11 +309,24 @@ query InventoryPage($location: ID!, $first: Int!, $after: String, $query: String
       nodes {
         id
         updatedAt
-        item { id sku }
+        item { id sku duplicateSkuCount }
         quantities(names: ["available", "on_hand", "incoming"]) { name quantity }
       }
       pageInfo { hasNextPage endCursor }
     }
+  }
+}
+"""
+
+INVENTORY_ITEMS = """
+query InventoryItems($location: ID!, $first: Int!, $after: String, $query: String!) {
+  inventoryItems(first: $first, after: $after, query: $query) {
+    nodes {
+      id
+      sku
+      inventoryLevel(locationId: $location) { quantities(names: ["on_hand", "incoming"]) { name quantity } }
+    }
+    pageInfo { hasNextPage endCursor }
   }
 }
 """

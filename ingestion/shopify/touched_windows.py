@@ -9,6 +9,8 @@ from ingestion.loading.context import IngestContext
 from ingestion.loading.correction_queue import Correction, released_corrections
 from ingestion.loading.versions import changed_rows, event_instant, not_before_history
 
+OF_SKU = ("sku_on_hand", "sku_on_order")  # as they stood when the level was read; its version is the same afterwards
+
 
 def sales(context: IngestContext, load_id: str, released: datetime | None) -> list[Correction]:
     """The sales hours a Shopify load touched: of changed orders and all their agreements, old places included."""
@@ -40,7 +42,7 @@ def inventory(context: IngestContext, load_id: str, released: datetime | None) -
         load_id,
         released,
         f"""
-        changed_levels AS ({changed_rows(entity("shopify", "inventory"), "inventory_item_id")}),
+        changed_levels AS ({changed_rows(entity("shopify", "inventory"), "inventory_item_id", OF_SKU)}),
         touched AS (
             SELECT {not_before_history("updated_at")} AS happened FROM changed_levels
         )

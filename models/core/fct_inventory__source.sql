@@ -24,8 +24,8 @@ SELECT
   i.sku::VARCHAR AS sku, /* Product, as in dim_products; NULL for an item without a SKU */
   DATE_TRUNC('HOUR', i.counted_at)::TIMESTAMPNTZ AS counted_hour, /* UTC hour of the count */
   CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, @VAR('company_timezone')), i.counted_at)::DATE AS business_date, /* Local date of the store at the count */
-  i.on_hand::BIGINT AS on_hand, /* Pieces on hand; below zero when more were sold than counted in */
-  i.on_order::BIGINT AS on_order, /* Pieces ordered and not received; NULL when not stated */
+  COALESCE(i.sku_on_hand, i.on_hand)::BIGINT AS on_hand, /* Pieces on hand, of all items with this SKU together; below zero when more were sold than counted in */
+  COALESCE(i.sku_on_order, i.on_order)::BIGINT AS on_order, /* Pieces ordered and not received; NULL when not stated */
   i.counted_at::TIMESTAMPNTZ AS counted_at, /* Instant of the count, UTC */
   i.raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */
 FROM staging._@{source}_inventory AS i

@@ -3,7 +3,7 @@ MODEL (
   kind INCREMENTAL_BY_TIME_RANGE (
     time_column event_at
   ),
-  description 'Stock levels of the online location with the rules they break, in the columns of staging._stores_inventory; one row is one product at the instant its level changed. Read staging.shopify_inventory or quarantine.shopify_inventory instead.',
+  description 'Stock levels of the online location with the rules they break; one row is one item when its level changed, beside it what all items with its SKU came to (NULL: it alone has it). Read staging or quarantine.shopify_inventory instead.',
   grain (store_id, sku, counted_at),
   tags (inventory, shopify),
   signals (
@@ -12,12 +12,15 @@ MODEL (
 );
 
 WITH latest AS (
+  /* what all items with a SKU come to stands as it was read first: nearest to the instant, read again it may be more */
   SELECT
     inventory_item_id,
     location_id,
     sku,
     on_hand,
     on_order,
+    FIRST_VALUE(sku_on_hand) OVER (PARTITION BY inventory_item_id, location_id, updated_at ORDER BY _dlt_load_id) AS sku_on_hand,
+    FIRST_VALUE(sku_on_order) OVER (PARTITION BY inventory_item_id, location_id, updated_at ORDER BY _dlt_load_id) AS sku_on_order,
     updated_at,
     _loaded_at,
     _dlt_load_id
@@ -36,6 +39,8 @@ WITH latest AS (
     NULLIF(TRIM(sku), '')::VARCHAR AS sku,
     on_hand::BIGINT AS on_hand,
     on_order::BIGINT AS on_order,
+    sku_on_hand::BIGINT AS sku_on_hand,
+    sku_on_order::BIGINT AS sku_on_order,
     updated_at::TIMESTAMPNTZ AS counted_at,
     NULL::VARCHAR AS file_name,
     NULL::VARCHAR AS file_hash,

@@ -59,6 +59,8 @@ WITH loaded AS (
     NULLIF(TRIM(sku), '')::VARCHAR AS sku,
     on_hand::BIGINT AS on_hand,
     on_order::BIGINT AS on_order,
+    NULL::BIGINT AS sku_on_hand,
+    NULL::BIGINT AS sku_on_order,
     counted_at::TIMESTAMPNTZ AS counted_at,
     file_name::VARCHAR AS file_name,
     file_hash::VARCHAR AS file_hash,

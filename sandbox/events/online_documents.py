@@ -11,7 +11,7 @@ from sandbox.events.catalogue import Catalogue
 from sandbox.events.draws import Integers
 from sandbox.events.instants import iso
 from sandbox.events.online_sales import FIRST_ORDER, FIRST_PRODUCT, FIRST_VARIANT, UNTITLED, OnlineDay
-from sandbox.events.online_stock import FIRST_INVENTORY_ITEM
+from sandbox.events.online_stock import FIRST_INVENTORY_ITEM, second_item, shared_product
 from sandbox.events.versions import NULL
 
 FINANCIAL = ("PENDING", "AUTHORIZED", "PAID", "PARTIALLY_REFUNDED", "REFUNDED", "VOIDED")
@@ -196,8 +196,9 @@ def money(amount: int) -> str:
 
 
 def product_documents(catalogue: Catalogue, products: Integers, day: int, updated_at: Integers) -> list[dict[str, Any]]:
-    """The shop's documents of some products (one variant each) with their prices of a day."""
+    """The shop's documents of some products with their prices of a day; one has two variants with one sku."""
     prices, costs = catalogue.list_prices(day), catalogue.unit_costs()
+    shared = shared_product(catalogue)
     return [
         {
             "id": FIRST_PRODUCT + product,
@@ -209,14 +210,15 @@ def product_documents(catalogue: Catalogue, products: Integers, day: int, update
             "updatedAt": iso(moment),
             "variants": [
                 {
-                    "id": FIRST_VARIANT + product,
+                    "id": FIRST_VARIANT + item,
                     "sku": catalogue.skus[product],
                     "title": "Default Title",
                     "price": money(int(prices[product])),
                     "cost": money(int(costs[product])),
-                    "inventoryItemId": FIRST_INVENTORY_ITEM + product,
+                    "inventoryItemId": FIRST_INVENTORY_ITEM + item,
                     "updatedAt": iso(moment),
                 }
+                for item in ([product, second_item(catalogue)] if product == shared else [product])
             ],
         }
         for product, moment in zip(products.tolist(), updated_at.tolist(), strict=True)

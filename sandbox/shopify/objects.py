@@ -132,6 +132,18 @@ def _level_item(level: Document, _: Mapping[str, Any], request: Request) -> Stor
     return Stored({"inventoryItemId": number, "sku": level["sku"]}, "inventory_items", number, request.shop)
 
 
+def _duplicates(item: Document, _: Mapping[str, Any], request: Request) -> int:
+    """How many other items have the SKU of an item, exactly; none has it where it has none."""
+    others = [("sku", "=", item["sku"]), ("id", "<>", item["inventoryItemId"])]
+    return request.shop.count("inventory_items", others) if item["sku"] else 0
+
+
+def _item_level(item: Document, arguments: Mapping[str, Any], request: Request) -> Document | None:
+    """The level of an item at a location; null where it has none there."""
+    at_location = number_of(arguments["locationId"]) == LOCATION["id"]
+    return request.shop.one("levels", item["inventoryItemId"]) if at_location else None
+
+
 def _variants(product: Document, arguments: Mapping[str, Any], _: Request) -> dict[str, Any]:
     more = {"productId": product["id"], "createdAt": product["createdAt"]}
     return nested_connection([{**variant, **more} for variant in product["variants"]], arguments)
@@ -335,6 +347,8 @@ FIELDS: dict[str, dict[str, Field]] = {
         "sku": _key("sku"),
         "createdAt": _key("createdAt"),
         "updatedAt": _key("updatedAt"),
+        "duplicateSkuCount": _duplicates,
+        "inventoryLevel": _item_level,
         "unitCost": lambda item, _, __: {"amount": item["cost"], "currencyCode": "USD"} if item["cost"] else None,
     },
     "Location": {

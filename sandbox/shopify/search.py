@@ -1,7 +1,12 @@
-"""Shopify's search syntax, as far as a load uses it: comparisons of instants and ids, joined by AND or a space."""
+"""Shopify's search syntax, as far as a load uses it: comparisons of instants and ids, joined by AND or a space.
+
+Of inventory items also SKUs, joined by OR. As with Shopify, a text is found by its words, whatever stands between them
+and in any case: a search for one SKU finds others, too.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +14,8 @@ from typing import Any
 Condition = tuple[str, str, Any]
 
 _TERM = re.compile(r"""\s*(?:AND\s+)?(\w+):(<=|>=|<|>|)\s*('[^']*'|"[^"]*"|[^\s'"]+)""")
+_SKU = re.compile(r"""\s*(OR\s+)?sku:("(?:[^"\\]|\\.)*"|[^\s'":()\\]+)""")
+_WORD = re.compile(r"\w+")
 COLUMNS = {
     "orders": {"id", "updated_at", "created_at", "processed_at"},
     "products": {"id", "updated_at", "created_at"},
@@ -30,6 +37,8 @@ def parse(text: str | None, table: str) -> list[Condition]:
     """
     conditions: list[Condition] = []
     rest = (text or "").strip()
+    if table == "inventory_items" and _SKU.match(rest):
+        return [("sku", "has words of any", json.dumps(_skus(rest)))]
     while rest:
         match = _TERM.match(rest)
         if not match:
@@ -40,6 +49,29 @@ def parse(text: str | None, table: str) -> list[Condition]:
         conditions.append((column, comparison, _value(column, value)))
         rest = rest[match.end() :].strip()
     return conditions
+
+
+def _skus(text: str) -> list[str]:
+    skus: list[str] = []
+    rest = text
+    while rest:
+        match = _SKU.match(rest)
+        if not match or bool(match[1]) != bool(skus):
+            raise SearchError(f"cannot read {rest!r}")
+        value = match[2]
+        skus.append(re.sub(r"\\(.)", r"\1", value[1:-1]) if value.startswith('"') else value)
+        rest = rest[match.end() :].strip()
+    return skus
+
+
+def has_words_of_any(text: str | None, searched: str) -> bool:
+    """Whether a text has all words of one of the texts (a JSON list) that are searched for."""
+    words = _words(text or "")
+    return any(bool(wanted) and wanted <= words for wanted in map(_words, json.loads(searched)))
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORD.findall(text.casefold()))
 
 
 def _value(column: str, text: str) -> Any:

@@ -14,6 +14,8 @@ from typing import Any
 
 import orjson
 
+from sandbox.shopify.search import has_words_of_any
+
 Document = dict[str, Any]
 
 LOCATION = {"id": 1, "name": "Online"}
@@ -27,12 +29,13 @@ _TABLES = """
     CREATE TABLE IF NOT EXISTS products (id INTEGER PRIMARY KEY, updated_at TEXT, created_at TEXT, document BLOB);
     CREATE INDEX IF NOT EXISTS products_updated ON products (updated_at, id);
     CREATE TABLE IF NOT EXISTS variants (
-        id INTEGER PRIMARY KEY, inventory_item_id INTEGER, product_id INTEGER, updated_at TEXT, created_at TEXT,
-        document BLOB);
+        id INTEGER PRIMARY KEY, inventory_item_id INTEGER, product_id INTEGER, sku TEXT, updated_at TEXT,
+        created_at TEXT, document BLOB);
     CREATE INDEX IF NOT EXISTS variants_item ON variants (inventory_item_id);
     CREATE INDEX IF NOT EXISTS variants_product ON variants (product_id);
+    CREATE INDEX IF NOT EXISTS variants_sku ON variants (sku);
     CREATE VIEW IF NOT EXISTS inventory_items AS
-        SELECT inventory_item_id AS id, updated_at, created_at, document FROM variants;
+        SELECT inventory_item_id AS id, sku, updated_at, created_at, document FROM variants;
     CREATE TABLE IF NOT EXISTS levels (id INTEGER PRIMARY KEY, location_id INTEGER, updated_at TEXT, document BLOB);
     CREATE INDEX IF NOT EXISTS levels_updated ON levels (updated_at, id);
     CREATE TABLE IF NOT EXISTS faults (name TEXT PRIMARY KEY, value BLOB);
@@ -57,6 +60,7 @@ class Shop:
         if not hasattr(self._local, "connection"):
             connection = sqlite3.connect(self.path, timeout=30, isolation_level=None)
             connection.execute("PRAGMA journal_mode = WAL")
+            connection.create_function("has_words_of_any", 2, has_words_of_any, deterministic=True)
             connection.execute("PRAGMA synchronous = OFF")  # a sandbox: speed over surviving a power cut
             self._local.connection = connection
         found: sqlite3.Connection = self._local.connection
@@ -91,6 +95,7 @@ class Shop:
                 variant["id"],
                 variant["inventoryItemId"],
                 item["id"],
+                variant["sku"],
                 variant["updatedAt"],
                 item["createdAt"],
                 orjson.dumps({**variant, "createdAt": item["createdAt"], "productId": item["id"]}),
@@ -101,7 +106,7 @@ class Shop:
         self._write(
             ("INSERT OR REPLACE INTO products VALUES (?, ?, ?, ?)", rows),
             ("DELETE FROM variants WHERE product_id = ?", [(item["id"],) for item in documents]),
-            ("INSERT OR REPLACE INTO variants VALUES (?, ?, ?, ?, ?, ?)", variants),
+            ("INSERT OR REPLACE INTO variants VALUES (?, ?, ?, ?, ?, ?, ?)", variants),
         )
 
     def upsert_levels(self, levels: Iterable[Document]) -> None:
@@ -190,5 +195,8 @@ def _where(conditions: Sequence[tuple[str, str, Any]]) -> tuple[str, tuple[Any, 
     """Columns and comparisons come from the fixed lists of the search parser; values are bound."""
     if not conditions:
         return "", ()
-    text = " AND ".join(f"{column} {comparison} ?" for column, comparison, _ in conditions)
+    text = " AND ".join(
+        f"has_words_of_any({column}, ?)" if comparison == "has words of any" else f"{column} {comparison} ?"
+        for column, comparison, _ in conditions
+    )
     return f" WHERE {text}", tuple(value for _, _, value in conditions)

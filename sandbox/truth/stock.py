@@ -13,7 +13,7 @@ from sandbox.events.instants import DAY, HOUR, iso
 from sandbox.events.inventory_counts import Count, CountedDay, counted_day
 from sandbox.events.inventory_faults import faults_of_day
 from sandbox.events.inventory_files import files_of_store
-from sandbox.events.online_stock import levels_of_day
+from sandbox.events.online_stock import levels_of_day, shared_product
 from sandbox.truth.facts import ONLINE_STORE, local_times
 
 COUNT_COLUMNS = ["store_id", "product", "on_hand", "on_order", "counted_at"]
@@ -128,6 +128,7 @@ def _online(source: Business, clock: int) -> pd.DataFrame:
             pd.DataFrame(
                 {
                     "store_id": ONLINE_STORE,
+                    "item": levels.item,
                     "product": levels.product,
                     "on_hand": levels.on_hand,
                     "on_order": levels.incoming,
@@ -135,8 +136,17 @@ def _online(source: Business, clock: int) -> pd.DataFrame:
                 }
             )
         )
-    counts = pd.concat(parts, ignore_index=True)
-    return counts[counts["counted_at"] < seen]
+    counts = _added_up(pd.concat(parts, ignore_index=True), shared_product(source.catalogue))
+    return counts[counts["counted_at"] < seen].drop(columns="item")
+
+
+def _added_up(counts: pd.DataFrame, product: int) -> pd.DataFrame:
+    """Counts of a product that is two items: what is counted of one and what was counted last of the other."""
+    of_product = counts[counts["product"] == product].sort_values("counted_at")
+    for measure in ("on_hand", "on_order"):
+        by_item = of_product.pivot(index="counted_at", columns="item", values=measure)
+        counts.loc[of_product.index, measure] = by_item.ffill().fillna(0).sum(axis=1).astype(np.int64).to_numpy()
+    return counts
 
 
 def daily_stock(counts: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 -- Ties stock counts of the online shop from raw to certified, in rows and in pieces on hand, by business date and
 -- store: latest version in raw = accepted + excluded + quarantined in staging; accepted = core; core = certified.
--- Excluded are earlier counts of a product in the same hour. Only what happened before :through is compared: later
+-- Excluded are earlier counts of a product in the same hour. Rows are levels of items; pieces are those of all items
+-- with the SKU, as raw states them beside the level, its own where no other item has it. Only what happened before :through is compared: later
 -- events are not certified yet.
 --
 -- The rules that decide which raw rows count, and when they happened, are stated here once more, apart from the models:
@@ -20,8 +21,13 @@
 -- To run it alone, print it with the examples in place:
 --   python -m insightmart.reconciliation.statements rows_inventory_shopify
 WITH raw_counts AS (
+  /* where other items have its SKU: what all of them came to when this version was read for the first time */
   SELECT
-    on_hand,
+    COALESCE(
+      FIRST_VALUE(sku_on_hand) OVER (PARTITION BY inventory_item_id, location_id, updated_at ORDER BY _dlt_load_id),
+      on_hand,
+      0
+    ) AS on_hand,
     CASE
       WHEN updated_at >= :history_start AND updated_at <= _loaded_at + INTERVAL '1 DAY'
       THEN updated_at
@@ -48,7 +54,7 @@ WITH raw_counts AS (
     ) = 1 AS is_counted,
     event_at,
     COALESCE(store_id, -1) AS store_id,
-    COALESCE(on_hand, 0) AS amount
+    COALESCE(sku_on_hand, on_hand, 0) AS amount
   FROM staging._shopify_inventory
   WHERE
     event_at >= :events_from AND event_at < :events_to
@@ -58,7 +64,7 @@ WITH raw_counts AS (
     'raw' AS layer,
     event_at,
     0 AS store_id,
-    CAST(COALESCE(on_hand, 0) AS DECIMAL(38, 4)) AS amount
+    CAST(on_hand AS DECIMAL(38, 4)) AS amount
   FROM raw_counts
   UNION ALL
   SELECT

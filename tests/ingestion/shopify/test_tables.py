@@ -306,6 +306,21 @@ def test_products_and_levels() -> None:
     for wrong in (quantities[:2], [*quantities, quantities[2]]):
         with pytest.raises(UnfitError):
             flatten_inventory([level, level | {"quantities": wrong}])
+    for wrong in (quantities[1:], [*quantities, quantities[1]], None):
+        with pytest.raises(UnfitError):
+            flatten_inventory([level, level | {"others": [{"quantities": wrong}]}])
+    others = [{"quantities": [{"name": "on_hand", "quantity": 7}, {"name": "incoming", "quantity": 2}]}]
+    many = [level, level | {"others": others * 2}, level | {"others": []}, level | {"others": None}, level]
+    found = flatten_inventory([*many, level | {"others": others}])["inventory"].to_pylist()
+    assert [row["sku_on_hand"] for row in found] == [None, 14, None, None, None, 7]
+    assert [row["sku_on_order"] for row in found] == [None, 5, None, None, None, 3]
+    most = [{"quantities": [{"name": name, "quantity": 2**63 - 1} for name in ("on_hand", "incoming")]}]
+    (row,) = flatten_inventory([level | {"quantities": quantities, "others": [{"quantities": quantities}]}])[
+        "inventory"
+    ].to_pylist()
+    assert (row["sku_on_hand"], row["sku_on_order"]) == (0, 2)
+    with pytest.raises(UnfitError):
+        flatten_inventory([level | {"others": most}])
 
 
 def test_rejected_texts_are_read_again_with_todays_rules() -> None:

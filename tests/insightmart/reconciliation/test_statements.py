@@ -190,6 +190,27 @@ def test_a_tombstone_takes_away_what_it_does_for_the_loads(raw: Warehouse, name:
     assert step(raw, name, wanted, "order_id") == alive == [(2,), (3,)]
 
 
+def test_pieces_of_a_sku_are_those_of_all_its_items_as_they_were_read_first(raw: Warehouse) -> None:
+    """5 and 7 pieces of one SKU are 12 for both items; the first one is read again when the other is down to 2."""
+    versions = [
+        (1, "1", 5, 12),
+        (1, "2", 5, 7),
+        (2, "1", 7, 12),
+        (3, "1", 4, None),
+        (3, "2", 4, 9),
+        (4, "1", None, None),
+    ]
+    raw.insert(
+        "raw.shopify_inventory",
+        [
+            {"inventory_item_id": item, "location_id": 1, "on_hand": own, "sku_on_hand": together}
+            | {"updated_at": AT, "_loaded_at": AT, "_dlt_load_id": load}
+            for item, load, own, together in versions
+        ],
+    )
+    assert step(raw, "rows_inventory_shopify", "raw_counts", "on_hand") == [(0,), (4,), (12,), (12,)]
+
+
 def test_the_content_of_a_file_counts_that_does_for_the_loads(raw: Warehouse) -> None:
     contents = [("a", "x", "1"), ("a", "y", "2"), ("b", "x", "1"), ("b", "x", "3"), ("c", "x", "1"), ("c", "y", "2")]
     contents += [("c", "x", "3"), ("d", "z", "9")]

@@ -235,3 +235,30 @@ def test_products_variants_and_stock_are_read_from_every_side(client: Client) ->
     assert data["location"]["inventoryLevels"]["nodes"] == [
         {"item": item, "location": {"name": "Online"}, "quantities": [{"quantity": 24}]}
     ]
+
+
+def test_items_are_found_by_the_words_of_their_skus_and_say_how_many_others_have_them(client: Client) -> None:
+    first, second = product(1), product(2)
+    for variant, sku in zip(first["variants"] + second["variants"], ("A-1", "A-1", "a 1 b", 'B "2"'), strict=True):
+        variant["sku"] = sku
+    client.shop.upsert_products([first, second])
+    stock = {"available": 3, "onHand": 5, "incoming": 24, "updatedAt": "2026-03-05T10:30:00Z"}
+    client.shop.upsert_levels([{"inventoryItemId": 100, "locationId": 1, "sku": "A-1", **stock}])
+    found = """query Items($query: String) { inventoryItems(first: 9, query: $query) { nodes {
+        sku duplicateSkuCount
+        inventoryLevel(locationId: "gid://shopify/Location/1") { quantities(names: ["on_hand"]) { quantity } }
+        elsewhere: inventoryLevel(locationId: "gid://shopify/Location/2") { id }
+    } } }"""
+
+    def skus(query: str) -> list[str]:
+        return [node["sku"] for node in client.data(found, query=query)["inventoryItems"]["nodes"]]
+
+    nodes = client.data(found, query='sku:"A-1"')["inventoryItems"]["nodes"]
+    assert [(node["sku"], node["duplicateSkuCount"]) for node in nodes] == [("A-1", 1), ("A-1", 1), ("a 1 b", 0)]
+    assert [node["inventoryLevel"] for node in nodes] == [{"quantities": [{"quantity": 5}]}, None, None]
+    assert [node["elsewhere"] for node in nodes] == [None, None, None]
+    assert skus('sku:"A-1" OR sku:"B \\"2\\""') == ["A-1", "A-1", "a 1 b", 'B "2"']
+    assert skus('sku:"B \\"2\\""') == ['B "2"']
+    assert skus('sku:"*"') == []
+    assert client.code(found, query='sku:"A-1" sku:"B"') == "BAD_USER_INPUT"
+    assert client.code(found, query='sku:"A-1') == "BAD_USER_INPUT"

@@ -12,6 +12,7 @@ import pytest
 
 from sandbox.business import Business
 from sandbox.events.inventory_faults import FAULT_HOURS
+from sandbox.events.online_stock import levels_of_day, second_item, shared_product
 from sandbox.events.schedule import OUTAGE_HOURS, PRICE_BUG_HOUR
 from sandbox.truth.certified import truth
 from sandbox.truth.stock import stock_at
@@ -69,6 +70,19 @@ def test_the_day_of_the_clock_change_has_23_hours(demo: Business) -> None:
     stock = stock_at(demo, demo.epoch + 6 * 24 * HOUR).counts
     new_york = stock[(stock["store_id"] == 1) & (stock["business_date"] == change)]
     assert (new_york["counted_at"] // HOUR).nunique() == 23
+
+
+def test_a_sku_that_two_items_carry_has_what_both_of_them_hold(demo: Business) -> None:
+    """The items are counted in turns, a day apart; each count adds what was counted last of the other."""
+    shared = shared_product(demo.catalogue)
+    days = [levels_of_day(demo.catalogue, day) for day in range(4)]
+    own = [int(day.on_hand[day.product == shared][0]) for day in days]
+    items = [int(day.item[day.product == shared][0]) for day in days]
+    assert items == [second_item(demo.catalogue), shared] * 2
+    stock = stock_at(demo, demo.epoch + 4 * 24 * HOUR).counts
+    counted = stock[(stock["store_id"] == 0) & (stock["product"] == shared)].sort_values("counted_at")
+    assert counted["on_hand"].tolist() == [own[0], own[0] + own[1], own[1] + own[2], own[2] + own[3]]
+    assert (counted["counted_at"].diff().dropna() == 24 * HOUR).all()
 
 
 def test_the_shop_lags_while_it_is_down() -> None:
