@@ -9,12 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from sandbox.shopify.shop import LOCATION, Document
-
-if TYPE_CHECKING:
-    pass
 from sandbox.shopify.agreements import TYPES, agreements, charged
 from sandbox.shopify.amounts import (
     bag,
@@ -36,6 +32,7 @@ from sandbox.shopify.amounts import (
 from sandbox.shopify.connections import Stored, nested_connection, search_conditions, stored_connection
 from sandbox.shopify.request import ApiError, Field, Request, gid, number_of
 from sandbox.shopify.sales_report import answer
+from sandbox.shopify.shop import LOCATION, Document
 
 COUNT_CAP = 10_000
 SCOPES = (
