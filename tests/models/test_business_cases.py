@@ -183,7 +183,7 @@ FIRST_LOAD: dict[str, list[dict[str, Any]]] = {
         line(17, "60"),
         line(17, "50", quantity=-1, line_number=2),
         line(18, "25", quantity=-1),
-        line(19, "20", quantity=40063813),
+        line(19, "20", quantity=400638),
         line(20, sku=None),
         line(20, "0", quantity=-7, line_number=2),
         line(23),

@@ -3,8 +3,8 @@
 fakesnow stands in for the account behind the real ``snowflake-connector-python``: it takes the statements, translates
 them and runs them on DuckDB. This module adds what it lacks: a table's own stage with PUT and COPY INTO out of it,
 several statements in one call, a session's schema named with its database, temporary tables in a schema, comments on
-the columns of a view, views in INFORMATION_SCHEMA.TABLES, sums of decimals that stay decimals, MERGE with an alias for
-its target, and the log of what was sent.
+the columns of a view, views in INFORMATION_SCHEMA.TABLES, sums of decimals that stay decimals, RTRIM of other
+characters than blanks, MERGE with an alias for its target, and the log of what was sent.
 
 What passing on it shows: which statements are sent, in which order, with which identifiers and bound values, and that
 rows arrive equal. What it does not show: that Snowflake compiles them, privileges, real COPY, clustering, cost, and
@@ -147,6 +147,8 @@ def fake_account(stages: Path) -> Iterator[Session]:
         patch.setattr(info_schema, "SQL_CREATE_INFORMATION_SCHEMA_TABLES_VIEW", _tables_and_views(tables))
         patch.setattr(transforms, "merge", _merge)
         patch.setattr(transforms, "create_table_as", _create_table_as)
+        # it forgets which end is trimmed, and of what; everything trimmed here is text already
+        patch.setattr(transforms, "trim_cast_varchar", lambda expression: expression)
         # it would make every sum a sum of floats, for the sake of text that is to be summed: there is none here
         patch.setattr(transforms, "numeric_agg_implicit_cast", lambda expression: expression)
         with fakesnow.patch():

@@ -233,6 +233,7 @@ def test_a_killed_cycle_is_finished_by_the_next_one(sandbox: Sandbox, moment: st
 
 
 EVIDENCE = {
+    "quarantine": "SELECT order_id, line_number, reasons, quantity, unit_price FROM quarantine.oltp_order_lines",
     "checks": "SELECT area, dataset, check_name, severity, window_start, window_end, outcome, CAST(value AS VARCHAR)"
     " FROM ops.check_results",
     "corrections": "SELECT source, entity, window_start, window_end, reason, rows, status, closed_at"
