@@ -100,21 +100,27 @@ class TableExtract:
             self.source_count += count
             self._add_to_sum(total)
 
-    def stray_batches(self) -> Pairs:
-        """The rows that no window finds, without those that raw holds already: undated ones, and ones stamped ahead.
+    def has_many_ahead(self) -> bool:
+        """Whether so many rows are stamped ahead that none is to be read before its time; said if so.
 
-        A row is stamped ahead when ``updated_at`` lies more than ``AHEAD`` after the run's now. Of more than
-        ``AHEAD_AT_MOST`` nothing is read before its time: the run is one of the past, or the server's clock is wrong.
+        A row is stamped ahead when ``updated_at`` lies more than ``AHEAD`` after the run's now. More than
+        ``AHEAD_AT_MOST`` mean a run of the past, or that the server's clock is wrong.
         """
-        bound = self.context.as_of + AHEAD
-        condition: sql.Composable = sql.SQL("updated_at IS NULL")
-        later = sql.SQL("updated_at >= {}").format(instant(bound))
         some = sql.SQL("SELECT 1 FROM {} WHERE {} LIMIT {}")
-        found = self.snapshot.rows(some.format(table(self.item), later, sql.Literal(AHEAD_AT_MOST + 1)))
+        found = self.snapshot.rows(some.format(table(self.item), self._later(), sql.Literal(AHEAD_AT_MOST + 1)))
         if len(found) > AHEAD_AT_MOST:
             self.context.notices.append(many_ahead(self.item, self.context.as_of))
-        elif found:
-            condition = sql.SQL("({} OR {})").format(condition, later)
+        return len(found) > AHEAD_AT_MOST
+
+    def _later(self) -> sql.Composable:
+        return sql.SQL("updated_at >= {}").format(instant(self.context.as_of + AHEAD))
+
+    def stray_batches(self, with_ahead: bool) -> Pairs:
+        """The rows that no window finds, without those that raw holds already: undated, and stamped ahead if wanted."""
+        bound = self.context.as_of + AHEAD
+        condition: sql.Composable = sql.SQL("updated_at IS NULL")
+        if with_ahead:
+            condition = sql.SQL("({} OR {})").format(condition, self._later())
         sent = self._copy(condition)
         for block in sent:
             batch, faults = typed_rows(block, self.item, self._sent)

@@ -223,11 +223,14 @@ def _read(
 
 
 def _pairs(extracts: dict[Entity, TableExtract], compared: list[Entity]) -> Pairs:
+    strays = [extract for item, extract in extracts.items() if item in compared]
+    # one table alone would stand there without the others: an order of the future whose lines wait
+    many = [extract for extract in strays if extract.has_many_ahead()]
     for item, extract in extracts.items():
         if extract.window:
             yield from extract.batches(changed_in(extract.window))
         if item in compared:
-            yield from extract.stray_batches()
+            yield from extract.stray_batches(with_ahead=not many)
 
 
 def _days_due(context: IngestContext, item: Entity) -> bool:

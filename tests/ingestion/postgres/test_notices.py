@@ -101,6 +101,21 @@ def test_a_run_of_the_past_does_not_read_the_future(at: At, oltp: Oltp, monkeypa
     ]
 
 
+def test_an_order_ahead_waits_where_too_many_lines_do(at: At, oltp: Oltp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of the past near its end: few orders lie ahead, but more lines than are read before their time."""
+    monkeypatch.setattr(extract, "AHEAD_AT_MOST", 2)
+    sell(oltp, 1, "2026-04-01 10:00Z")
+    oltp.execute(
+        "INSERT INTO order_lines (order_id, line_number, quantity, unit_price, updated_at)"
+        " SELECT 1, number, 1, 5, '2026-04-01 10:00Z' FROM generate_series(1, 3) AS number"
+    )
+    context = at(NOW)
+    ingest(context, oltp.source)
+    assert context.warehouse.rows("SELECT COUNT(*) FROM raw.oltp_orders") == [(0,)]
+    assert context.warehouse.rows("SELECT COUNT(*) FROM raw.oltp_order_lines") == [(0,)]
+    assert [notice.subject for notice in context.notices] == ["oltp_order_lines"]
+
+
 @pytest.fixture
 def marked(oltp: Oltp) -> Iterator[Oltp]:
     """Orders with the column ``deleted_at``."""
