@@ -23,6 +23,7 @@ REFERENCE_HEADER = ("store_id", "name", "format", "region", "city", "state", "co
                     "closed_on", "square_feet", "manager")  # fmt: skip
 TILL_HEADER = ("store_id", "business_date", "transactions", "gross_sales", "discounts", "returns", "net_sales")
 
+BEYOND_LATIN1 = ("IN",)  # countries: what a store there writes in Latin-1 is trusted only where it is declared
 # Day of the week (of history) on which a reference file has a fault, and how many hours later the sound one comes.
 REFERENCE_FAULTS = {1: ("latin-1, semicolon", 0), 2: ("late", 3), 3: ("cut inside quotes", 2)}
 # Day of the week on which one more store states a time zone of no region, and how many hours later its own.
@@ -86,7 +87,8 @@ def reference_files(catalogue: Catalogue, day: int) -> Iterator[DailyFile]:
         number = store.store_id
         sent_at = catalogue.epoch + day * DAY + (60 + number * 37 % 480) * SECOND
         rows = [REFERENCE_HEADER, reference_row(catalogue, store, day)]
-        habit = dialects.LATIN1 if number % 4 == 1 else habit_of(number)
+        is_western = store.country not in BEYOND_LATIN1
+        habit = dialects.LATIN1 if number % 4 == 1 and is_western else habit_of(number)
         key = f"reference/{catalogue.date(day):%Y/%m/%d}/store_{number:03d}.csv"
         sound = DailyFile(key, sent_at, lambda habit=habit, rows=rows: habit.encode(rows), number, day)  # type: ignore[misc]
         if zone_fault and number == _store_without_zone(catalogue, day):
@@ -96,7 +98,7 @@ def reference_files(catalogue: Catalogue, day: int) -> Iterator[DailyFile]:
         elif number != faulty or not fault:
             yield sound
         elif fault == "latin-1, semicolon":
-            mixed = dialects.Dialect(delimiter=";", encoding="latin-1", line_end="\r\n")
+            mixed = dialects.Dialect(delimiter=";", encoding="latin-1" if is_western else "utf-8", line_end="\r\n")
             yield DailyFile(key, sent_at, lambda rows=rows, mixed=mixed: mixed.encode(rows), number, day)  # type: ignore[misc]
         else:
             if fault == "cut inside quotes":
