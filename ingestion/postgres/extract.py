@@ -25,7 +25,7 @@ from ingestion.loading.records import landed_sum, record
 from ingestion.loading.recovery import give_up
 from ingestion.loading.rejects import new_rejects
 from ingestion.postgres import touched_windows
-from ingestion.postgres.notices import many_ahead, stamped_ahead
+from ingestion.postgres.notices import stamped_ahead
 from ingestion.postgres.rows import SOURCE, typed_rows
 from ingestion.postgres.schema import AddedColumn, copy_query, sent_columns, soft_deleted
 from ingestion.postgres.snapshot import Copy, OltpSource, Snapshot, explained, instant, is_transient, table
@@ -101,15 +101,13 @@ class TableExtract:
             self._add_to_sum(total)
 
     def has_many_ahead(self) -> bool:
-        """Whether so many rows are stamped ahead that none is to be read before its time; said if so.
+        """Whether so many rows are stamped ahead that none is to be read before its time.
 
         A row is stamped ahead when ``updated_at`` lies more than ``AHEAD`` after the run's now. More than
         ``AHEAD_AT_MOST`` mean a run of the past, or that the server's clock is wrong.
         """
         some = sql.SQL("SELECT 1 FROM {} WHERE {} LIMIT {}")
         found = self.snapshot.rows(some.format(table(self.item), self._later(), sql.Literal(AHEAD_AT_MOST + 1)))
-        if len(found) > AHEAD_AT_MOST:
-            self.context.notices.append(many_ahead(self.item, self.context.as_of))
         return len(found) > AHEAD_AT_MOST
 
     def _later(self) -> sql.Composable:

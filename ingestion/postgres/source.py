@@ -22,7 +22,7 @@ from ingestion.loading.records import record
 from ingestion.postgres.compare import SourceDays, compare_day, days_due, source_days
 from ingestion.postgres.extract import SALES, Pairs, TableExtract, attempted, load_extracts, record_with_corrections
 from ingestion.postgres.first_load import read_first, too_large
-from ingestion.postgres.notices import undeclared
+from ingestion.postgres.notices import many_ahead, undeclared
 from ingestion.postgres.reload import pieces, reload, reload_differences
 from ingestion.postgres.rows import SOURCE, retype
 from ingestion.postgres.schema import added_columns, undeclared_marks
@@ -226,6 +226,8 @@ def _pairs(extracts: dict[Entity, TableExtract], compared: list[Entity]) -> Pair
     strays = [extract for item, extract in extracts.items() if item in compared]
     # one table alone would stand there without the others: an order of the future whose lines wait
     many = [extract for extract in strays if extract.has_many_ahead()]
+    for extract in many:
+        extract.context.notices.append(many_ahead(extract.item, extract.context.as_of))
     for item, extract in extracts.items():
         if extract.window:
             yield from extract.batches(changed_in(extract.window))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from insightmart.certification.observations import OpenCorrection
 from insightmart.certification.verdict import PartState, Verdict, spoken
 from insightmart.definitions.rules import Rule
-from insightmart.deletion_questions import AskedOfEntity
+from insightmart.deletion_questions import OWNERS, AskedOfEntity
 from insightmart.quarantine.meanings import rule_of
 from insightmart.runs import ProblemKind, RunProblem, problem_lines
 from insightmart.status.facts import Facts
@@ -262,7 +262,7 @@ def _noticed(notices: Iterable[RunProblem]) -> list[Problem]:
             f"{_capitalised(notice.message.rstrip('.'))}.",
             "Nothing is held back; what is loaded counts.",
             f"{notice.cure.rstrip('.')}.",
-            "operations",
+            OWNERS.get(notice.subject.partition("_")[0], "data-engineering"),
         )
         for notice in notices
     ]
