@@ -1,7 +1,7 @@
 MODEL (
   name certified.fct_order_lines__@{source},
   kind INCREMENTAL_BY_TIME_RANGE (
-    time_column ordered_at
+    time_column sold_at
   ),
   blueprints ((
       source := oltp
@@ -44,4 +44,4 @@ SELECT
   raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */
 FROM core.fct_order_lines__@{source}
 WHERE
-  ordered_at BETWEEN @start_ts AND @end_ts
+  sold_at BETWEEN @start_ts AND @end_ts

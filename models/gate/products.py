@@ -5,5 +5,5 @@ from macros.gates import gate
 gate(
     "products",
     datasets={"DIM_PRODUCTS": ("core.dim_products", None)},
-    published={"PUBLISHED_LINES": ("fct_order_lines", "ordered_at", ("sku",))},
+    published={"PUBLISHED_LINES": ("fct_order_lines", "sold_at", ("sku",))},
 )

@@ -8,13 +8,13 @@ for source in ("oltp", "shopify"):
         source,
         datasets={
             "FCT_ORDERS": (f"core.fct_orders__{source}", "ordered_at"),
-            "FCT_ORDER_LINES": (f"core.fct_order_lines__{source}", "ordered_at"),
+            "FCT_ORDER_LINES": (f"core.fct_order_lines__{source}", "sold_at"),
             "FCT_REFUNDS": (f"core.fct_refunds__{source}", "refunded_at"),
             "AGG_SALES_HOURLY": (f"core.agg_sales_hourly__{source}", "sold_hour"),
             "ROW_COUNTS": (f"core.row_counts__{source}", "event_hour"),
         },
         weeks_before={"PAST_ROW_COUNTS": (f"core.row_counts__{source}", "event_hour")},
-        days_before={"PAST_LINES": (f"core.fct_order_lines__{source}", "ordered_at", 28)},
+        days_before={"PAST_LINES": (f"core.fct_order_lines__{source}", "sold_at", 28)},
         whole={"ALL_STORES": "core.dim_stores"},
         sources=(source,),
     )
