@@ -11,6 +11,7 @@ from streams of draws that belong to that day: so any window of time can be publ
 
     events/catalogue         stores, products and prices, customers
     events/baskets           what is bought in a day; store_sales: those orders' lives; junk: bad and repeated rows
+    events/slips             orders whose changes the application notes down wrongly
     events/online_sales      a day of online orders; online_documents, online_stock: as the shop shows them
     events/inventory_counts  the stores' hourly counts; inventory_faults, inventory_files: the files, good and bad
     events/daily_files       reference and tills
@@ -34,6 +35,7 @@ from sandbox.events.junk import with_junk
 from sandbox.events.online_sales import OnlineDay, online_day
 from sandbox.events.schedule import HIDING_HOUR, WEEK_HOURS, Planted, shop_outage
 from sandbox.events.sizes import size_of
+from sandbox.events.slips import with_slips
 from sandbox.events.store_sales import LONGEST_LIFE_DAYS, StoreDay, store_day
 from sandbox.events.versions import KEYS, SalesVersions, stacked
 from sandbox.truth.facts import Facts
@@ -62,7 +64,8 @@ class Business:
     def store_day(self, day: int) -> StoreDay:
         """Store and phone orders placed on a day, junk included."""
         if day not in self._store_days:
-            self._store_days[day] = with_junk(self.catalogue, day, store_day(self.catalogue, day))
+            day_of_orders = with_junk(self.catalogue, day, store_day(self.catalogue, day))
+            self._store_days[day] = with_slips(self.catalogue, day, day_of_orders)
         return self._store_days[day]
 
     def online_day(self, day: int) -> OnlineDay:
@@ -92,16 +95,21 @@ class Business:
         """What the stores' tills show at a clock (`figures.till_totals`), but for days that no longer change."""
         if clock not in self._tills:
             since = clock - LONGEST_LIFE_DAYS * DAY  # refunds of a day that may change are of orders up to as old again
-            _keep(self._tills, clock, till_totals(self.store_facts(clock, intended=True, since=since)))
+            _keep(self._tills, clock, till_totals(self._at_counters(clock, since)))
         return self._tills[clock]
 
     def all_tills(self, clock: int) -> dict[tuple[int, int], tuple[int, ...]]:
         """The same for every day since the start."""
-        return till_totals(self.store_facts(clock, intended=True))
+        return till_totals(self._at_counters(clock))
 
-    def online_facts(self, clock: int) -> Facts:
-        """The online sales that count at a clock."""
-        days = [self.online_day(day) for day in range(max(0, self.day_of(clock - 1)) + 1)]
+    def _at_counters(self, clock: int, since: int | None = None) -> Facts:
+        """What the stores have sold as they know it, with what they rang up at the shop's point of sale."""
+        return self.store_facts(clock, intended=True, since=since).with_other(self.online_facts(clock, since))
+
+    def online_facts(self, clock: int, since: int | None = None) -> Facts:
+        """The online sales that count at a clock; with `since`, of orders placed from about then on."""
+        first = 0 if since is None else max(0, self.day_of(since) - LONGEST_LIFE_DAYS)
+        days = [self.online_day(day) for day in range(first, max(0, self.day_of(clock - 1)) + 1)]
         return online_facts(self.catalogue, days, clock)
 
     def shop_seen_at(self, clock: int) -> int:

@@ -91,6 +91,7 @@ def publish_rows(connection: psycopg.Connection[Any], source: Business, after: i
                 since,
                 before,
             )
+        _mark_deleted(cursor, versions.orders, since, before)
         customers = source.customers(before)
         changed = customers[customers["updated_at"] >= since].drop_duplicates("customer_id", keep="last")
         rows_of_customers = [tuple(_instants(row)) for row in changed.to_dict("records")]
@@ -101,6 +102,15 @@ def publish_rows(connection: psycopg.Connection[Any], source: Business, after: i
         )
         if before % HOUR == 0 and hides_rows((before - source.epoch) // HOUR):
             _hide_rows(cursor)
+
+
+def _mark_deleted(cursor: psycopg.Cursor[Any], versions: pd.DataFrame, since: int, before: int) -> None:
+    """Mark what the application takes for deleted in the window, in a column that it adds when it first does."""
+    seen = versions["visible_at"]
+    marked = versions[(versions["deleted_at"] != NULL) & (seen >= since) & (seen < before)]
+    for order_id, deleted_at in marked[["order_id", "deleted_at"]].itertuples(index=False):
+        cursor.execute("ALTER TABLE orders ADD COLUMN IF NOT EXISTS deleted_at timestamptz")
+        cursor.execute("UPDATE orders SET deleted_at = %s WHERE order_id = %s", (to_datetime(deleted_at), order_id))
 
 
 def _hide_rows(cursor: psycopg.Cursor[Any]) -> None:

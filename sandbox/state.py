@@ -15,6 +15,8 @@ from typing import Literal, Self
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
+from sandbox.events.points_of_sale import POS_STORES
+
 BUCKET = "insightmart-stores"
 PREFIX = "drops"
 REGION = "us-east-1"
@@ -197,6 +199,8 @@ class SandboxState(BaseModel):
             "SHOPIFY_TOKEN": self.shopify_token,
             "SMTP_URL": f"smtp://127.0.0.1:{self.ports['smtp']}",
             "REPORT_TO": REPORT_TO,
+            "SHOPIFY_POS_STORES": ",".join(f"{place}={store}" for place, store in POS_STORES.items() if store),
+            "OLTP_DELETED_COLUMNS": "deleted_at",
             "INSIGHTMART_START": self.start.isoformat(),
             "INSIGHTMART_CURRENCY": "USD",
             "INSIGHTMART_TIMEZONE": "America/New_York",

@@ -15,7 +15,7 @@ SELECT
   source_system::VARCHAR AS source_system, /* oltp or shopify */
   entity::VARCHAR AS entity, /* orders, order_lines or refunds */
   row_count::BIGINT AS row_count, /* Rows the source has in this hour */
-  rejected_row_count::BIGINT AS rejected_row_count /* Rows of these that are in quarantine, stock adjustments apart */
+  rejected_row_count::BIGINT AS rejected_row_count /* Rows of these that are in quarantine, apart from stock adjustments and what belongs to deleted orders */
 FROM certified.row_counts__oltp
 UNION ALL
 SELECT

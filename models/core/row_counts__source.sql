@@ -54,7 +54,7 @@ SELECT
   source_system::VARCHAR AS source_system, /* oltp or shopify */
   entity::VARCHAR AS entity, /* orders, order_lines or refunds */
   COUNT(*)::BIGINT AS row_count, /* Rows the source has in this hour */
-  COUNT(CASE WHEN rule_ids <> 'stock_adjustment' THEN 1 END)::BIGINT AS rejected_row_count /* Rows of these that are in quarantine, stock adjustments apart */
+  COUNT(CASE WHEN NOT rule_ids IN ('order_deleted', 'stock_adjustment') THEN 1 END)::BIGINT AS rejected_row_count /* Rows of these that are in quarantine, apart from stock adjustments and what belongs to deleted orders */
 FROM checked
 GROUP BY
   1,

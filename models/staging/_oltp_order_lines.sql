@@ -95,10 +95,19 @@ WITH loaded AS (
     o.tax_amount AS order_tax_amount,
     o.shipping_amount AS order_shipping_amount,
     o.total_amount AS order_total_amount,
+    NOT d.order_id IS NULL AND o.order_id IS NULL AS order_is_deleted,
     l.changed_at
   FROM latest AS l
   LEFT JOIN staging._oltp_order_headers AS o
     ON o.order_id = l.order_id::VARCHAR
+  LEFT JOIN (
+    SELECT DISTINCT
+      order_id
+    FROM raw.oltp_orders
+    WHERE
+      NOT _deleted_at IS NULL
+  ) AS d
+    ON d.order_id = l.order_id
 ), typed AS (
   SELECT
     'oltp'::VARCHAR AS source_system,
@@ -120,7 +129,8 @@ WITH loaded AS (
     p.order_discount_amount AS order_discount_amount,
     p.order_tax_amount AS order_tax_amount,
     p.order_shipping_amount AS order_shipping_amount,
-    p.order_total_amount AS order_total_amount
+    p.order_total_amount AS order_total_amount,
+    p.order_is_deleted AS order_is_deleted
   FROM placed AS p
   WHERE
     p.ordered_event_at BETWEEN @start_ts AND @end_ts
@@ -198,7 +208,7 @@ WITH loaded AS (
 )
 SELECT
   c.*
-  EXCLUDE (order_event_at, order_rule_ids, order_discount_amount, order_tax_amount, order_shipping_amount, order_total_amount, own_rule_ids),
+  EXCLUDE (order_event_at, order_rule_ids, order_discount_amount, order_tax_amount, order_shipping_amount, order_total_amount, order_is_deleted, own_rule_ids),
   (
     c.quantity < 0
   )::BOOLEAN AS is_returned, /* given back on the order itself, as in an exchange at the till */

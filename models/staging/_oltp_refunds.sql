@@ -102,6 +102,21 @@ WITH latest AS (
   FROM waiting_orders
   WHERE
     NOT store_id IS NULL AND channel IN ('store', 'phone')
+), deleted_orders AS (
+  /* Orders of which the source holds nothing any more, or holds them with a mark; one that came back is none. */
+  SELECT
+    d.order_id
+  FROM raw.oltp_orders AS d
+  WHERE
+    d.order_id IN (
+      SELECT
+        r.order_id
+      FROM refunds AS r
+    )
+  GROUP BY
+    d.order_id
+  HAVING
+    MAX(CASE WHEN NOT d._deleted_at IS NULL THEN d._dlt_load_id END) >= COALESCE(MAX(CASE WHEN d._deleted_at IS NULL THEN d._dlt_load_id END), '')
 ), products AS (
   SELECT
     order_id,
@@ -168,15 +183,18 @@ WITH latest AS (
     r.event_at::TIMESTAMPNTZ AS event_at,
     r._loaded_at::TIMESTAMPNTZ AS _loaded_at,
     r._dlt_load_id::VARCHAR AS raw_load_id,
-    o.rule_ids AS order_rule_ids
+    o.rule_ids AS order_rule_ids,
+    NOT d.order_id IS NULL AS order_is_deleted
   FROM refunds AS r
   LEFT JOIN orders AS o
     ON o.order_id = r.order_id::VARCHAR
+  LEFT JOIN deleted_orders AS d
+    ON d.order_id = r.order_id
   LEFT JOIN refunded_products AS p
     ON p.order_id = r.order_id::VARCHAR AND p.line_number = r.line_number
 )
 SELECT
   *
-  EXCLUDE (order_rule_ids),
+  EXCLUDE (order_rule_ids, order_is_deleted),
   @failed_rules__oltp_refunds()::VARCHAR AS rule_ids
 FROM typed

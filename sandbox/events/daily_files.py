@@ -26,8 +26,12 @@ TILL_HEADER = ("store_id", "business_date", "transactions", "gross_sales", "disc
 BEYOND_LATIN1 = ("IN",)  # countries: what a store there writes in Latin-1 is trusted only where it is declared
 # Day of the week (of history) on which a reference file has a fault, and how many hours later the sound one comes.
 REFERENCE_FAULTS = {1: ("latin-1, semicolon", 0), 2: ("late", 3), 3: ("cut inside quotes", 2)}
-# Day of the week on which one more store states a time zone of no region, and how many hours later its own.
-ZONE_FAULTS = {2: ("EST", 2)}
+# Day of the week on which one more store states what cannot be: the column, the value, what is wrong with it, and how
+# many hours later the sound row comes.
+ROW_FAULTS = {
+    1: ("square_feet", "90000000000000000000", "more square feet than any type holds", 20),
+    2: ("timezone", "EST", "a time zone of no region", 12),
+}
 # Business day of the week whose till one store sends late, and how many hours.
 LATE_TILLS = {1: 4, 2: 14}
 
@@ -44,11 +48,11 @@ class DailyFile:
     store_id: int
     day: int  # reference: UTC day of history
     trusted: bool = True
-    zone_is_good: bool = True
+    row_is_good: bool = True
 
     @property
     def is_good(self) -> bool:
-        return self.trusted and self.zone_is_good
+        return self.trusted and self.row_is_good
 
 
 # -- reference ---------------------------------------------------------------------------------------------------------
@@ -82,7 +86,7 @@ def reference_files(catalogue: Catalogue, day: int) -> Iterator[DailyFile]:
     """The reference files for a UTC day, in all their versions."""
     fault, delay = REFERENCE_FAULTS.get(day % 7, ("", 0))
     faulty = _faulty_store(catalogue, "reference faults", day)
-    zone_fault, zone_delay = ZONE_FAULTS.get(day % 7, ("", 0))
+    column, stated, _, row_delay = ROW_FAULTS.get(day % 7, ("", "", "", 0))
     for store in catalogue.stores_with_reference(day):
         number = store.store_id
         sent_at = catalogue.epoch + day * DAY + (60 + number * 37 % 480) * SECOND
@@ -91,10 +95,10 @@ def reference_files(catalogue: Catalogue, day: int) -> Iterator[DailyFile]:
         habit = dialects.LATIN1 if number % 4 == 1 and is_western else habit_of(number)
         key = f"reference/{catalogue.date(day):%Y/%m/%d}/store_{number:03d}.csv"
         sound = DailyFile(key, sent_at, lambda habit=habit, rows=rows: habit.encode(rows), number, day)  # type: ignore[misc]
-        if zone_fault and number == _store_without_zone(catalogue, day):
-            stated = [rows[0], (*rows[1][:7], zone_fault, *rows[1][8:])]
-            yield replace(sound, body=partial(dialects.PLAIN.encode, stated), zone_is_good=False)
-            yield replace(sound, visible_at=sent_at + zone_delay * HOUR)
+        if column and number == _other_faulty_store(catalogue, day):
+            bad = tuple(stated if name == column else value for name, value in zip(*rows, strict=True))
+            yield replace(sound, body=partial(dialects.PLAIN.encode, [rows[0], bad]), row_is_good=False)
+            yield replace(sound, visible_at=sent_at + row_delay * HOUR)
         elif number != faulty or not fault:
             yield sound
         elif fault == "latin-1, semicolon":
@@ -106,7 +110,7 @@ def reference_files(catalogue: Catalogue, day: int) -> Iterator[DailyFile]:
             yield DailyFile(key, sent_at + delay * HOUR, sound.body, number, day)
 
 
-def _store_without_zone(catalogue: Catalogue, day: int) -> int:
+def _other_faulty_store(catalogue: Catalogue, day: int) -> int:
     """Another store than the day's other faulty one."""
     stores = catalogue.size.stores
     return _faulty_store(catalogue, "reference faults", day) % (stores - 2 if stores > 12 else stores) + 1
@@ -171,11 +175,12 @@ def planted_on(catalogue: Catalogue, day: int) -> list[Planted]:
         }[fault]
         key = f"reference/{catalogue.date(day):%Y/%m/%d}/store_{number:03d}.csv"
         planted.append(Planted(catalogue.epoch + day * DAY + MINUTE, "stores", f"{key}: {fault}", expected))
-    if day % 7 in ZONE_FAULTS:
-        stated, delay = ZONE_FAULTS[day % 7]
-        key = f"reference/{catalogue.date(day):%Y/%m/%d}/store_{_store_without_zone(catalogue, day):03d}.csv"
-        expected = f"the row is rejected, the store's last zone holds; replaced {delay} hours later"
-        planted.append(Planted(catalogue.epoch + day * DAY + MINUTE, "stores", f"{key}: time zone {stated}", expected))
+    if day % 7 in ROW_FAULTS:
+        column, stated, what, delay = ROW_FAULTS[day % 7]
+        key = f"reference/{catalogue.date(day):%Y/%m/%d}/store_{_other_faulty_store(catalogue, day):03d}.csv"
+        expected = f"the row is rejected, the store's last version holds; replaced {delay} hours later"
+        what = f"{key}: {column} {stated}, {what}"
+        planted.append(Planted(catalogue.epoch + day * DAY + MINUTE, "stores", what, expected))
     if day % 7 in LATE_TILLS:
         store = catalogue.stores[_faulty_store(catalogue, "late tills", day) - 1]
         sent_at = _till_sent_at(catalogue, store, catalogue.date(day))

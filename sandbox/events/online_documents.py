@@ -91,8 +91,16 @@ def _order_document(order: dict[str, int], financial: str, fulfillment: str, clo
         "shipping": money(order["shipping"]),
         "shippingDiscount": money(order["shipping_discount"]),
         "taxesIncluded": bool(order["included"]),
+        **_place(order["location"]),
         "charges": [{"type": "DUTY", "amount": money(order["duty"])}] if order["duty"] else [],
     }
+
+
+def _place(location: int) -> dict[str, Any]:
+    """Where an order was rung up, if not in the online shop."""
+    if not location:
+        return {}
+    return {"sourceName": "pos", "retailLocation": {"id": location, "name": f"Counter {location}"}}
 
 
 def _charged_lines(order: dict[str, int]) -> list[dict[str, Any]]:

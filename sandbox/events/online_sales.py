@@ -15,6 +15,7 @@ from sandbox.events.baskets import SLOT, TRAFFIC, tax_on, volume
 from sandbox.events.catalogue import CENT, COMPANY_ZONE, DOLLAR, FIRST_ONLINE_CUSTOMER, Catalogue
 from sandbox.events.draws import Draws, Integers
 from sandbox.events.instants import DAY, HOUR, MINUTE, SECOND, to_local
+from sandbox.events.points_of_sale import POS_STORES
 from sandbox.events.schedule import DELETION_HOUR, Planted
 from sandbox.events.versions import NULL
 
@@ -38,7 +39,8 @@ class OnlineDay:
 
     orders: order_id, customer_id (NULL: guest), created_at, processed_at, paid_at, first_status (index of FINANCIAL),
     started_at, partly (1: PARTIALLY_FULFILLED first), fulfilled_at, cancelled_at, deleted_at (NEVER where it never
-    happens), is_test, currency, shipping, and the CHARGES beside it; included (1: prices are stated with their tax).
+    happens), is_test, currency, shipping, and the CHARGES beside it; included (1: prices are stated with their tax),
+    location (of POS_STORES, where it was rung up; 0: in the online shop).
     lines: position (of the order), line_id, product (UNTITLED: none), quantity, unit_price (untaxed), discount, tax,
     odd (1: no good line), added_at (by an edit; NULL: with the order). refunds: position, refund_id, refund_line_id,
     line (row of `lines`, NULL for shipping), created_at, quantity, subtotal, tax, shipping, adjustment (paid beyond
@@ -108,6 +110,8 @@ class _Oddities:
             self._delete(orders, self.chosen[-1])
         if len(self.chosen) > 9:
             self._charge(orders)
+        if self.day % 7 == 0 and len(self.chosen) > 12:
+            self._ring_up(orders)
         return orders
 
     def _delete(self, orders: pd.DataFrame, order: int) -> None:
@@ -131,6 +135,13 @@ class _Oddities:
         if single and not self._lines.loc[self._lines["position"] == included, "discount"].any():
             orders.loc[included, "included"] = 1
             self._note(included, "order whose prices include tax", "gross sales without the tax")
+
+    def _ring_up(self, orders: pd.DataFrame) -> None:
+        """An order at each location of the shop's point of sale."""
+        for order, (location, store) in zip(self.chosen[9:], POS_STORES.items(), strict=False):
+            orders.loc[order, "location"] = location
+            expected = f"a sale of store {store}, whose till has it, too" if store else "counts at channel pos"
+            self._note(order, f"order rung up with Shopify POS at location {location}", expected)
 
     def lines(self) -> pd.DataFrame:
         """A free line without sku, a line with quantity 0, a negative price in an order that is quarantined anyway."""
@@ -238,6 +249,7 @@ def _orders(catalogue: Catalogue, day: int) -> pd.DataFrame:
             "currency": foreign.astype(np.int64),
             "shipping": np.array([0, 495, 795])[draws.weighted(count, [4, 4, 2])] * CENT,
             "included": np.zeros(count, dtype=np.int64),
+            "location": np.zeros(count, dtype=np.int64),
         }
         | {name: np.zeros(count, dtype=np.int64) for name in CHARGES}
     )

@@ -1,4 +1,6 @@
-"""Stock of the online location, counted in turns. One SKU is that of two inventory items, whose counts add up."""
+"""Stock of the online location, counted in turns. One SKU is that of two inventory items, whose counts add up; each day
+one product is oversold, and its count below zero.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +50,8 @@ def levels_of_day(catalogue: Catalogue, day: int) -> Levels:
     counted_at = catalogue.epoch + day * DAY + turn % HOURS_A_DAY * HOUR + second * SECOND
     today = turn // HOURS_A_DAY == day % 2
     product = np.arange(count, dtype=np.int64)
+    oversold = np.flatnonzero(today & (product != shared_product(catalogue)))[:1]
+    on_hand[oversold] = -3  # sold and not delivered yet
     item = product.copy()
     if day % 2 == 0:  # the second item of a sku is counted a day before and after the first: no poll sees both anew
         shared = shared_product(catalogue)
@@ -79,7 +83,7 @@ def level_documents(catalogue: Catalogue, levels: Levels) -> list[dict[str, Any]
             "inventoryItemId": FIRST_INVENTORY_ITEM + item,
             "locationId": LOCATION,
             "sku": catalogue.skus[product],
-            "available": max(0, on_hand - 2),
+            "available": on_hand - 2,
             "onHand": on_hand,
             "incoming": incoming,
             "updatedAt": iso(counted_at),

@@ -16,6 +16,8 @@ PRICE_BUG_HOUR = 40  # 16:00 UTC of the second day: open from Honolulu (nearly) 
 PRICE_BUG_REPAIR_HOURS = 5
 OUTAGE_HOURS = (54, 59)
 DELETION_HOUR = 47.5  # of an order of the week's first day, in the online shop: half an hour before midnight UTC
+MARK_HOUR = 33.5  # an order of the week's first day is marked as deleted
+HAND_CHANGE_HOUR = 47.6  # another one is changed by hand: half an hour before midnight UTC, as the deletion
 HIDING_HOUR = 60  # at its end rows of PostgreSQL are hidden; they are back with whatever happens next
 
 

@@ -22,8 +22,8 @@ NULL = int(np.iinfo(np.int64).min)
 
 STATUSES = ("pending", "paid", "shipped", "completed", "cancelled", "on hold")
 PENDING, PAID, SHIPPED, COMPLETED, CANCELLED, ON_HOLD = range(len(STATUSES))
-CHANNELS = ("store", "phone", "online", "unknown", "kiosk")
-STORE, PHONE, ONLINE, UNKNOWN, KIOSK = range(len(CHANNELS))
+CHANNELS = ("store", "phone", "online", "unknown", "kiosk", "pos")
+STORE, PHONE, ONLINE, UNKNOWN, KIOSK, POS = range(len(CHANNELS))
 CURRENCIES = ("USD", "EUR", "GBP")
 REASONS = ("damaged", "wrong size", "changed mind", "late delivery", 'customer said "too small"', "price match")
 
@@ -39,8 +39,9 @@ LINE_COLUMNS = ["order_id", "line_number", "sku", "quantity", "unit_price", "dis
 REFUND_COLUMNS = ["refund_id", "order_id", "line_number", "quantity", "amount", "reason", "refunded_at", "updated_at"]
 COLUMNS = {"orders": ORDER_COLUMNS, "order_lines": LINE_COLUMNS, "refunds": REFUND_COLUMNS}
 BOOKKEEPING = ["visible_at", "appended"]
-# `intended_price` is what a line's price ought to be: it differs only while the price bug is in the table.
-EXTRA = {"orders": [], "order_lines": ["intended_price"], "refunds": []}
+# `intended_price` is what a line's price ought to be: it differs only while the price bug is in the table. `deleted_at`
+# is a column that the table of orders gets only when the first order is marked with it.
+EXTRA = {"orders": ["deleted_at"], "order_lines": ["intended_price"], "refunds": []}
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,9 @@ def frame(name: str, **columns: Integers | int) -> pd.DataFrame:
     """A frame of versions of one table; a plain number fills its column. Raises KeyError for a missing column."""
     count = max(len(values) for values in columns.values() if not isinstance(values, int))
     columns.setdefault("appended", 0)
-    if "intended_price" in EXTRA[name]:
+    if name == "orders":
+        columns.setdefault("deleted_at", NULL)
+    if name == "order_lines":
         columns.setdefault("intended_price", columns["unit_price"])
     columns.setdefault("visible_at", columns["updated_at"])
     arrays = {

@@ -40,7 +40,7 @@ from sandbox.truth.facts import (
     sums_by,
 )
 
-STOCK_ADJUSTMENT = "stock_adjustment"  # the one rule that makes no order wait
+STOCK_ADJUSTMENT, ORDER_DELETED = "stock_adjustment", "order_deleted"  # what makes no order wait and no hour bad
 
 # -- store and phone sales ---------------------------------------------------------------------------------------------
 
@@ -53,6 +53,9 @@ def store_facts(catalogue: Catalogue, versions: SalesVersions, clock: int, inten
     orders = columns(latest("orders", visible(versions.orders, clock)))
     lines = columns(latest("order_lines", visible(versions.order_lines, clock)))
     refunds = columns(latest("refunds", visible(versions.refunds, clock)))
+    marked = ~is_null(orders["deleted_at"])
+    gone = orders["order_id"][marked]
+    orders = {name: values[~marked] for name, values in orders.items()}
     if intended:
         struck = lines["intended_price"] != lines["unit_price"]
         lines["unit_price"] = np.where(
@@ -63,9 +66,11 @@ def store_facts(catalogue: Catalogue, versions: SalesVersions, clock: int, inten
     by_itself = ~np.logical_or.reduce(list(order_rules.values()))
     of_line, line_known = _positions(orders["order_id"], lines["order_id"])
     gross = or_zero(lines["quantity"]) * or_zero(lines["unit_price"])
-    line_rules = _line_rules(lines, gross, line_known, ~by_itself[of_line])
+    line_rules = _line_rules(lines, gross, line_known, ~by_itself[of_line], np.isin(lines["order_id"], gone))
     alone = ~np.logical_or.reduce(list(line_rules.values()))
-    faulty = np.logical_or.reduce([broken for rule, broken in line_rules.items() if rule != STOCK_ADJUSTMENT])
+    faulty = np.logical_or.reduce(
+        [broken for rule, broken in line_rules.items() if rule not in (STOCK_ADJUSTMENT, ORDER_DELETED)]
+    )
     whole = _whole_order_rules(orders, lines, of_line, line_known, alone, faulty)
     order_rules |= {rule: by_itself & broken for rule, broken in whole.items()}
     order_ok, bad_orders = split_off(order_rules, or_zero(orders["total_amount"]))
@@ -74,7 +79,7 @@ def store_facts(catalogue: Catalogue, versions: SalesVersions, clock: int, inten
     line_ok, bad_lines = split_off(line_rules, gross)
     faulty |= alone & ~line_ok
     of_refund, refund_known = _positions(orders["order_id"], refunds["order_id"])
-    refund_rules = _refund_rules(refunds, refund_known & ~order_ok[of_refund])
+    refund_rules = _refund_rules(refunds, refund_known & ~order_ok[of_refund], np.isin(refunds["order_id"], gone))
     refund_ok, bad_refunds = split_off(refund_rules, or_zero(refunds["amount"]))
 
     accepted = np.flatnonzero(line_ok)
@@ -115,13 +120,16 @@ def _order_rules(catalogue: Catalogue, orders: dict[str, Integers]) -> dict[str,
     }
 
 
-def _line_rules(lines: dict[str, Integers], gross: Integers, known: Mask, order_bad: Mask) -> dict[str, Mask]:
+def _line_rules(
+    lines: dict[str, Integers], gross: Integers, known: Mask, order_bad: Mask, order_gone: Mask
+) -> dict[str, Mask]:
     quantity, price, discount = lines["quantity"], lines["unit_price"], lines["discount_amount"]
     sold, back = quantity > 0, (quantity < 0) & ~is_null(quantity)
     priced = (price != NULL) & (price >= 0) & (sold | back)
     return {
         "key_missing": is_null(lines["order_id"]) | is_null(lines["line_number"]),
-        "order_unknown": ~is_null(lines["order_id"]) & ~known,
+        "order_unknown": ~is_null(lines["order_id"]) & ~known & ~order_gone,
+        ORDER_DELETED: order_gone,
         "order_quarantined": known & order_bad,
         "quantity_missing": is_null(quantity),
         STOCK_ADJUSTMENT: (quantity == 0) | (back & (price == 0)),
@@ -174,7 +182,7 @@ def _whole_order_rules(
     }
 
 
-def _refund_rules(refunds: dict[str, Integers], order_bad: Mask) -> dict[str, Mask]:
+def _refund_rules(refunds: dict[str, Integers], order_bad: Mask, order_gone: Mask) -> dict[str, Mask]:
     refunded_at = refunds["refunded_at"]
     return {
         "refund_id_missing": is_null(refunds["refund_id"]),
@@ -183,6 +191,7 @@ def _refund_rules(refunds: dict[str, Integers], order_bad: Mask) -> dict[str, Ma
         "amount_missing": is_null(refunds["amount"]),
         "amount_negative": negative(refunds["amount"]),
         "order_quarantined": order_bad,
+        ORDER_DELETED: order_gone,
     }
 
 

@@ -9,13 +9,16 @@ from sandbox.events.catalogue import Catalogue
 from sandbox.events.draws import Integers
 from sandbox.events.online_documents import financial_status, fulfillment_status
 from sandbox.events.online_sales import OnlineDay
+from sandbox.events.points_of_sale import POS_STORES
 from sandbox.events.versions import (
     COMPLETED,
     NULL,
     ONLINE,
     PAID,
     PENDING,
+    POS,
     SHIPPED,
+    STORE,
 )
 from sandbox.truth.facts import ONLINE_STORE, SHOPIFY, Facts, columns, local_times, split_off, sums_by
 
@@ -66,17 +69,17 @@ def _online_day_facts(
 
     good = line_ok & counts[of_line] & shown
     placed = good & with_order
-    local = local_times(catalogue, np.zeros(len(there), dtype=np.int64), orders["processed_at"])
+    store_id, channel = _places(orders["location"])
     order_columns = {
         "source": SHOPIFY,
         "is_order": np.ones(len(there), dtype=np.int64),
         "order_id": orders["order_id"],
         "customer_id": orders["customer_id"],
-        "store_id": ONLINE_STORE,
-        "channel": ONLINE,
+        "store_id": store_id,
+        "channel": channel,
         "status": _online_status(day, clock),
         "event_at": orders["processed_at"],
-        "local": local,
+        "local": local_times(catalogue, store_id, orders["processed_at"]),
         "line_count": sums_by(of_line[placed], np.ones(int(placed.sum()), dtype=np.int64), len(there)),
         "units": sums_by(of_line[placed], lines["quantity"][placed], len(there)),
         "gross_sales": sums_by(of_line[placed], gross[placed], len(there)),
@@ -95,10 +98,10 @@ def _online_day_facts(
         "order_id": orders["order_id"][of_line],
         "line_number": lines["line_id"],
         "sku": lines["product"],
-        "store_id": ONLINE_STORE,
-        "channel": ONLINE,
+        "store_id": store_id[of_line],
+        "channel": channel[of_line],
         "event_at": sold_at,
-        "local": local_times(catalogue, np.zeros(len(of_line), dtype=np.int64), sold_at),
+        "local": local_times(catalogue, store_id[of_line], sold_at),
         "added": (~with_order).astype(np.int64),
         "quantity": lines["quantity"],
         "unit_price": lines["unit_price"],
@@ -114,10 +117,10 @@ def _online_day_facts(
         "line_number": np.where(has_line, lines["line_id"][line], NULL),
         "order_id": orders["order_id"][of_refund],
         "sku": np.where(has_line, lines["product"][line], NULL),
-        "store_id": ONLINE_STORE,
-        "channel": ONLINE,
+        "store_id": store_id[of_refund],
+        "channel": channel[of_refund],
         "event_at": refunds["created_at"],
-        "local": local_times(catalogue, np.zeros(len(of_refund), dtype=np.int64), refunds["created_at"]),
+        "local": local_times(catalogue, store_id[of_refund], refunds["created_at"]),
         "quantity": refunds["quantity"],
         "refund_amount": refunds["subtotal"] + refunds["adjustment"],
         "adjustment_amount": refunds["adjustment"],
@@ -131,6 +134,16 @@ def _online_day_facts(
         pd.DataFrame(refund_columns)[kept_refunds],
         {"orders": bad_orders, "order_lines": bad_lines, "refunds": bad_refunds},
     )
+
+
+def _places(location: Integers) -> tuple[Integers, Integers]:
+    """Store and channel of every order: those of the store that a location of Shopify POS stands for, if it does."""
+    store_id, channel = np.full(len(location), ONLINE_STORE), np.full(len(location), ONLINE)
+    for number, store in POS_STORES.items():
+        here = location == number
+        store_id[here] = store or ONLINE_STORE
+        channel[here] = STORE if store else POS
+    return store_id, channel
 
 
 def _online_status(day: OnlineDay, clock: int) -> Integers:
