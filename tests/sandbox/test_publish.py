@@ -218,6 +218,7 @@ def counts(order: Row) -> bool:
         and order["ordered_at"] is not None
         and MIDNIGHT <= order["ordered_at"] <= order["updated_at"] + timedelta(days=1)
         and min(amounts) >= 0
+        and order["deleted_at"] is None
     )
 
 
