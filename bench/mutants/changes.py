@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 
 from sqlglot import tokenize
@@ -140,9 +141,11 @@ def _replacements(tokens: list[Token], position: int) -> Iterator[tuple[str, str
     if token.token_type == TokenType.NUMBER:
         # EXISTS(SELECT 1 ...) and COUNT(CASE WHEN ... THEN 1 END) do not look at the value.
         if before not in ("SELECT", "THEN") and not _of_a_type(tokens, position):
-            yield "number", str(int(token.text) + 1)
-            if before != "-" and int(token.text) > 0:
-                yield "number", str(int(token.text) - 1)
+            number = Decimal(token.text)
+            step = Decimal(1).scaleb(int(number.as_tuple().exponent))  # one in its last place
+            yield "number", str(number + step)
+            if before != "-" and number > 0:
+                yield "number", str(number - step)
     elif token.token_type == TokenType.STRING:
         yield from _other_texts(token.text)
     elif word in DROPPED:

@@ -66,6 +66,15 @@ def test_condition_of_a_rule_is_changed_and_its_meaning_is_not(tmp_path: Path) -
     ]
 
 
+def test_number_with_decimals_is_changed_in_its_last_place(tmp_path: Path) -> None:
+    changes = found(tmp_path, "models/a/b.sql", MODEL.replace("x < 5", "x < 0.05"))
+    assert [(before, after) for kind, before, after in changes if kind == "number"] == [
+        ("0", "1"),
+        ("0.05", "0.06"),
+        ("0.05", "0.04"),
+    ]
+
+
 def test_macro_is_changed_where_it_makes_sql(tmp_path: Path) -> None:
     assert found(tmp_path, "macros/sql.py", MACRO) == [
         ("comparison", "<>", "="),
