@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import ast
+import gc
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlglot
+from sqlmesh.core.config import Config
+from sqlmesh.core.config.loader import load_configs
 from sqlmesh.core.engine_adapter.duckdb import DuckDBEngineAdapter
 from sqlmesh.core.loader import SqlMeshLoader
 from sqlmesh.core.model import SqlModel, load_sql_based_model
+from sqlmesh.core.model.cache import OptimizedQueryCache
 
 from insightmart.errors import ConfigurationError
 from insightmart.settings import PROJECT
-from insightmart.transform.sqlmesh_patches import patch
+from insightmart.transform.sqlmesh_patches import COLLECT_AFTER, patch
 
 PLACES = [
     (DuckDBEngineAdapter, "_insert_overwrite_by_condition"),
     (DuckDBEngineAdapter, "merge"),
     (SqlModel, "is_breaking_change"),
     (SqlMeshLoader._Cache, "_model_cache_entry_id"),
+    (OptimizedQueryCache, "with_optimized_query"),
 ]
 
 
@@ -51,6 +59,46 @@ def model(name: str, columns: str) -> SqlModel:
 def test_a_column_more_is_no_small_change_of_a_candidate(name: str, breaking: bool | None) -> None:
     before, after = model(name, "x::INT AS x"), model(name, "x::INT AS x, y::INT AS y")
     assert after.is_breaking_change(before) is breaking
+
+
+def test_the_optimised_query_of_a_model_is_read_from_its_file_once(tmp_path: Path) -> None:
+    text = "x::INT AS x, @EACH([1, 2], n -> n AS n@n)"
+    first, again, changed = model("core.facts", text), model("core.facts", text), model("core.facts", "y::INT AS y")
+    cache = OptimizedQueryCache(tmp_path)
+    assert not cache.with_optimized_query(first)
+    assert OptimizedQueryCache(tmp_path).with_optimized_query(model("core.facts", text))  # it is in the file
+    shutil.rmtree(tmp_path)
+    assert cache.with_optimized_query(again)
+    assert again.render_query() is first.render_query()
+    assert again.violated_rules_for_query == first.violated_rules_for_query
+    assert again.violated_rules_for_query is not first.violated_rules_for_query
+    assert not cache.with_optimized_query(changed)
+    assert changed.render_query() == model("core.facts", "y::INT AS y").render_query()
+
+
+def test_models_are_parsed_once_wherever_the_home_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def key(home: str, currency: str = "USD") -> str:
+        monkeypatch.setenv("INSIGHTMART_HOME", str(tmp_path / home))
+        monkeypatch.setenv("INSIGHTMART_CURRENCY", currency)
+        config = load_configs(None, Config, [PROJECT])[PROJECT]
+        loader = SimpleNamespace(
+            config=config,
+            context=SimpleNamespace(cache_dir=tmp_path, default_catalog="INSIGHTMART", gateway="local"),
+            _path_mtimes={PROJECT: 1.0},
+            _macros_max_mtime=None,
+            _signals_max_mtime=None,
+            _audits_max_mtime=None,
+            _config_mtimes={},
+        )
+        return SqlMeshLoader._Cache(loader, PROJECT)._model_cache_entry_id(PROJECT)  # type: ignore[arg-type]
+
+    assert key("here") == key("there")
+    assert key("here") != key("here", currency="EUR")
+
+
+def test_python_clears_up_after_more_objects_than_it_does_by_itself() -> None:
+    assert gc.isenabled()
+    assert gc.get_threshold() == COLLECT_AFTER
 
 
 def _changes_of_libraries() -> Iterator[str]:
