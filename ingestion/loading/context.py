@@ -110,6 +110,7 @@ class LoadResult:
     ``status`` is ``loaded``, ``empty`` (read, and there was nothing) or ``skipped`` (not due; nothing is recorded).
     ``source_count`` and ``source_sum`` are what the source counted, ``landed_sum`` the same sum over the raw rows.
     ``covered_through`` is where the entity's watermark stands after this load; None leaves it where it is.
+    ``rejected_keys`` (``reject_key``) are of all records rejected now, those that raw.rejects holds already included.
     Instants are UTC without a zone; ``started_at`` and ``ended_at`` are of the real clock.
     """
 
@@ -119,6 +120,7 @@ class LoadResult:
     window: Window | None
     rows: int
     rejected_rows: int = 0
+    rejected_keys: frozenset[str] = frozenset()
     bytes: int = 0
     source_count: int | None = None
     source_sum: Decimal | None = None

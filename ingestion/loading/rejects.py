@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ FAULTS = pa.schema([("column_name", TEXT), ("rule_id", TEXT), ("reason", TEXT), 
 _KEY = "COALESCE(CAST(r.file_line AS VARCHAR), MD5(COALESCE(r.raw_text, '')))"
 
 # One row a rejected record or file that is in quarantine now. It leaves when
-# - a replay brought its rows in (ops.replays);
+# - a replay brought its rows in, or a load of PostgreSQL brought the record mended (ops.replays);
 # - another content of its file was loaded. A whole file leaves also when the key has other content again that needs no
 #   load, or that is quarantined itself;
 # - for a whole file: the store's file of the same hour (or date) was loaded from another key.
@@ -69,6 +70,11 @@ class Replayed:
     unread: dict[str, str] = field(default_factory=dict)
 
 
+def reject_key(text: str) -> str:
+    """What names a record without a line of a file among the rejects of its load."""
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
 def new_rejects(context: IngestContext, source: str, entity: str, faults: pa.Table) -> pa.Table:
     """A batch for ``raw.rejects`` of records that cannot be typed, without those it holds already.
 
@@ -80,9 +86,11 @@ def new_rejects(context: IngestContext, source: str, entity: str, faults: pa.Tab
             reads many of them twice, so a text that a recorded load brought is not appended again.
     """
     known = context.warehouse.arrow(
-        f"SELECT raw_text FROM raw.{REJECTS_TABLE} WHERE source = ? AND entity = ? AND _dlt_load_id IN"
-        " (SELECT load_id FROM ops.loads WHERE source = ? AND status = 'loaded')",
-        [source, entity, source],
+        f"SELECT raw_text FROM raw.{REJECTS_TABLE} AS r WHERE source = ? AND entity = ? AND _dlt_load_id IN"
+        " (SELECT load_id FROM ops.loads WHERE source = ? AND status = 'loaded')"
+        " AND NOT EXISTS (SELECT 1 FROM ops.replays AS p WHERE p.source = ? AND p.entity = ?"
+        f" AND p.reject_load_id = r._dlt_load_id AND p.reject_key = {_KEY})",
+        [source, entity, source, source, entity],
         pa.schema([("raw_text", TEXT)]),
     )
     fresh = faults.filter(pc.invert(pc.is_in(faults["raw_text"], value_set=known["raw_text"].combine_chunks())))

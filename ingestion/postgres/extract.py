@@ -23,8 +23,9 @@ from ingestion.loading.package import load
 from ingestion.loading.planning import released_through
 from ingestion.loading.records import landed_sum, record
 from ingestion.loading.recovery import give_up
-from ingestion.loading.rejects import new_rejects
+from ingestion.loading.rejects import new_rejects, reject_key
 from ingestion.postgres import touched_windows
+from ingestion.postgres.cured import resolve_rejects
 from ingestion.postgres.notices import stamped_ahead
 from ingestion.postgres.rows import SOURCE, typed_rows
 from ingestion.postgres.schema import AddedColumn, copy_query, sent_columns, soft_deleted
@@ -67,6 +68,7 @@ class TableExtract:
         self._sent = sent_columns(added, self.deleted)
         self.rows = self.rejected_rows = self.bytes = self.source_count = 0
         self.source_sum: Decimal | None = None
+        self._rejected_keys: set[str] = set()
         self.started_at = utc_now()
         self._hash = hashlib.sha256()
 
@@ -80,7 +82,7 @@ class TableExtract:
         with ThreadPoolExecutor(1, "oltp-control") as beside:
             counted = beside.submit(control, self.snapshot, self.item, condition)
             for block in sent:
-                batch, faults = typed_rows(block, self.item, self._sent)
+                batch, faults = self._typed(block)
                 landed += batch.num_rows + faults.num_rows
                 if self.keep is not None:
                     self.keep(batch)
@@ -121,7 +123,7 @@ class TableExtract:
             condition = sql.SQL("({} OR {})").format(condition, self._later())
         sent = self._copy(condition)
         for block in sent:
-            batch, faults = typed_rows(block, self.item, self._sent)
+            batch, faults = self._typed(block)
             if batch.num_rows:
                 batch = _without_known(self.context, self.item, batch, bound)
             if faults.num_rows:
@@ -135,6 +137,11 @@ class TableExtract:
 
     def _copy(self, condition: sql.Composable) -> Copy:
         return self.snapshot.copy(copy_query(self.item, self.added, condition, self.deleted, self.context.as_of))
+
+    def _typed(self, block: bytes) -> tuple[pa.Table, pa.Table]:
+        batch, faults = typed_rows(block, self.item, self._sent)
+        self._rejected_keys.update(reject_key(text) for text in faults["raw_text"].to_pylist())
+        return batch, faults
 
     def _unknown(self, faults: pa.Table) -> pa.Array:
         return new_rejects(self.context, SOURCE, self.item.name, faults)["raw_text"].combine_chunks()
@@ -177,6 +184,7 @@ class TableExtract:
             window=self.window,
             rows=self.rows,
             rejected_rows=self.rejected_rows,
+            rejected_keys=frozenset(self._rejected_keys),
             bytes=self.bytes,
             source_count=self.source_count,
             source_sum=self.source_sum,
@@ -222,6 +230,7 @@ def record_with_corrections(
     found = touched_windows.sales(context, sales, released) if sales else []
     with context.warehouse.transaction():
         record(context, results)
+        resolve_rejects(context, results)
         correction_queue.queue(context, found)
         also()
 
