@@ -8,7 +8,11 @@ discounts + sales_reversals. Names and dates by Shopify's documentation:
 - https://shopify.dev/docs/api/shopifyql/latest/schemas/sales_revenue/sales
 - https://shopify.dev/changelog/shopifyql-returns-fields-deprecated-and-replaced-with-sales-reversals-fields
 - https://shopify.dev/docs/api/shopifyql/latest/syntax/since-until-during (both ends included, in the shop's zone)
+- https://shopify.dev/docs/api/shopifyql/shopifyql-reference (the order of the clauses)
 - https://shopify.dev/docs/api/admin-graphql/latest/queries/shopifyqlQuery (scope read_reports, level 2 customer data)
+
+The field ``rows`` is opaque in the schema. It is reported to hold objects by column name whose values are all texts,
+and to come without columns where there is nothing to say (https://github.com/use-brian/use-brian/pull/164).
 
 A report that cannot be had takes nothing else along: it is a notice, its days are pending, the next load asks again.
 """
@@ -49,8 +53,8 @@ query SalesReport($query: String!) {
 
 
 def sales_report(first: date, last: date) -> str:
-    """The ShopifyQL query of these days, both included."""
-    return f"FROM sales SHOW {', '.join(MEASURES)} TIMESERIES day SINCE {first:%Y-%m-%d} UNTIL {last:%Y-%m-%d}"
+    """The ShopifyQL query of these days, both included; its clauses in the order that was once prescribed for them."""
+    return f"FROM sales SHOW {', '.join(MEASURES)} SINCE {first:%Y-%m-%d} UNTIL {last:%Y-%m-%d} TIMESERIES day"
 
 
 def read_report(
@@ -108,6 +112,8 @@ def _rows(client: ShopifyClient, first: date, last: date) -> list[Record]:
         errors = "; ".join(map(str, report.get("parseErrors") or ["no table"]))
         cure = "The query does not fit this API version; check it against Shopify's reference of the schema sales"
         raise SourceError(SOURCE, f"Shopify does not take the query: {errors}", cure)
+    if not table["columns"] and table["rows"] == []:
+        return []
     found = {column["name"]: column["dataType"] for column in table["columns"]}
     if found != COLUMNS or not isinstance(table["rows"], list):
         wrong = ", ".join(f"{name} {kind}" for name, kind in sorted(found.items() ^ COLUMNS.items())) or "no rows"

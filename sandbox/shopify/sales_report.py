@@ -1,6 +1,6 @@
 """The shop's sales report by day, as ShopifyQL answers it out of the ledgers of its orders.
 
-It speaks one query: FROM sales SHOW ... TIMESERIES day SINCE ... UNTIL ..., whole days of the shop's zone, both ends
+It speaks one query: FROM sales SHOW ... SINCE ... UNTIL ... TIMESERIES day, whole days of the shop's zone, both ends
 included. Cancelled orders are in it on the day they were placed; on the day they were cancelled whatever was not given
 back before is reversed. Test orders and deleted ones are not; gift cards and tips are no sales. Discounts and reversals
 are negative.
@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from sandbox.shopify.agreements import ZERO, agreements
 from sandbox.shopify.shop import Document, Shop
 
-QUERY = re.compile(r"FROM sales SHOW ([a-z_, ]+) TIMESERIES day SINCE (\d{4}-\d\d-\d\d) UNTIL (\d{4}-\d\d-\d\d)")
+QUERY = re.compile(r"FROM sales SHOW ([a-z_, ]+) SINCE (\d{4}-\d\d-\d\d) UNTIL (\d{4}-\d\d-\d\d) TIMESERIES day")
 GOODS_PARTS = ("gross_sales", "discounts", "sales_reversals")  # net sales together
 OTHER_PARTS = ("shipping_charges", "return_fees", "taxes", "duties", "additional_fees")
 MEASURES = (*GOODS_PARTS, *OTHER_PARTS, "net_sales", "total_sales")

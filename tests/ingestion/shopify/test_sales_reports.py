@@ -142,6 +142,15 @@ def test_a_report_that_cannot_be_had_is_said_and_the_rest_is_loaded(
     assert figures(context)[date(2026, 3, 5)]["gross_sales"] == Decimal("24.68")
 
 
+def test_a_report_with_nothing_to_say_is_none_and_no_failure(at: At, online: OnlineShop) -> None:
+    """A shop that never sold anything answers without rows, and without columns."""
+    online.shop.set_fault("report_says", {"tableData": {"columns": [], "rows": []}})
+    context = at(NEXT_DAY)
+    assert load(context, online)["sales_reports"].rows == 0
+    assert figures(context) == {}
+    assert notices(context) == []
+
+
 def test_a_shop_with_days_of_another_zone_is_not_compared(at: At, online: OnlineShop) -> None:
     online.source = replace(online.source, timezone="Europe/Berlin")
     context = at(NEXT_DAY)

@@ -32,7 +32,7 @@ AN_ORDER |= {"taxes": "3.85", "total_sales": "204.6884"}  # seven of them: 2 x 1
 
 
 def ask(client: Client, shown: str = SHOWN, since: str = "2026-03-05", until: str = "2026-03-05") -> dict[str, Any]:
-    query = f"FROM sales SHOW {shown} TIMESERIES day SINCE {since} UNTIL {until}"
+    query = f"FROM sales SHOW {shown} SINCE {since} UNTIL {until} TIMESERIES day"
     found: dict[str, Any] = client.data(REPORT, query=query)["shopifyqlQuery"]
     return found
 
