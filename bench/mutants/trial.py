@@ -16,6 +16,7 @@ from sqlmesh.core.test import ModelTestMetadata, run_tests
 from sqlmesh.utils import UniqueKeyDict
 
 from bench.mutants.changes import Change, query_of
+from insightmart.definitions.rules import ROWS
 
 
 class Trial:
@@ -35,10 +36,16 @@ class Trial:
         return self._failures([test for tests in self._tests.values() for test in tests], {})
 
     def notices(self, change: Change) -> str:
-        """The first unit test that fails with a change, or the error that it causes; empty where all pass."""
+        """The first unit test that fails with a change, or the error that it causes; empty where all pass.
+
+        Raises ValueError where no model has the text that is changed: a change that is not tried says nothing.
+        """
         text = (self._project / change.path).read_text(encoding="utf-8")
+        models = list(self.changed(change, text))
+        if not models:
+            raise ValueError(f"{change}: no model has it")
         try:
-            for model in self._changed(change, text):
+            for model in models:
                 if failures := self._failures(self._tests.get(model.fqn, []), {model.fqn: model}):
                     return failures[0]
         except Exception as error:  # noqa: BLE001 - what SQLMesh and the engine say to broken SQL is of many kinds
@@ -59,15 +66,15 @@ class Trial:
         )
         return [str(getattr(test, "test_name", test)) for test, _ in [*result.failures, *result.errors]]
 
-    def _changed(self, change: Change, text: str) -> Iterator[Model]:
+    def changed(self, change: Change, text: str) -> Iterator[Model]:
         """The models that the changed text is part of, with the change, the ones with the fewest tests first."""
         models = [model for model in self._context.models.values() if isinstance(model, SqlModel)]
         for model in sorted(models, key=lambda model: len(self._tests.get(model.fqn, []))):
             if change.path.suffix == ".sql" and model._path == self._project / change.path:
                 query = query_of(change.applied_to(text))
                 yield model.copy(update={"query_": ParsableSql(sql=query.strip())})
-            elif change.path.suffix == ".yml" and model.name == f"staging._{_entity(text, change)}":
-                yield _with_rules(model, change)
+            elif change.path.suffix == ".yml":
+                yield from _with_rule(model, change, _rule(text, change))
             elif change.path.suffix == ".py":
                 before, after = _function(text, change), _function(change.applied_to(text), change)
                 for name, executable in model.python_env.items():
@@ -76,20 +83,32 @@ class Trial:
                         yield model.copy(update={"python_env": {**model.python_env, name: replaced}})
 
 
-def _entity(text: str, change: Change) -> str:
+def _rule(text: str, change: Change) -> tuple[str, str, str]:
+    """Entity, group and id of the rule that a change of rules.yml stands in: the keys above it."""
     lines = text[: change.start].splitlines()
-    return next(line for line in reversed(lines) if line[:1].isalpha()).rstrip(": ")
+
+    def key(indentation: int) -> str:
+        above = (line for line in reversed(lines) if len(line) - len(line.lstrip(" ")) == indentation)
+        return next(line for line in above if line.strip() and not line.lstrip().startswith("#")).strip().rstrip(":")
+
+    return key(0), key(2), key(4)
 
 
-def _with_rules(model: SqlModel, change: Change) -> Model:
-    """The model with the rule changed that stands in a line of rules.yml: the macro keeps its conditions as a value."""
-    executable = model.python_env["conditions_of_entity"]
+def _with_rule(model: SqlModel, change: Change, rule: tuple[str, str, str]) -> Iterator[Model]:
+    """The model with a rule changed, if it splits by it: the macro of a group of rules keeps them as a value."""
+    entity, group, rule_id = rule
+    of_rows = group == ROWS
+    if (f"failed_rules__{entity}" if of_rows else f"failed_rules__{entity}_{group}") not in model.python_env:
+        return
+    name = "conditions_of_rows" if of_rows else "conditions_of_group"
+    executable = model.python_env[name]
     conditions = ast.literal_eval(executable.payload)
-    replaced = tuple((rule, change.whole_after if when == change.whole_before else when) for rule, when in conditions)
-    if replaced == conditions:
+    known, changed = (rule_id, change.whole_before), (rule_id, change.whole_after)
+    if known not in conditions:
         raise ValueError(f"{change}: no rule of {model.name} has this condition")
-    update = {"conditions_of_entity": executable.copy(update={"payload": repr(replaced)})}
-    return model.copy(update={"python_env": {**model.python_env, **update}})
+    replaced = tuple(changed if condition == known else condition for condition in conditions)
+    update = {name: executable.copy(update={"payload": repr(replaced)})}
+    yield model.copy(update={"python_env": {**model.python_env, **update}})
 
 
 def _function(text: str, change: Change) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from insightmart.definitions.files import RULES as RULES_FILE
 from insightmart.settings import PROJECT
 
 MODEL = """MODEL (name a.b, kind VIEW, start '1970-01-01');
@@ -81,3 +82,20 @@ def test_macro_is_changed_where_it_makes_sql(tmp_path: Path) -> None:
         ("text", "'cancelled'", "'cancelled_'"),
         ("truth", "FALSE", "TRUE"),
     ]
+
+
+@pytest.mark.slow
+def test_each_change_of_a_rule_is_tried_in_the_one_model_that_splits_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.mutants.changes import changes_of
+    from bench.mutants.trial import Trial
+
+    monkeypatch.setenv("INSIGHTMART_HOME", str(tmp_path))
+    trial = Trial(PROJECT)
+    text = (PROJECT / RULES_FILE).read_text(encoding="utf-8")
+    changes = [change for change in changes_of(PROJECT) if change.path == RULES_FILE]
+    tried = [[model.name for model in trial.changed(change, text)] for change in changes]
+    assert len(changes) > 500
+    assert {len(models) for models in tried} == {1}
+    assert {name for models in tried for name in models} >= {"staging._oltp_order_lines", "staging._shopify_orders"}
