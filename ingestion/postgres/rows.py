@@ -138,9 +138,16 @@ def _read_text(block: bytes, names: Sequence[str]) -> pa.Table:
 
 
 def _read_csv(block: bytes, types: dict[str, pa.DataType]) -> pa.Table:
+    try:
+        return _read_in_parts(block, types)
+    except pa.ArrowInvalid:  # a record may be longer than the reader's own parts
+        return _read_in_parts(block, types, len(block) + 1)
+
+
+def _read_in_parts(block: bytes, types: dict[str, pa.DataType], size: int | None = None) -> pa.Table:
     return pa_csv.read_csv(
         io.BytesIO(block),
-        read_options=pa_csv.ReadOptions(column_names=list(types)),
+        read_options=pa_csv.ReadOptions(column_names=list(types), block_size=size),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True),
         convert_options=pa_csv.ConvertOptions(
             column_types=types,

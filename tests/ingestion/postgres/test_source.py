@@ -340,6 +340,21 @@ def test_text_that_is_not_utf8_is_a_reject_and_cannot_be_replayed() -> None:
     assert not readable.any()
 
 
+@pytest.mark.parametrize("filler", [b"x", b"a line\n", b'""'])
+def test_a_text_of_megabytes_stops_no_row(filler: bytes) -> None:
+    """Longer than the part that the CSV reader takes at once, beside rows that fit and one that does not."""
+    long = filler * (3_000_000 // len(filler))
+    block = b'1,1,"a",1,1.0,,,\n1,2,"%b",1,1.0,,,\n1,3,"c",1,x,,,\n' % long
+    whole = long.decode().replace('""', '"')
+    rows, faults = typed_rows(block, entity("oltp", "order_lines"))
+    assert rows["sku"].to_pylist() == ["a", whole]
+    assert faults["column_name"].to_pylist() == ["unit_price"]
+    rows, faults = typed_rows(block + b'1,4,"\xff",1,1.0,,,\n', entity("oltp", "order_lines"))
+    assert rows["sku"].to_pylist() == ["a", whole]
+    assert faults["column_name"].to_pylist() == ["unit_price", "sku"]
+    assert retype("order_lines", faults["raw_text"])[1].tolist() == [False, False]
+
+
 def test_rejected_records_are_read_again_with_todays_rules() -> None:
     rows = [
         '"1","1","a\nb ""c""","2","1.2345",,,"2026-03-05 09:00:00"',  # fits now
