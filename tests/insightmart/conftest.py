@@ -16,9 +16,16 @@ from insightmart.settings import Settings
 if TYPE_CHECKING:
     pass
 
+from tests.support.built_homes import once_a_run, project_in, set_up
 from tests.support.built_warehouse import fill
 from tests.support.handmade_warehouse import START, Business
 from tests.support.workshop import CommandLine, Workshop, copy_project
+
+SHAPE = {
+    "INSIGHTMART_START": START.isoformat(),
+    "INSIGHTMART_CURRENCY": "USD",
+    "INSIGHTMART_TIMEZONE": "America/New_York",
+}
 
 
 @pytest.fixture
@@ -48,26 +55,24 @@ def business(settings: Settings) -> Iterator[Business]:
 
 
 @pytest.fixture(scope="session")
-def built_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home whose warehouse the real project has built from raw rows written by hand, certified through 10:00."""
-    from insightmart.transform.transformer import open_transformer
+def set_up_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which the real project has been set up, without any data: to be copied."""
+    return once_a_run(tmp_path_factory, "set_up", lambda home: set_up(home, SHAPE))
 
-    home = tmp_path_factory.mktemp("built")
-    settings = Settings(home=home, start=START, timezone="America/New_York", _env_file=None)  # type: ignore[call-arg]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("INSIGHTMART_HOME", str(home))
-        patch.setenv("INSIGHTMART_START", START.isoformat())
-        patch.setenv("INSIGHTMART_GATEWAY", "local")
-        patch.setenv("INSIGHTMART_CURRENCY", "USD")
-        patch.setenv("INSIGHTMART_TIMEZONE", "America/New_York")
-        with open_duckdb(settings.database_path) as warehouse:
+
+@pytest.fixture(scope="session")
+def built_home(set_up_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose warehouse the real project has built from raw rows written by hand, certified through 10:00."""
+
+    def build(home: Path) -> None:
+        shutil.copytree(set_up_home, home, dirs_exist_ok=True)
+        with project_in(home, SHAPE) as (warehouse, transformer):
             fill(warehouse)
-            with open_transformer(settings, warehouse) as transformer:
-                transformer.set_up(datetime(2026, 3, 6, 10, 5))
-                outcome = transformer.run(datetime(2026, 3, 6, 10, 5))
+            outcome = transformer.run(datetime(2026, 3, 6, 10, 5))
             assert outcome.failures == {}
             warehouse.execute("CHECKPOINT")
-    return home
+
+    return once_a_run(tmp_path_factory, "built", build)
 
 
 @pytest.fixture
@@ -102,18 +107,21 @@ def workshop(
 @pytest.fixture(scope="session")
 def dev_built(built_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     """A change built in the environment dev: every order is charged one dollar more for shipping, and in all."""
-    root = tmp_path_factory.mktemp("dev")
-    shutil.copytree(built_home, root / "home")
-    shop = Workshop(root / "home", copy_project(root / "project"))
-    orders = "models/core/fct_orders__source.sql"
-    shop.edit(orders, "COALESCE(o.shipping_amount, 0)", "COALESCE(o.shipping_amount, 0) + 1")
-    shop.edit(orders, "    o.total_amount,\n", "    o.total_amount + 1 AS total_amount,\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("INSIGHTMART_HOME", str(shop.home))
-        patch.setenv("INSIGHTMART_START", START.isoformat())
-        patch.setenv("INSIGHTMART_GATEWAY", "local")
-        shop.plan("dev")
-    return shop
+
+    def build(root: Path) -> None:
+        shutil.copytree(built_home, root / "home")
+        shop = Workshop(root / "home", copy_project(root / "project"))
+        orders = "models/core/fct_orders__source.sql"
+        shop.edit(orders, "COALESCE(o.shipping_amount, 0)", "COALESCE(o.shipping_amount, 0) + 1")
+        shop.edit(orders, "    o.total_amount,\n", "    o.total_amount + 1 AS total_amount,\n")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("INSIGHTMART_HOME", str(shop.home))
+            patch.setenv("INSIGHTMART_START", START.isoformat())
+            patch.setenv("INSIGHTMART_GATEWAY", "local")
+            shop.plan("dev")
+
+    root = once_a_run(tmp_path_factory, "dev", build)
+    return Workshop(root / "home", root / "project")
 
 
 @pytest.fixture

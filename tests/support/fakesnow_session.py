@@ -123,6 +123,17 @@ def _tables_and_views(template: Template) -> Template:
     return Template(body.replace("'BASE TABLE' AS \"TABLE_TYPE\"", 'tables.kind AS "TABLE_TYPE"'))
 
 
+class _InPlace:
+    """A statement that fakesnow's seventy steps change where it stands; they would each copy all of it before."""
+
+    def __init__(self, statement: Any) -> None:
+        self.statement = statement
+
+    def transform(self, change: Any, *arguments: Any, **named: Any) -> _InPlace:
+        self.statement = self.statement.transform(change, *arguments, copy=False, **named)
+        return self
+
+
 @contextmanager
 def fake_account(stages: Path) -> Iterator[Session]:
     """An empty account behind ``snowflake.connector.connect``, in this process.
@@ -135,13 +146,17 @@ def fake_account(stages: Path) -> Iterator[Session]:
     def execute(cursor: FakeSnowflakeCursor, command: str, *arguments: Any, **named: Any) -> Any:
         return session.execute(cursor, run, command, *arguments, **named)
 
-    connect = FakeSnow.connect
+    translate, connect = FakeSnowflakeCursor._transform, FakeSnow.connect
+
+    def translate_in_place(cursor: FakeSnowflakeCursor, statement: Any, params: Any) -> Any:
+        return translate(cursor, _InPlace(statement.copy()), params).statement
 
     def connect_to(fake: FakeSnow, database: str | None = None, schema: str | None = None, **named: Any) -> Any:
         return connect(fake, database, schema and schema.split(".")[-1].strip('"'), **named)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FakeSnowflakeCursor, "execute", execute)
+        patch.setattr(FakeSnowflakeCursor, "_transform", translate_in_place)
         patch.setattr(FakeSnow, "connect", connect_to)
         tables = info_schema.SQL_CREATE_INFORMATION_SCHEMA_TABLES_VIEW
         patch.setattr(info_schema, "SQL_CREATE_INFORMATION_SCHEMA_TABLES_VIEW", _tables_and_views(tables))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from insightmart.commands.cycle import CycleResult, open_cycles
 from insightmart.gateway import open_warehouse
 from insightmart.settings import load_settings
 from sandbox.state import SandboxState
+from tests.support.built_homes import SHAPES, once_a_run, set_up
 
 pytestmark = pytest.mark.slow
 PROJECT = Path(__file__).resolve().parents[3]
@@ -92,8 +94,12 @@ class Sandbox:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def place(self, name: str) -> Place:
-        return Place(self.home.parent / name, self.settings)
+    def place(self, name: str, like: Path | None = None) -> Place:
+        """A place with a home of its own: an empty one, or a copy."""
+        home = self.home.parent / name
+        if like:
+            shutil.copytree(like, home)
+        return Place(home, self.settings)
 
     def add_database(self, name: str) -> dict[str, str]:
         """Another database on the sandbox's PostgreSQL server: how to reach it."""
@@ -108,6 +114,28 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
     running = Sandbox(tmp_path / "sources")
     yield running
     running.call("down")
+
+
+@pytest.fixture(scope="module")
+def first_day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """A sandbox in which no time passes: for tests that only read what is there."""
+    running = Sandbox(tmp_path_factory.mktemp("first-day") / "sources")
+    yield running
+    running.call("down")
+
+
+@pytest.fixture(scope="session")
+def set_up_for_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sandbox], Path]:
+    """``set_up_for_sandbox(sandbox)``: a home like that of a sandbox's first cycle before it fills it, to be copied.
+
+    What a first cycle sets up itself is seen by the tests that begin with an empty home.
+    """
+
+    def home(sandbox: Sandbox) -> Path:
+        shape = {name: sandbox.settings[name] for name in SHAPES}
+        return once_a_run(tmp_path_factory, "set_up_for_sandbox", lambda folder: set_up(folder, shape))
+
+    return home
 
 
 def total(truth: dict[str, Any], table: str, measure: str) -> str:
@@ -126,8 +154,10 @@ def test_the_demo_ties_every_certified_total_to_the_truth(tmp_path: Path) -> Non
     assert "certified" in (tmp_path / "demo" / "status" / "index.html").read_text(encoding="utf-8").lower()
 
 
-def test_plain_sqlmesh_publishes_what_the_cycle_does_and_waits_and_refuses_as_it_does(sandbox: Sandbox) -> None:
-    by_cycle, by_hand = sandbox.place("cycle"), sandbox.place("sqlmesh")
+def test_plain_sqlmesh_publishes_what_the_cycle_does_and_waits_and_refuses_as_it_does(
+    sandbox: Sandbox, set_up_for_sandbox: Callable[[Sandbox], Path]
+) -> None:
+    by_cycle, by_hand = sandbox.place("cycle", set_up_for_sandbox(sandbox)), sandbox.place("sqlmesh")
     cycle = by_cycle.run("insightmart", "cycle", "--as-of", "2026-03-06T00:05")
     assert cycle.returncode == 0, cycle.stderr
     ingest = by_hand.run("insightmart", "ingest", "--as-of", "2026-03-06T00:05")
@@ -169,20 +199,22 @@ def test_plain_sqlmesh_publishes_what_the_cycle_does_and_waits_and_refuses_as_it
     assert ("fail",) in outcomes
 
 
-def test_a_source_that_is_down_holds_back_only_its_own_tables(sandbox: Sandbox) -> None:
-    place = sandbox.place("without-shop")
+def test_a_source_that_is_down_holds_back_only_its_own_tables(
+    first_day: Sandbox, set_up_for_sandbox: Callable[[Sandbox], Path]
+) -> None:
+    place = first_day.place("without-shop", set_up_for_sandbox(first_day))
     place.environment["SHOPIFY_URL"] = "http://127.0.0.1:9"  # nothing listens there
     done = place.run("insightmart", "cycle", "--as-of", "2026-03-06T00:05")
     assert done.returncode == 1
     assert done.stderr.count("shopify:") >= 1
-    assert sandbox.settings["SHOPIFY_TOKEN"] not in done.stderr
+    assert first_day.settings["SHOPIFY_TOKEN"] not in done.stderr
     rows = place.query("SELECT source_system, COUNT(*) FROM certified.fct_orders GROUP BY source_system")
     assert [source for source, _ in rows] == ["oltp"]
 
-    place.environment["SHOPIFY_URL"] = sandbox.settings["SHOPIFY_URL"]
+    place.environment["SHOPIFY_URL"] = first_day.settings["SHOPIFY_URL"]
     healed = place.run("insightmart", "cycle", "--as-of", "2026-03-06T00:10")
     assert healed.returncode == 0, healed.stderr
-    truth = json.loads(sandbox.call("truth", "--json"))
+    truth = json.loads(first_day.call("truth", "--json"))
     assert place.query("SELECT COUNT(*) FROM certified.fct_orders")[0][0] == truth["certified"]["fct_orders"]["rows"]
     gross = place.query("SELECT SUM(gross_sales) FROM certified.fct_orders")[0][0]
     assert str(gross) == total(truth, "fct_orders", "gross_sales")
@@ -211,9 +243,11 @@ def test_empty_sources_make_an_empty_warehouse_without_failures(tmp_path: Path) 
         subprocess.run([*call, "down"], cwd=PROJECT, env=environment, check=True, capture_output=True, timeout=60)
 
 
-@pytest.mark.parametrize("moment", ["PostgreSQL", "Late corrections"])
-def test_a_killed_cycle_is_finished_by_the_next_one(sandbox: Sandbox, moment: str) -> None:
-    place = sandbox.place("killed")
+@pytest.mark.parametrize(("moment", "is_set_up"), [("PostgreSQL", False), ("Late corrections", True)])
+def test_a_killed_cycle_is_finished_by_the_next_one(
+    first_day: Sandbox, set_up_for_sandbox: Callable[[Sandbox], Path], moment: str, is_set_up: bool
+) -> None:
+    place = first_day.place(f"killed-{is_set_up}", set_up_for_sandbox(first_day) if is_set_up else None)
     cycle = [str(BIN / "insightmart"), "cycle", "--as-of", "2026-03-06T00:05"]
     with subprocess.Popen(cycle, cwd=PROJECT, env=place.environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -222,7 +256,7 @@ def test_a_killed_cycle_is_finished_by_the_next_one(sandbox: Sandbox, moment: st
     healed = place.run("insightmart", "cycle", "--as-of", "2026-03-06T00:05")
     assert healed.returncode == 0, healed.stderr
     assert place.query("SELECT status FROM ops.runs ORDER BY started_at") == [("killed",), ("succeeded",)]
-    truth = json.loads(sandbox.call("truth", "--json"))
+    truth = json.loads(first_day.call("truth", "--json"))
     for table, measure in (
         ("fct_orders", "gross_sales"),
         ("agg_sales_daily", "net_sales"),
@@ -243,7 +277,10 @@ EVIDENCE = {
 
 
 def test_both_engines_certify_the_same_and_refuse_the_same(
-    sandbox: Sandbox, fake_account: Any, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox,
+    set_up_for_sandbox: Callable[[Sandbox], Path],
+    fake_account: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two cycles, the second with late corrections and a bad hour, on DuckDB and through the Snowflake connector.
 
@@ -276,6 +313,7 @@ def test_both_engines_certify_the_same_and_refuse_the_same(
         result.page = None  # its path is the home's
         return result, found
 
+    shutil.copytree(set_up_for_sandbox(sandbox), sandbox.home.parent / "local")
     with fake_account(sandbox.home.parent / "stages") as session:
         for as_of, is_refused in (("2026-03-06T00:05", False), ("2026-03-06T17:05", True)):
             if is_refused:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -107,12 +108,13 @@ def test_volume_is_compared_to_the_same_hour_of_past_weeks(
 
 
 @pytest.mark.slow
-def test_plain_soda_scan_runs_the_same_files_on_what_is_published(built_home: Path) -> None:
+def test_plain_soda_scan_runs_the_same_files_on_what_is_published(built_home: Path, tmp_path: Path) -> None:
+    shutil.copy(built_home / "INSIGHTMART.duckdb", tmp_path)
     command = [str(Path(sys.executable).with_name("soda")), "scan", "-d", "insightmart", "-c", "configuration.yml"]
     outcome = subprocess.run(
         [*command, "variables.yml", *(str(path) for path in CHECKS)],
         cwd=SODA,
-        env={**os.environ, "INSIGHTMART_HOME": str(built_home), "OTEL_SDK_DISABLED": "true"},
+        env={**os.environ, "INSIGHTMART_HOME": str(tmp_path), "OTEL_SDK_DISABLED": "true"},
         capture_output=True,
         text=True,
         check=False,
