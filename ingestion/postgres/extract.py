@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -18,7 +18,7 @@ from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_expo
 from ingestion.clock import utc_now
 from ingestion.contracts import REJECTS_TABLE, Entity
 from ingestion.loading import correction_queue
-from ingestion.loading.context import IngestContext, LoadResult, SourceError, Window
+from ingestion.loading.context import IngestContext, LoadResult, Notice, SourceError, Window
 from ingestion.loading.package import load
 from ingestion.loading.planning import released_through
 from ingestion.loading.records import landed_sum, record
@@ -33,6 +33,7 @@ from ingestion.postgres.snapshot import Copy, OltpSource, Snapshot, explained, i
 
 SALES = ("orders", "order_lines", "refunds")
 Pairs = Iterator[tuple[str, pa.Table]]
+Held = tuple[str, Sequence[Any]]  # SQL for rows of a raw table, and the values of its marks
 T = TypeVar("T")
 AHEAD = timedelta(hours=1)  # what is stamped so little ahead comes with the next load's window
 AHEAD_AT_MOST = 10_000
@@ -121,14 +122,29 @@ class TableExtract:
         condition: sql.Composable = sql.SQL("updated_at IS NULL")
         if with_ahead:
             condition = sql.SQL("({} OR {})").format(condition, self._later())
+        return self.new_batches(
+            condition,
+            ("updated_at IS NULL OR updated_at >= ?", [bound]),
+            lambda _, new: stamped_ahead(self.item, new, bound),
+        )
+
+    def new_batches(
+        self, condition: sql.Composable, held: Held, say: Callable[[pa.Table, pa.Table], list[Notice]]
+    ) -> Pairs:
+        """The rows of a condition, without those that raw holds already.
+
+        Args:
+            condition: which rows of the source.
+            held: which rows of raw may be among them.
+            say: what there is to say of a batch as it was read, and of those of its rows that are new.
+        """
         sent = self._copy(condition)
         for block in sent:
-            batch, faults = self._typed(block)
-            if batch.num_rows:
-                batch = _without_known(self.context, self.item, batch, bound)
+            read, faults = self._typed(block)
+            batch = without_known(self.context, self.item, read, held)
             if faults.num_rows:
                 faults = faults.filter(pc.is_in(faults["raw_text"], self._unknown(faults)))
-            self.context.notices.extend(stamped_ahead(self.item, batch, bound))
+            self.context.notices.extend(say(read, batch))
             self._chosen(batch, faults)
             if self.keep is not None:
                 self.keep(batch)
@@ -247,13 +263,16 @@ def attempted(source: OltpSource, attempt: Callable[[], T]) -> T:
         return retrying(attempt)
 
 
-def _without_known(context: IngestContext, item: Entity, batch: pa.Table, bound: datetime) -> pa.Table:
-    """The rows without ``updated_at``, or with one from ``bound`` on, that no recorded load brought yet."""
+def without_known(context: IngestContext, item: Entity, batch: pa.Table, held: Held) -> pa.Table:
+    """The rows of the batch that no recorded load brought yet, among those of raw that ``held`` says."""
+    if not batch.num_rows:
+        return batch
     names = [column.name for column in item.columns]
+    condition, params = held
     known = context.warehouse.arrow(
-        f"SELECT {', '.join(names)} FROM raw.{item.table} WHERE (updated_at IS NULL OR updated_at >= ?)"
+        f"SELECT {', '.join(names)} FROM raw.{item.table} WHERE ({condition})"
         " AND _dlt_load_id IN (SELECT load_id FROM ops.loads WHERE source = ? AND status = 'loaded')",
-        [bound, SOURCE],
+        [*params, SOURCE],
         pa.schema(item.columns),
     )
     if not known.num_rows:

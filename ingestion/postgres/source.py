@@ -2,7 +2,8 @@
 
 Orders, order lines and refunds of one load come from one REPEATABLE READ READ ONLY snapshot and land in one package.
 The source promises no constraint. Two streams an entity: the changes of the window, and the rows that no window finds,
-without ``updated_at`` or stamped ahead of the clock; of these only those that raw does not hold yet are appended.
+without ``updated_at``, stamped ahead of the clock or, once a day, stamped long before they came; of these only those
+that raw does not hold yet are appended.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from ingestion.loading.deletions import Question, unanswered
 from ingestion.loading.intervals import cut_at_midnight
 from ingestion.loading.planning import Reading, covered_through, plan_reading, skipped
 from ingestion.loading.records import record
+from ingestion.postgres.behind import stamped_behind_of
 from ingestion.postgres.compare import SourceDays, compare_day, days_due, source_days
 from ingestion.postgres.extract import SALES, Pairs, TableExtract, attempted, load_extracts, record_with_corrections
 from ingestion.postgres.first_load import read_first, too_large
@@ -208,21 +210,27 @@ def _read(
             elif item in due:
                 until = _as_shown(context, due[item], snapshot.replica_lag)
                 extracts[item] = TableExtract(context, snapshot, item, added, until.window, until.covered_through)
-        loads = load_extracts(context, list(extracts.values()), _pairs(extracts, compared)) if extracts else {}
-        figures = {}
+        days = {}
         for item in compared:
-            read_until = loads[item].covered_through if item in loads else covered_through(context, SOURCE, item.name)
+            extract = extracts.get(item)
+            read_until = extract.covered_through if extract else covered_through(context, SOURCE, item.name)
             if (
                 item not in refused
                 and item not in emptied
                 and read_until
-                and (days := days_due(context, item, read_until))
+                and (due_days := days_due(context, item, read_until))
             ):
-                figures[item] = (days, source_days(snapshot, item, days, read_until))
+                days[item] = (due_days, read_until)
+        pairs = _pairs(extracts, compared, {item: window for item, (window, _) in days.items()})
+        loads = load_extracts(context, list(extracts.values()), pairs) if extracts else {}
+        figures = {
+            item: (window, source_days(snapshot, item, window, read_until))
+            for item, (window, read_until) in days.items()
+        }
         return loads, figures, list(refused.values())
 
 
-def _pairs(extracts: dict[Entity, TableExtract], compared: list[Entity]) -> Pairs:
+def _pairs(extracts: dict[Entity, TableExtract], compared: list[Entity], days: dict[Entity, Window]) -> Pairs:
     strays = [extract for item, extract in extracts.items() if item in compared]
     # one table alone would stand there without the others: an order of the future whose lines wait
     many = [extract for extract in strays if extract.has_many_ahead()]
@@ -233,6 +241,15 @@ def _pairs(extracts: dict[Entity, TableExtract], compared: list[Entity]) -> Pair
             yield from extract.batches(changed_in(extract.window))
         if item in compared:
             yield from extract.stray_batches(with_ahead=not many)
+    behind = [
+        found
+        for item, extract in extracts.items()
+        if item in days and (found := stamped_behind_of(extract, days[item])) is not None
+    ]
+    too_many = [found for found in behind if found.are_too_many()]  # each says it; the others would lack its rows
+    if not too_many:
+        for found in behind:
+            yield from found.batches()
 
 
 def _days_due(context: IngestContext, item: Entity) -> bool:
