@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.contracts import REJECTS, REJECTS_TABLE, TEXT
-from ingestion.loading.context import IngestContext
+from ingestion.contracts import REJECTS, REJECTS_TABLE, TEXT, Entity, entity
+from ingestion.loading.context import IngestContext, LoadResult
 
 FAULTS = pa.schema([("column_name", TEXT), ("rule_id", TEXT), ("reason", TEXT), ("raw_text", TEXT)])
 
@@ -17,7 +18,7 @@ FAULTS = pa.schema([("column_name", TEXT), ("rule_id", TEXT), ("reason", TEXT), 
 _KEY = "COALESCE(CAST(r.file_line AS VARCHAR), MD5(COALESCE(r.raw_text, '')))"
 
 # One row a rejected record or file that is in quarantine now. It leaves when
-# - a replay brought its rows in, or a load of PostgreSQL brought the record mended (ops.replays);
+# - a replay brought its rows in, or a load of PostgreSQL or of the shop brought the record mended (ops.replays);
 # - another content of its file was loaded. A whole file leaves also when the key has other content again that needs no
 #   load, or that is quarantined itself;
 # - for a whole file: the store's file of the same hour (or date) was loaded from another key.
@@ -102,3 +103,51 @@ def new_rejects(context: IngestContext, source: str, entity: str, faults: pa.Tab
         for column in REJECTS.schema
     ]
     return pa.table(columns, schema=REJECTS.schema)
+
+
+def resolve_rejects(
+    context: IngestContext, source: str, results: Sequence[LoadResult], is_same_record: Callable[[Entity], str]
+) -> None:
+    """Note in ``ops.replays`` which rejects these loads resolve; call it in the transaction that records them.
+
+    A reject is resolved by a later row of its record. Not by one that only says that the record is deleted, and not
+    while the source still sends the rejected record, which a table that holds a key twice may do.
+
+    Args:
+        context: the run.
+        source: ``oltp`` or ``shopify``.
+        results: of the loads.
+        is_same_record: SQL for whether reject ``c`` is of the record of row ``n`` of an entity's raw table.
+    """
+    found = context.warehouse.rows(f"SELECT DISTINCT entity FROM raw.{REJECTS_TABLE} WHERE source = ?", [source])
+    waiting = {name for (name,) in found}
+    for result in results:
+        if result.rows and result.entity in waiting:
+            item = entity(source, result.entity)
+            _resolve(context, item, result, is_same_record(item))
+
+
+def _resolve(context: IngestContext, item: Entity, result: LoadResult, is_same: str) -> None:
+    is_there = " AND n._deleted_at IS NULL" if item.deletion else ""
+    found = context.warehouse.rows(
+        "SELECT DISTINCT c.raw_load_id, c.reject_key, c.rule_id"
+        f" FROM ({CURRENT_REJECTS}) AS c JOIN raw.{item.table} AS n ON {is_same}"
+        f" WHERE c.entity = ? AND c.raw_load_id < n._dlt_load_id AND n._dlt_load_id = ?{is_there}",
+        [item.table, result.load_id],
+    )
+    resolved = [
+        {
+            "source": item.source,
+            "entity": item.name,
+            "reject_load_id": load_id,
+            "reject_key": key,
+            "is_whole_file": False,
+            "rule_id": rule,
+            "load_id": result.load_id,
+            "replayed_at": context.as_of,
+        }
+        for load_id, key, rule in found
+        if key not in result.rejected_keys
+    ]
+    if resolved:
+        context.warehouse.insert("ops.replays", resolved)

@@ -23,9 +23,9 @@ from ingestion.loading.package import load
 from ingestion.loading.planning import released_through
 from ingestion.loading.records import landed_sum, record
 from ingestion.loading.recovery import give_up
-from ingestion.loading.rejects import new_rejects, reject_key
+from ingestion.loading.rejects import new_rejects, reject_key, resolve_rejects
 from ingestion.postgres import touched_windows
-from ingestion.postgres.cured import resolve_rejects
+from ingestion.postgres.cured import is_same_record
 from ingestion.postgres.notices import stamped_ahead
 from ingestion.postgres.rows import SOURCE, typed_rows
 from ingestion.postgres.schema import AddedColumn, copy_query, sent_columns, soft_deleted
@@ -246,7 +246,7 @@ def record_with_corrections(
     found = touched_windows.sales(context, sales, released) if sales else []
     with context.warehouse.transaction():
         record(context, results)
-        resolve_rejects(context, results)
+        resolve_rejects(context, SOURCE, results, is_same_record)
         correction_queue.queue(context, found)
         also()
 

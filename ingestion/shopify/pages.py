@@ -24,7 +24,7 @@ from ingestion.contracts import REJECTS_TABLE, Entity, entity
 from ingestion.loading.context import EPOCH, IngestContext, LoadResult, SourceError, Window
 from ingestion.loading.planning import Reading
 from ingestion.loading.records import landed_sum
-from ingestion.loading.rejects import new_rejects
+from ingestion.loading.rejects import new_rejects, reject_key
 from ingestion.shopify import queries
 from ingestion.shopify.client import SOURCE, Received, ShopifyClient
 from ingestion.shopify.shared_skus import SharedSkus
@@ -59,6 +59,7 @@ class RecordPages:
         self.rows = dict.fromkeys(self.tables, 0)
         self.sums: dict[str, Decimal] = {}
         self.rejected_rows = 0
+        self.rejected_keys: set[str] = set()
         self.source_count: int | None = None
         self.started_at = utc_now()
         client.received = self.received = Received()
@@ -87,8 +88,9 @@ class RecordPages:
         batches = [self.counted(name, table) for name, table in tables.items()]
         if unfit:
             self.rejected_rows += len(unfit)
-            rejected = new_rejects(self.context, SOURCE, self.item.name, faults(records, unfit))
-            batches.append((REJECTS_TABLE, rejected))
+            found = faults(records, unfit)
+            self.rejected_keys.update(map(reject_key, found["raw_text"].to_pylist()))
+            batches.append((REJECTS_TABLE, new_rejects(self.context, SOURCE, self.item.name, found)))
         return batches
 
     def counted(self, name: str, table: pa.Table) -> tuple[str, pa.Table]:
@@ -110,6 +112,7 @@ class RecordPages:
                 window=self.reading.window,
                 rows=self.rows[name],
                 rejected_rows=self.rejected_rows if name == self.tables[0] else 0,
+                rejected_keys=frozenset(self.rejected_keys if name == self.tables[0] else ()),
                 bytes=self.received.bytes if name == self.tables[0] else 0,
                 source_count=self.source_count if name == self.tables[0] else None,
                 source_sum=self.sums.get(name),

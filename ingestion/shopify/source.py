@@ -23,6 +23,7 @@ from ingestion.loading.correction_queue import Correction
 from ingestion.loading.package import load
 from ingestion.loading.planning import Reading, covered_through, plan_reading, released_through, skipped
 from ingestion.loading.records import record
+from ingestion.loading.rejects import resolve_rejects
 from ingestion.shopify import queries, touched_windows
 from ingestion.shopify.bulk import BulkRuns, Operation
 from ingestion.shopify.bulk_orders import BulkOrders, IncompleteResultError, result
@@ -32,7 +33,7 @@ from ingestion.shopify.pages import PAGES, OrderPages, RecordPages, search, seco
 from ingestion.shopify.sales_reports import REPORTS, REPORTS_SCOPE, read_report
 from ingestion.shopify.tables.orders import flatten_orders
 from ingestion.shopify.tables.parsing import collector_paused
-from ingestion.shopify.tables.rejects import retype
+from ingestion.shopify.tables.rejects import is_same_record, retype
 
 __all__ = ["ShopifySource", "backfill", "flatten_orders", "ingest", "retype"]
 
@@ -152,6 +153,7 @@ def _load(context: IngestContext, pages: RecordPages, long_reading: _Pieces | No
         found = touched_windows.inventory(context, load_id, released)
     with context.warehouse.transaction():
         record(context, results)
+        resolve_rejects(context, SOURCE, results, is_same_record)
         correction_queue.queue(context, found)
         if long_reading is not None:
             long_reading.done(pages, load_id)

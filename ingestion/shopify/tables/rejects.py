@@ -9,7 +9,7 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
-from ingestion.contracts import entity
+from ingestion.contracts import Entity, entity
 from ingestion.loading.rejects import FAULTS
 from ingestion.shopify.client import SOURCE
 from ingestion.shopify.tables.inventory import flatten_inventory
@@ -27,6 +27,17 @@ FLATTEN: dict[str, Flatten] = {
     "products": flatten_products,
     "inventory": flatten_inventory,
     "sales_reports": flatten_reports,
+}
+
+# What names a record in its text: what it follows, what it begins with, and the column that has the rest.
+_NAMED = {
+    "orders": [('{"id":"', "gid://shopify/Order/", "order_id")],
+    "products": [('{"id":"', "gid://shopify/Product/", "product_id")],
+    "inventory": [
+        ('"item":{"id":"', "gid://shopify/InventoryItem/", "inventory_item_id"),
+        ('"location":"', "gid://shopify/Location/", "location_id"),
+    ],
+    "sales_reports": [('"day":"', "", "business_date")],
 }
 
 
@@ -68,6 +79,14 @@ def faults(records: Sequence[Record], unfit: Unfit) -> pa.Table:
         for place, error in unfit
     ]
     return pa.Table.from_pylist(rows, FAULTS)
+
+
+def is_same_record(item: Entity) -> str:
+    """SQL for whether the text of reject ``c`` is of the record of row ``n``."""
+    return " AND ".join(
+        f"SPLIT_PART(SPLIT_PART(c.raw_text, '{before}', 2), '\"', 1) = '{beginning}' || CAST(n.{column} AS VARCHAR)"
+        for before, beginning, column in _NAMED[item.name]
+    )
 
 
 def retype(
