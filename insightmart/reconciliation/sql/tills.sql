@@ -2,8 +2,8 @@
 -- date, for dates that ended there before :through.
 --
 -- A difference is explained when exactly the rows in quarantine are missing ("quarantined"), when the date waits to be
--- restated ("correction open"), or when the till has not come, or not again after a late change ("pending"). A missing
--- till is one comparison, not five.
+-- restated ("correction open"), or when the till has not come, or not again after a late change, or knows more than the
+-- orders, which were not read since it came ("pending"). A missing till is one comparison, not five.
 --
 -- Parameters, each with an example:
 --   :start_date        '2026-01-01'::DATE                first day of history (INSIGHTMART_START)
@@ -163,12 +163,19 @@ WITH certified_until AS (
     ON s.store_id = o.store_id
     AND r.refunded_at >= s.valid_from
     AND r.refunded_at < s.valid_to
+), orders_read AS (
+  SELECT
+    MIN(updated_at) AS instant
+  FROM ops.source_watermarks
+  WHERE
+    source = 'oltp' AND entity IN ('orders', 'order_lines', 'refunds')
 ), store_days AS (
   SELECT
     d.business_date,
     d.store_id,
     t.store_id IS NULL AS no_till,
     NOT changed.store_id IS NULL AS is_changed,
+    t._loaded_at > r.instant AS is_ahead,
     CAST(t.transactions AS DECIMAL(38, 4)) AS till_transactions,
     CAST(t.gross_sales AS DECIMAL(38, 4)) AS till_gross_sales,
     CAST(t.discounts AS DECIMAL(38, 4)) AS till_discounts,
@@ -185,6 +192,7 @@ WITH certified_until AS (
     CAST(COALESCE(q.returns, 0) AS DECIMAL(38, 4)) AS rejected_returns,
     CAST(COALESCE(q.net_sales, 0) AS DECIMAL(38, 4)) AS rejected_net_sales
   FROM days AS d
+  CROSS JOIN orders_read AS r
   LEFT JOIN staging.stores_tills AS t
     ON t.store_id = d.store_id AND t.business_date = d.business_date
   LEFT JOIN certified.agg_sales_daily AS a
@@ -201,6 +209,7 @@ WITH certified_until AS (
     c.store_id,
     c.no_till,
     c.is_changed,
+    c.is_ahead,
     m.measure,
     CASE m.measure
       WHEN 'transactions'
@@ -287,7 +296,7 @@ SELECT
     THEN 'quarantined'
     WHEN NOT c.business_date IS NULL
     THEN 'correction open'
-    WHEN t.is_changed
+    WHEN t.is_changed OR t.is_ahead
     THEN 'pending'
     ELSE 'failed'
   END AS status

@@ -220,6 +220,23 @@ def test_a_till_may_lag_two_hours_behind_a_change_of_its_day(built: Warehouse, s
 
 
 @pytest.mark.slow
+def test_a_till_that_came_after_the_orders_were_read_last_waits_for_them(built: Warehouse, settings: Settings) -> None:
+    ahead = _sold(built, 1)
+    ahead["transactions"] = str(int(ahead["transactions"]) + 9)  # more than quarantine could explain
+    built.insert("raw.stores_tills", [_till(1, **ahead) | {"_loaded_at": datetime(2026, 3, 6, 10, 5)}])
+    read = "UPDATE ops.source_watermarks SET updated_at = ? WHERE source = 'oltp'"
+
+    def statuses(run_id: str) -> list[str]:
+        result = _reconcile(built, settings, run_id)
+        return [d.status for d in result.unmatched if d.store_id == 1 and d.control == "tills"]
+
+    built.execute(read, [datetime(2026, 3, 6, 9, 5)])
+    assert statuses("run-1") == ["pending"]
+    built.execute(read, [datetime(2026, 3, 6, 10, 5)])
+    assert statuses("run-2") == ["failed"]
+
+
+@pytest.mark.slow
 def test_a_day_is_compared_with_its_till_only_when_it_has_ended_in_the_store(
     built: Warehouse, settings: Settings
 ) -> None:
