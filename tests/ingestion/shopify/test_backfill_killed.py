@@ -83,9 +83,10 @@ def load_and_die(self, *given):
 shopify._Pieces._load_bulk = load_and_die
 
 served = shopify.OrderPages.completed
+pages = []
 def served_and_die(self, page):
-    pieces.append(page)
-    if moment == "reading pages" and len(pieces) == 2:
+    pages.append(page)  # apart from the pieces: a piece may ask for some of its orders again, whichever comes second
+    if moment == "reading pages" and len(pages) == 2:
         die()
     return served(self, page)
 shopify.OrderPages.completed = served_and_die
