@@ -9,7 +9,7 @@ records the load. So a replay that is killed leaves nothing behind, and a second
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 import pyarrow as pa
@@ -74,30 +74,42 @@ def replay(
 
 
 def _replay_records(context: IngestContext, item: Entity, rule: str | None, is_dry: bool) -> Replayed:
-    chosen, params = ("AND rule_id = ?", [item.table, rule]) if rule else ("", [item.table])
-    schema = pa.schema([(name, TEXT) for name in ("raw_text", "reject_key", "raw_load_id", "rule_id")])
-    rejects = context.warehouse.arrow(
-        f"SELECT {', '.join(schema.names)} FROM ({CURRENT_REJECTS}) AS rejects"
-        f" WHERE NOT is_whole_file AND entity = ? AND raw_text IS NOT NULL {chosen} ORDER BY raw_load_id, reject_key",
-        params,
-        schema,
-    )
-    result = Replayed(item.table, rejects.num_rows)
-    if not rejects.num_rows:
-        return result
+    result = Replayed(item.table)
     retype = importlib.import_module(_READERS[item.source]).retype
-    for start in range(0, rejects.num_rows, RECORDS_AT_ONCE):
-        some = rejects.slice(start, RECORDS_AT_ONCE)
+    for some in _rejected_records(context, item, rule):
         tables, is_read = retype(item.name, some["raw_text"])
         read = some.filter(pa.array(is_read))
+        result.rejects += some.num_rows
         result.rows += sum(rows.num_rows for _, rows in tables)
         result.resolved += read.num_rows
         if read.num_rows and not is_dry:
             _load_records(context, item, tables, read)
-            context.progress(f"replay {item.table}: {start + some.num_rows:,} of {rejects.num_rows:,} records read")
+            context.progress(f"replay {item.table}: {result.rejects:,} records looked at, {result.resolved:,} read")
     if result.resolved < result.rejects:
         result.unread[item.table] = f"still rejected: {result.rejects - result.resolved:,} records"
     return result
+
+
+def _rejected_records(context: IngestContext, item: Entity, rule: str | None) -> Iterator[pa.Table]:
+    """What is in quarantine, in the order of load and key, about ``RECORDS_AT_ONCE`` at a time."""
+    schema = pa.schema([(name, TEXT) for name in ("raw_text", "reject_key", "raw_load_id", "rule_id")])
+    chosen, given = ("AND rule_id = ?", [rule]) if rule else ("", [])
+    after: tuple[str, str] = ("", "")
+    while True:
+        some = context.warehouse.arrow(
+            f"SELECT {', '.join(schema.names)} FROM ({CURRENT_REJECTS}) AS rejects"
+            f" WHERE NOT is_whole_file AND entity = ? AND raw_text IS NOT NULL {chosen}"
+            " AND (raw_load_id > ? OR (raw_load_id = ? AND reject_key > ?))"
+            f" QUALIFY RANK() OVER (ORDER BY raw_load_id, reject_key) <= {RECORDS_AT_ONCE}"  # a text may be there twice
+            " ORDER BY raw_load_id, reject_key",
+            [item.table, *given, after[0], *after],
+            schema,
+        )
+        if some.num_rows:
+            yield some
+        if some.num_rows < RECORDS_AT_ONCE:
+            return
+        after = (some["raw_load_id"][-1].as_py(), some["reject_key"][-1].as_py())
 
 
 def _load_records(context: IngestContext, item: Entity, tables: Sequence[tuple[str, pa.Table]], read: pa.Table) -> None:

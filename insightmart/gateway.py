@@ -59,7 +59,10 @@ def dlt_destination(settings: Settings) -> Any:
         "warehouse": settings.snowflake_warehouse,
         "role": settings.snowflake_role,
     }
-    return dlt.destinations.snowflake(credentials={name: value for name, value in credentials.items() if value})
+    return dlt.destinations.snowflake(
+        credentials={name: value for name, value in credentials.items() if value},
+        keep_staged_files=False,  # they hold personal data, and nobody would delete them
+    )
 
 
 def _private_key(settings: Settings) -> str | None:
@@ -95,6 +98,7 @@ def _open_snowflake(settings: Settings) -> Warehouse:
         warehouse=settings.snowflake_warehouse,
         database=DATABASE,
         paramstyle="qmark",
+        arrow_number_to_decimal=True,  # else amounts would come as floats
         **credentials,
     )
     return Warehouse(connection, "snowflake")

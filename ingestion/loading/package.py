@@ -12,6 +12,7 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
@@ -33,6 +34,10 @@ FROZEN: TSchemaContractDict = {"tables": "evolve", "columns": "evolve", "data_ty
 # Sources read at the same time and load in turns: dlt creates and alters tables while it loads, which DuckDB refuses to
 # do for two at once, and a load by itself keeps all cores busy.
 _LOADING = threading.Lock()
+
+# Of a parquet file for Snowflake, about; its documentation advises 100 to 250 MB.
+FILE_BYTES = 128 * 2**20
+SNOWFLAKE_PIECES = 10  # so many times larger are the pieces of a long reading on Snowflake, where a package costs more
 
 Batches = Mapping[str, Iterable[pa.Table]] | Iterable[tuple[str, pa.Table]]
 
@@ -75,6 +80,11 @@ def load(
         give_up(context, source, str(error))
         raise
     return load_id
+
+
+def piece_rows(context: IngestContext, rows: int) -> int:
+    """How many rows one package of a long reading brings, where it brings so many on DuckDB."""
+    return rows * SNOWFLAKE_PIECES if context.warehouse.dialect == "snowflake" else rows
 
 
 class _Stream:
@@ -126,54 +136,74 @@ def _conform(table: str, batch: pa.Table, as_of: datetime, added: Sequence[pa.Fi
     return batch
 
 
+@dataclass
+class _File:
+    """A parquet file of one table that is being written."""
+
+    path: Path
+    writer: pq.ParquetWriter
+    rows: int = 0
+
+    @property
+    def columns(self) -> pa.Table:
+        """An empty table of its columns."""
+        return _plain(self.writer.schema).empty_table()
+
+
 class _Files:
-    """The batches of a load in parquet, one file a table, ready to be taken into a dlt package as they are.
+    """The batches of a load in parquet, ready to be taken into a dlt package as they are.
 
     dlt's own writer builds a dictionary for every column and gives every instant the zone UTC, which the warehouse then
     takes off again: together half the time a load takes.
+
+    A table is one file, except on Snowflake, where each file is copied by one core: there a file of ``FILE_BYTES`` is
+    followed by another one.
     """
 
-    def __init__(self, directory: Path, load_id: str) -> None:
+    def __init__(self, directory: Path, load_id: str, are_cut: bool) -> None:
         self.directory = directory
         self.load_id = load_id
+        self.are_cut = are_cut
 
-    def write(self, pairs: Iterable[tuple[str, pa.Table]]) -> dict[str, tuple[Path, int, pa.Table]]:
-        """Write everything; by table the file, its rows and an empty table of its columns."""
+    def write(self, pairs: Iterable[tuple[str, pa.Table]]) -> dict[str, list[_File]]:
+        """Write everything; the files by table."""
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
-        rows: Counter[str] = Counter()
-        writers: dict[str, pq.ParquetWriter] = {}
+        files: dict[str, list[_File]] = {}
         try:
             for table, batch in pairs:
                 stamped = self._stamped(batch)
-                if table not in writers:
-                    writers[table] = self._writer(table, stamped.schema)
-                writers[table].write_table(stamped, row_group_size=stamped.num_rows)
-                rows[table] += stamped.num_rows
+                written = files.setdefault(table, [])
+                if not written or self._is_full(written[-1]):
+                    written.append(self._file(f"{table}-{len(written)}", stamped.schema))
+                written[-1].writer.write_table(stamped, row_group_size=stamped.num_rows)
+                written[-1].rows += stamped.num_rows
         finally:
-            for writer in writers.values():
-                writer.close()
-        return {
-            table: (self._path(table), rows[table], _plain(writer.schema).empty_table())
-            for table, writer in writers.items()
-        }
+            for file in chain(*files.values()):
+                file.writer.close()
+        return files
 
-    def _path(self, table: str) -> Path:
-        return self.directory / f"{table}.parquet"
+    def _is_full(self, file: _File) -> bool:
+        if self.are_cut and file.path.stat().st_size >= FILE_BYTES:
+            file.writer.close()
+            return True
+        return False
 
     def _stamped(self, batch: pa.Table) -> pa.Table:
         indices = pa.repeat(pa.scalar(0, pa.int8()), batch.num_rows)
         load_id = pa.DictionaryArray.from_arrays(indices, pa.array([self.load_id], TEXT))
         return batch.append_column(LOAD_COLUMNS[1].name, load_id)
 
-    def _writer(self, table: str, schema: pa.Schema) -> pq.ParquetWriter:
-        return pq.ParquetWriter(
-            self._path(table),
+    def _file(self, name: str, schema: pa.Schema) -> _File:
+        path = self.directory / f"{name}.parquet"
+        writer = pq.ParquetWriter(
+            path,
             schema,
             use_dictionary=[column.name for column in schema if _is_text(column)],
             write_statistics=False,
             store_schema=False,
         )
+        return _File(path, writer)
 
 
 def _plain(schema: pa.Schema) -> pa.Schema:
@@ -193,7 +223,7 @@ def _run(
 ) -> str:
     """Extract, normalize and load the stream; the load id of its package."""
     directory = working_directory(context, source) / "batches"
-    written: dict[str, tuple[Path, int, pa.Table]] = {}
+    written: dict[str, list[_File]] = {}
 
     def import_file(table: str) -> Iterator[Any]:
         if not written:  # whichever table dlt asks for first
@@ -201,10 +231,10 @@ def _run(
             context.warehouse.execute(
                 "UPDATE ops.loads SET load_id = ? WHERE source = ? AND status = 'started'", [load_id, source]
             )
-            written.update(_Files(directory, load_id).write(pairs))
-        if table in written:
-            path, rows, columns = written[table]
-            yield dlt.mark.with_file_import(str(path), "parquet", rows, columns)
+            are_cut = context.warehouse.dialect == "snowflake"
+            written.update(_Files(directory, load_id, are_cut).write(pairs))
+        for file in written.get(table, ()):
+            yield dlt.mark.with_file_import(str(file.path), "parquet", file.rows, file.columns)
 
     tables = [*(item.table for item in ENTITIES if item.source == source), REJECTS_TABLE]
     resources = [

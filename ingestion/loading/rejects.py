@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ingestion.contracts import REJECTS, REJECTS_TABLE, TEXT, Entity, entity
 from ingestion.loading.context import IngestContext, LoadResult
 
 FAULTS = pa.schema([("column_name", TEXT), ("rule_id", TEXT), ("reason", TEXT), ("raw_text", TEXT)])
+
+KEYS_AT_ONCE = 5_000
 
 # A record of a file is named by its line, one of another source by its text, a whole file by its name alone.
 _KEY = "COALESCE(CAST(r.file_line AS VARCHAR), MD5(COALESCE(r.raw_text, '')))"
@@ -86,15 +87,9 @@ def new_rejects(context: IngestContext, source: str, entity: str, faults: pa.Tab
         faults: columns of ``FAULTS``; ``raw_text`` is the record as the source gave it. The overlap of the windows
             reads many of them twice, so a text that a recorded load brought is not appended again.
     """
-    known = context.warehouse.arrow(
-        f"SELECT raw_text FROM raw.{REJECTS_TABLE} AS r WHERE source = ? AND entity = ? AND _dlt_load_id IN"
-        " (SELECT load_id FROM ops.loads WHERE source = ? AND status = 'loaded')"
-        " AND NOT EXISTS (SELECT 1 FROM ops.replays AS p WHERE p.source = ? AND p.entity = ?"
-        f" AND p.reject_load_id = r._dlt_load_id AND p.reject_key = {_KEY})",
-        [source, entity, source, source, entity],
-        pa.schema([("raw_text", TEXT)]),
-    )
-    fresh = faults.filter(pc.invert(pc.is_in(faults["raw_text"], value_set=known["raw_text"].combine_chunks())))
+    keys = [reject_key(text) for text in faults["raw_text"].to_pylist()]
+    known = _known(context, source, entity, sorted(set(keys)))
+    fresh = faults.filter(pa.array([key not in known for key in keys], pa.bool_()))
     given = {"source": source, "entity": entity, "is_whole_file": False, "rejected_at": context.as_of}
     columns = [
         fresh[column.name]
@@ -103,6 +98,25 @@ def new_rejects(context: IngestContext, source: str, entity: str, faults: pa.Tab
         for column in REJECTS.schema
     ]
     return pa.table(columns, schema=REJECTS.schema)
+
+
+def _known(context: IngestContext, source: str, entity: str, keys: Sequence[str]) -> set[str]:
+    """Which of the records are among the rejects already, by their keys: never all that there are."""
+    found: set[str] = set()
+    for start in range(0, len(keys), KEYS_AT_ONCE):
+        some = keys[start : start + KEYS_AT_ONCE]
+        found.update(
+            key
+            for (key,) in context.warehouse.rows(
+                f"SELECT DISTINCT {_KEY} FROM raw.{REJECTS_TABLE} AS r WHERE source = ? AND entity = ?"
+                f" AND {_KEY} IN ({', '.join('?' for _ in some)}) AND _dlt_load_id IN"
+                " (SELECT load_id FROM ops.loads WHERE source = ? AND status = 'loaded')"
+                " AND NOT EXISTS (SELECT 1 FROM ops.replays AS p WHERE p.source = ? AND p.entity = ?"
+                f" AND p.reject_load_id = r._dlt_load_id AND p.reject_key = {_KEY})",
+                [source, entity, *some, source, source, entity],
+            )
+        )
+    return found
 
 
 def resolve_rejects(

@@ -19,13 +19,14 @@ from psycopg import sql
 from ingestion.contracts import INT, Entity
 from ingestion.loading.backfill import Backfill, begin_backfill, unfinished_backfill
 from ingestion.loading.context import EPOCH, IngestContext, LoadResult, Window
+from ingestion.loading.package import piece_rows
 from ingestion.loading.records import record
 from ingestion.postgres.extract import TableExtract, attempted, load_extracts, record_with_corrections
 from ingestion.postgres.rows import SOURCE
 from ingestion.postgres.schema import added_columns, fits
 from ingestion.postgres.snapshot import OltpSource, Snapshot, instant, table
 
-PIECE_ROWS = 500_000
+PIECE_ROWS = 500_000  # on DuckDB
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def too_large(context: IngestContext, source: OltpSource, item: Entity) -> bool:
         with Snapshot(source) as snapshot:
             if not fits(context, snapshot, item):
                 return False  # the regular load says why
-            more = sql.SQL("SELECT EXISTS (SELECT FROM {} OFFSET {})").format(table(item), sql.Literal(PIECE_ROWS))
+            rows = sql.Literal(piece_rows(context, PIECE_ROWS))
+            more = sql.SQL("SELECT EXISTS (SELECT FROM {} OFFSET {})").format(table(item), rows)
             [(large,)] = snapshot.rows(more)
             if large and not _has_index(snapshot, item):
                 context.progress(
@@ -146,7 +148,7 @@ def _read_piece(
     def attempt() -> tuple[Piece, LoadResult]:
         with Snapshot(source) as snapshot:
             watch.estimate(snapshot)
-            found = piece if piece.keyless else Piece(piece.after, _bound(snapshot, item, piece))
+            found = piece if piece.keyless else Piece(piece.after, _bound(context, snapshot, item, piece))
             unchanged = sql.SQL("(updated_at < {} OR updated_at IS NULL)").format(instant(backfill.begun_as_of))
             extract = TableExtract(context, snapshot, item, added_columns(context, snapshot, item), backfill.window)
             condition = sql.SQL("{} AND {}").format(found.condition(item), unchanged)
@@ -162,11 +164,14 @@ def _read_piece(
     return result, Piece(keyless=True) if found.through is None else Piece(after=found.through)
 
 
-def _bound(snapshot: Snapshot, item: Entity, piece: Piece) -> Any:
+def _bound(context: IngestContext, snapshot: Snapshot, item: Entity, piece: Piece) -> Any:
     """The key that is a piece's number of rows further on; None when the table ends before."""
     key = sql.Identifier(item.key[0])
     query = sql.SQL("SELECT {key} FROM {table} WHERE {condition} ORDER BY {key} OFFSET {rows} LIMIT 1").format(
-        key=key, table=table(item), condition=piece.condition(item), rows=sql.Literal(PIECE_ROWS - 1)
+        key=key,
+        table=table(item),
+        condition=piece.condition(item),
+        rows=sql.Literal(piece_rows(context, PIECE_ROWS) - 1),
     )
     found = snapshot.rows(query)
     if not found:

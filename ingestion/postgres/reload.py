@@ -21,7 +21,7 @@ from ingestion.contracts import DELETED_AT, INT, ROW_HASH, Entity
 from ingestion.loading.context import EPOCH, IngestContext, LoadResult, Window
 from ingestion.loading.deletions import DAYS_BACK, Decision, Missing, decide, digest, settle
 from ingestion.loading.intervals import DAY, cut_at_midnight
-from ingestion.loading.package import load
+from ingestion.loading.package import load, piece_rows
 from ingestion.postgres.compare import (
     KEYS_AT_ONCE,
     DayFigures,
@@ -38,7 +38,7 @@ from ingestion.postgres.schema import added_columns
 from ingestion.postgres.snapshot import OltpSource, Snapshot, changed_in, instant, table
 from ingestion.warehouse import bind
 
-PIECE_ROWS = 500_000  # of a day that is reloaded: one package
+PIECE_ROWS = 500_000  # of a day that is reloaded: one package, on DuckDB
 
 
 def reload_differences(
@@ -68,7 +68,7 @@ def _reload_day(
     window = Window(start, start + DAY)
     results = [
         result
-        for piece in pieces(window, max(source_day.rows, raw_day.rows))
+        for piece in pieces(context, window, max(source_day.rows, raw_day.rows))
         for result in reload(context, source, item, piece)
     ]
     remember(context, item, day, *compare_day(context, source, item, window), results[-1].load_id)
@@ -78,9 +78,9 @@ def _reload_day(
     return results
 
 
-def pieces(window: Window, rows: int) -> list[Window]:
+def pieces(context: IngestContext, window: Window, rows: int) -> list[Window]:
     """The window cut into equal parts, so that each brings about ``PIECE_ROWS`` rows at most."""
-    count = max(1, ceil(rows / PIECE_ROWS))
+    count = max(1, ceil(rows / piece_rows(context, PIECE_ROWS)))
     length = (window.end - window.start) / count
     bounds = [window.start + length * number for number in range(count)] + [window.end]
     return [Window(start, end) for start, end in pairwise(bounds)]

@@ -304,7 +304,7 @@ def _reload_day(
     rows: int,
 ) -> list[LoadResult]:
     results: list[LoadResult] = []
-    for piece in pieces(day, rows):
+    for piece in pieces(context, day, rows):
         if _name(piece) not in backfill.done:
 
             def tick(result: LoadResult, name: str = _name(piece)) -> None:

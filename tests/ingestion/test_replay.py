@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ingestion import replay as replays
 from ingestion.contracts import entity
 from ingestion.loading.context import IngestContext
 from ingestion.loading.rejects import CURRENT_REJECTS, Replayed
@@ -272,3 +273,25 @@ def test_records_of_other_sources_come_in_from_their_text(at: At, warehouse: War
     [again] = replay(at("2026-03-05T12:40"), None)
     assert (again.rejects, again.resolved) == (1, 0)
     assert warehouse.rows("SELECT source_count, source_sum, landed_sum FROM ops.loads") == [(1, 20, 20)]
+
+
+def test_rejects_are_read_again_in_parts_and_a_text_that_is_there_twice_at_once(
+    at: At, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Six records at most two at a time: A alone is a part of three, since its load brought it three times."""
+    monkeypatch.setattr(replays, "RECORDS_AT_ONCE", 2)
+    common = {"source": "oltp", "entity": "products", "is_whole_file": False, "rule_id": "number_not_exact"}
+    texts = [(sku, cost, "1772.1") for sku, cost in (("A", "1"), ("A", "1"), ("A", "1"), ("B", "2"), ("C", "1e99"))]
+    warehouse.insert(
+        "raw.rejects",
+        [
+            common | {"raw_text": f'"{sku}",,,,"{cost}",,,', "_dlt_load_id": load_id}
+            for sku, cost, load_id in [*texts, ("D", "4", "1773.1")]
+        ],
+    )
+    [result] = replay(at("2026-03-05T12:30"), None)
+    assert (result.rejects, result.resolved, result.rows) == (6, 5, 5)
+    held = "SELECT sku, COUNT(*) FROM raw.oltp_products GROUP BY 1 ORDER BY 1"
+    assert warehouse.rows(held) == [("A", 3), ("B", 1), ("D", 1)]
+    [again] = replay(at("2026-03-05T12:40"), None)
+    assert (again.rejects, again.resolved) == (1, 0)

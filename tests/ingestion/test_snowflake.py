@@ -8,18 +8,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from dlt.common.schema import Schema
 from dlt.destinations.impl.snowflake.configuration import SnowflakeClientConfiguration
 
-from ingestion.contracts import SOURCES, raw_tables
+from ingestion.contracts import SOURCES, entity, raw_tables
+from ingestion.loading import package
+from ingestion.loading.context import IngestContext
+from ingestion.ops_tables import create_tables
 from ingestion.warehouse import open_duckdb
 from insightmart.errors import ConfigurationError
 from insightmart.gateway import dlt_destination, open_warehouse
@@ -63,15 +66,15 @@ def test_the_same_rows_land_as_on_duckdb(
         for source in SOURCES:
             assert state(on_snowflake, source) == state(on_duckdb, source)
     _check_statements(session.statements)
-    staged = [pq.read_schema(path) for path in (tmp_path / "stages").rglob("*.parquet")]
-    zones = {column.type.tz for schema in staged for column in schema if pa.types.is_timestamp(column.type)}
+    zones = {column.type.tz for schema in session.put for column in schema if pa.types.is_timestamp(column.type)}
     assert zones == {None}  # else Snowflake would convert them by the session's zone
+    assert [path for path in (tmp_path / "stages").rglob("*") if path.is_file()] == []  # they hold personal data
     kept = [path for path in (tmp_path / "remote").rglob("*") if path.is_file()]
     assert [path for path in kept if b"open-sesame" in path.read_bytes()] == []
 
 
 def _check_statements(statements: list[str]) -> None:
-    """Each file is put into its table's own stage and copied from there, by column name; nothing else fills raw."""
+    """Each file is put into its table's own stage, copied by column name and removed; nothing else fills raw."""
     assert [one for one in statements if "open-sesame" in one] == []
     puts = [statement for statement in statements if statement.startswith("PUT ")]
     copies = [statement for statement in statements if statement.startswith("COPY INTO ")]
@@ -96,11 +99,42 @@ def _check_statements(statements: list[str]) -> None:
         )
     }
     assert put == copied
+    removed = [match for one in statements if (match := re.match(r"REMOVE '@.*/\"([\d.]+)\"/([^/']+\.parquet)'$", one))]
+    assert {(match[1], match[2]) for match in removed} == put
     assert len(put) == len(puts)
     assert {copy["name"].lower() for copy in found if copy} == set(raw_tables())
     assert [
         one for one in statements if re.match(r"INSERT INTO \"?raw\"?\.\"?(oltp|shopify|stores|rejects)", one, re.I)
     ] == []
+
+
+def test_a_large_table_is_several_files_of_one_load(
+    fake_account: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A core copies a file; results come as Arrow, and as they went."""
+    monkeypatch.setattr(package, "FILE_BYTES", 1)
+    item, settings = entity("oltp", "products"), settings_of(tmp_path / "home", ACCOUNT)
+    kinds = pa.schema(item.columns)
+    rows = [
+        {"sku": f"A-{number}", "list_price": Decimal("1.25"), "is_active": True, "updated_at": FIRST_DAY}
+        for number in range(3)
+    ] + [{"sku": None}]
+    batches = [pa.Table.from_pylist([row], kinds) for row in rows]
+    with fake_account(tmp_path / "stages") as session, open_warehouse(settings) as warehouse:
+        create_tables(warehouse)
+        context = IngestContext(
+            warehouse, settings.home, FIRST_DAY, settings.history_start, lambda line: None, dlt_destination(settings)
+        )
+        load_id = package.load(context, "oltp", {item.table: batches})
+        names = ", ".join(kinds.names)
+        landed = warehouse.arrow(
+            f"SELECT {names} FROM raw.{item.table} WHERE _dlt_load_id = ? ORDER BY sku NULLS LAST", [load_id], kinds
+        )
+        nothing = warehouse.arrow(f"SELECT {names} FROM raw.{item.table} WHERE FALSE", [], kinds)
+    assert landed == pa.concat_tables(batches).combine_chunks()
+    assert nothing == kinds.empty_table()
+    assert len([one for one in session.statements if one.startswith("COPY INTO ")]) == len(rows)
+    assert package.piece_rows(context, 500_000) == 5_000_000
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 """fakesnow, and what the pipeline's Snowflake statements need beyond it: for tests only.
 
 fakesnow stands in for the account behind the real ``snowflake-connector-python``: it takes the statements, translates
-them and runs them on DuckDB. This module adds what it lacks: a table's own stage with PUT and COPY INTO out of it,
-several statements in one call, a session's schema named with its database, temporary tables in a schema, comments on
-the columns of a view, views in INFORMATION_SCHEMA.TABLES, sums of decimals that stay decimals, RTRIM of other
-characters than blanks, MERGE with an alias for its target, and the log of what was sent.
+them and runs them on DuckDB. This module adds what it lacks: a table's own stage with PUT, COPY INTO out of it and
+REMOVE, values bound with their types, results as Arrow, several statements in one call, a session's schema named with
+its database, temporary tables in a schema, comments on the columns of a view, views in INFORMATION_SCHEMA.TABLES, sums
+of decimals that stay decimals, RTRIM of other characters than blanks, MERGE with an alias for its target, and the log
+of what was sent.
 
 What passing on it shows: which statements are sent, in which order, with which identifiers and bound values, and that
 rows arrive equal. What it does not show: that Snowflake compiles them, privileges, real COPY, clustering, cost, and
@@ -16,13 +17,15 @@ from __future__ import annotations
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from string import Template
 from typing import Any
 
 import fakesnow
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import snowflake.connector.errors
 import sqlmesh  # noqa: F401  before sqlglot writes any SQL: its generators know then what a model is
@@ -39,15 +42,17 @@ _COPY = re.compile(
     r"COPY INTO (?P<table>\S+)\s+FROM '(?P<file>@[^']+)'\s+FILE_FORMAT = \(TYPE = 'PARQUET'(?P<options>[^)]*)\)\s+"
     r"MATCH_BY_COLUMN_NAME\s*=\s*'CASE_INSENSITIVE'"
 )
+_REMOVE = re.compile(r"REMOVE '(?P<file>@[^']+)'$")
 _TEMPORARY = re.compile(r"(CREATE\s+(?:OR\s+REPLACE\s+)?)TEMP(?:ORARY)?\s+(TABLE\s)", re.I)
 _COMMENTS_OF_A_VIEW = re.compile(r"(/\*.*?\*/\s*)?ALTER\s+VIEW\s.*\sCOMMENT\s", re.I | re.S)
 
 
 class Session:
-    """What was sent, in order, and the files in the stages, by stage path."""
+    """What was sent, in order, the columns of each file put into a stage, and the files there, by stage path."""
 
     def __init__(self, stages: Path) -> None:
         self.statements: list[str] = []
+        self.put: list[pa.Schema] = []
         self.stages = stages
         self._one_at_a_time = threading.RLock()
 
@@ -59,6 +64,9 @@ class Session:
                 return run(cursor, self._put(put))
             if copy := _COPY.match(command):
                 return run(cursor, self._copy(cursor, copy))
+            if remove := _REMOVE.match(command):
+                self._staged(remove["file"]).unlink()
+                return run(cursor, "SELECT 'removed' AS result")
             if _COMMENTS_OF_A_VIEW.match(command):
                 return run(cursor, "SELECT 'Statement executed successfully.' AS status")
             command = _TEMPORARY.sub(r"\1\2", command)
@@ -72,6 +80,7 @@ class Session:
         target = self._staged(f"{put['stage']}/{source.name}")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, target)
+        self.put.append(pq.read_schema(target))
         return f"SELECT '{source.name}' AS source, 'UPLOADED' AS status"
 
     def _copy(self, cursor: FakeSnowflakeCursor, copy: re.Match[str]) -> str:
@@ -123,6 +132,23 @@ def _tables_and_views(template: Template) -> Template:
     return Template(body.replace("'BASE TABLE' AS \"TABLE_TYPE\"", 'tables.kind AS "TABLE_TYPE"'))
 
 
+def _execute_many(cursor: FakeSnowflakeCursor, command: str, rows: Iterable[Any]) -> FakeSnowflakeCursor:
+    """Rows of values that each come with a type, which DuckDB does not need to be told."""
+    for row in rows:
+        cursor.execute(command, [value for _, value in row])
+    return cursor
+
+
+def _arrow_batches(cursor: FakeSnowflakeCursor) -> list[Any]:
+    return [cursor._arrow_table]
+
+
+def complete_cursors(patch: pytest.MonkeyPatch) -> None:
+    """What ``Warehouse`` asks of a cursor and fakesnow's does not know."""
+    patch.setattr(FakeSnowflakeCursor, "executemany", _execute_many)
+    patch.setattr(FakeSnowflakeCursor, "fetch_arrow_batches", _arrow_batches, raising=False)
+
+
 class _InPlace:
     """A statement that fakesnow's seventy steps change where it stands; they would each copy all of it before."""
 
@@ -156,6 +182,7 @@ def fake_account(stages: Path) -> Iterator[Session]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FakeSnowflakeCursor, "execute", execute)
+        complete_cursors(patch)
         patch.setattr(FakeSnowflakeCursor, "_transform", translate_in_place)
         patch.setattr(FakeSnow, "connect", connect_to)
         tables = info_schema.SQL_CREATE_INFORMATION_SCHEMA_TABLES_VIEW

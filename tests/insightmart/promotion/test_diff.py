@@ -15,6 +15,7 @@ import sqlmesh  # noqa: F401  before sqlglot writes any SQL: its generators know
 
 from ingestion.warehouse import Warehouse
 from insightmart.promotion.diff import Build, Comparison, TableDiff, compare
+from tests.support.fakesnow_session import complete_cursors
 
 COLUMNS = {
     "source_system": "VARCHAR",
@@ -32,8 +33,9 @@ MARCH, APRIL = date(2026, 3, 1), date(2026, 4, 1)
 @pytest.fixture(params=["duckdb", "snowflake"])
 def warehouse(request: pytest.FixtureRequest) -> Iterator[Warehouse]:
     """DuckDB, and the real Snowflake connector with fakesnow behind it."""
-    with fakesnow.patch() if request.param == "snowflake" else nullcontext():
+    with fakesnow.patch() if request.param == "snowflake" else nullcontext(), pytest.MonkeyPatch.context() as patch:
         if request.param == "snowflake":
+            complete_cursors(patch)
             connection = snowflake.connector.connect(database="INSIGHTMART", schema="PUBLIC", paramstyle="qmark")
         else:
             connection = duckdb.connect()

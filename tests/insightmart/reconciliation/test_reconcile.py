@@ -22,6 +22,7 @@ from insightmart.reconciliation.reconcile import reconcile
 from insightmart.reconciliation.result import Difference, ReconcileResult
 from insightmart.reconciliation.statements import SQL, with_examples
 from insightmart.settings import Settings
+from tests.support.fakesnow_session import complete_cursors
 
 AS_OF = datetime(2026, 3, 6, 10, 5)
 DAY = date(2026, 3, 5)
@@ -321,7 +322,8 @@ def test_both_engines_find_the_same(built: Warehouse, settings: Settings, tmp_pa
     )
     for schema, table in tables:
         built.execute(f"COPY (SELECT * FROM {schema}.{table}) TO '{tmp_path}/{schema}.{table}.parquet'")
-    with fakesnow.patch():
+    with fakesnow.patch(), pytest.MonkeyPatch.context() as patch:
+        complete_cursors(patch)
         connection = snowflake.connector.connect(database="INSIGHTMART", schema="PUBLIC", paramstyle="qmark")
         for schema in {schema for schema, _ in tables}:
             connection.cursor().execute(f"CREATE SCHEMA {schema}")
