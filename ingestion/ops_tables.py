@@ -69,10 +69,20 @@ OPS_TABLES: dict[str, str] = {
         severity VARCHAR, outcome VARCHAR, value VARCHAR, definition VARCHAR, window_start TIMESTAMP_NTZ,
         window_end TIMESTAMP_NTZ, environment VARCHAR, snapshot_versions VARCHAR, scanned_at TIMESTAMP_NTZ,
         as_of TIMESTAMP_NTZ""",
+    # what reconciliations count: rows and money or pieces of each layer, by UTC hour of the event; of hours that may
+    # still change. control: the file of insightmart/reconciliation/sql that says what is to be counted
+    "control_totals": """control VARCHAR, entity VARCHAR, layer VARCHAR, event_hour TIMESTAMP_NTZ, business_date DATE,
+        store_id BIGINT, row_count BIGINT, amount DECIMAL(38, 4)""",
+    # which dates each control compared when (NULL: none), and through when the hours of each gate were counted.
+    # reach: changes, horizon (the daily sweep) or asked (dates that somebody gave)
+    "reconciled": """run_id VARCHAR, control VARCHAR, business_date DATE, through TIMESTAMP_NTZ, reach VARCHAR,
+        as_of TIMESTAMP_NTZ, reconciled_at TIMESTAMP_NTZ""",
+    # store_id NULL: over all stores, with how many comparisons it adds up and how many of them match
     "reconciliations": """run_id VARCHAR, as_of TIMESTAMP_NTZ, entity VARCHAR, control VARCHAR, business_date DATE,
         store_id BIGINT, measure VARCHAR, source_total DECIMAL(38, 4), raw_total DECIMAL(38, 4),
         core_total DECIMAL(38, 4), certified_total DECIMAL(38, 4), excluded_total DECIMAL(38, 4),
-        quarantined_total DECIMAL(38, 4), difference DECIMAL(38, 4), status VARCHAR, reconciled_at TIMESTAMP_NTZ""",
+        quarantined_total DECIMAL(38, 4), difference DECIMAL(38, 4), status VARCHAR, reconciled_at TIMESTAMP_NTZ,
+        comparisons BIGINT, matched BIGINT""",
 }
 
 
@@ -109,6 +119,8 @@ def table_statements() -> Iterator[str]:
         yield f"CREATE TABLE IF NOT EXISTS ops.{table} ({declaration})"
     for digest in ("source_digest", "raw_digest"):  # a warehouse from before content was compared
         yield f"ALTER TABLE ops.source_comparisons ADD COLUMN IF NOT EXISTS {digest} DECIMAL(38, 4)"
+    for count in ("comparisons", "matched"):  # a warehouse from before only what changed was compared
+        yield f"ALTER TABLE ops.reconciliations ADD COLUMN IF NOT EXISTS {count} BIGINT"
     # a warehouse from before it was kept who acted
     yield "ALTER TABLE ops.runs ADD COLUMN IF NOT EXISTS actor VARCHAR"
 

@@ -115,7 +115,7 @@ def _held_back(outcome: Outcome) -> list[RunProblem]:
 
 def _reconcile(warehouse: Warehouse, settings: Settings, as_of: datetime, run: Run, result: CycleResult) -> None:
     with step("Reconciliation") as progress:
-        reconciled = reconcile.reconcile(warehouse, settings, as_of, run.run_id)
+        reconciled = reconcile.reconcile(warehouse, settings, as_of, run.run_id, only_changes=True)
         result.reconciliation_differences = reconciled.differences
         progress.failed = reconciled.differences > 0
         progress.outcome = reconciled.summary

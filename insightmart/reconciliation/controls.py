@@ -2,7 +2,8 @@
 
 - ``loads``: what the source said it has = what its load landed, counted again in raw, + what was rejected.
 - ``rows``: what raw holds in its latest version = accepted + excluded + quarantined in staging (excluded: cancelled and
-  test orders; earlier counts of the same hour); accepted = core; core = certified. For events that are certified.
+  test orders; earlier counts of the same hour); accepted = core; core = certified. For events that are certified. The
+  files ``rows_*`` say what is to be counted; the counts are kept by hour, so that a day is added up and not read again.
 - ``levels``: order level (``source_total``) = hourly (``core_total``) = daily (``certified_total``), all certified, for
   each business date, store and channel (entity ``sales_CHANNEL``).
 - ``order_totals``: the total that each certified order states = its goods, discounts, returns, taxes, shipping and
@@ -23,28 +24,62 @@ next), ``rounded`` (no order is more than 5 cents off its total, no day of the s
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from insightmart.settings import Settings
 
-# gate -> the files that compare what it has let through, layer by layer
+# gate -> the files that count what it has let through, layer by layer
 ROWS = {
     "sales__oltp": ("rows_sales_oltp", "rows_refunds_oltp"),
     "sales__shopify": ("rows_sales_shopify", "rows_refunds_shopify"),
     "inventory__stores": ("rows_inventory_stores",),
     "inventory__shopify": ("rows_inventory_shopify",),
 }
+DAYS = 8  # late corrections reach back a week
+SALES = ("sales__oltp", "sales__shopify")
 TILL_AGAIN = timedelta(hours=2)  # a store sends its till again within an hour of a correction; it is read an hour later
+BEGINS_EARLIER, ENDS_LATER = timedelta(hours=14), timedelta(hours=36)  # a business date, anywhere on earth, in UTC
 
 
-@dataclass(frozen=True)
-class Control:
-    """A file that compares. ``through``: what happened before this instant is certified, UTC; None: it does not ask."""
+class Control(NamedTuple):
+    """What is compared of dates.
+
+    ``file``: the file that compares. ``gates``: those whose windows change what it compares. ``through``: what happened
+    before this instant is certified, UTC; None: it does not ask. ``loads``: a raw table, of whose rows each speaks of a
+    business date that changes with it.
+    """
 
     file: str
+    gates: tuple[str, ...] = ()
     through: datetime | None = None
+    loads: str | None = None
+
+
+class Dates(NamedTuple):
+    """Business dates, first and last."""
+
+    first: date
+    last: date
+
+
+def horizon(last: date) -> Dates:
+    """The business dates that may still change, and the last one of them."""
+    return Dates(last - timedelta(days=DAYS - 1), last)
+
+
+class Hours(NamedTuple):
+    """Whole UTC hours, up to the first instant that is none of them."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def dates(self) -> Dates:
+        """Every business date that has part of these hours somewhere on earth."""
+        last = self.end + BEGINS_EARLIER - timedelta(microseconds=1)
+        return Dates((self.start - ENDS_LATER).date() + timedelta(days=1), last.date())
 
 
 @dataclass(frozen=True)
@@ -66,37 +101,38 @@ class Scope:
     reconciled_at: datetime
 
     @property
-    def events_from(self) -> datetime:
-        """No business date of the scope begins earlier anywhere on earth, UTC."""
-        return datetime.combine(self.date_from, datetime.min.time()) - timedelta(hours=14)
-
-    @property
-    def events_to(self) -> datetime:
-        """Every business date of the scope has ended everywhere on earth, UTC."""
-        return datetime.combine(self.date_to, datetime.min.time()) + timedelta(hours=36)
-
-    @property
-    def loaded_from(self) -> datetime:
-        """Rows of the scope were not loaded earlier: an event lies at most a day after its row's last change."""
-        return self.events_from - timedelta(days=1)
+    def hours(self) -> Hours:
+        """From before the first business date begins anywhere on earth to after the last one has ended, UTC."""
+        midnight = datetime.min.time()
+        first, last = datetime.combine(self.date_from, midnight), datetime.combine(self.date_to, midnight)
+        return Hours(first - BEGINS_EARLIER, last + ENDS_LATER)
 
     def values(self, settings: Settings) -> dict[str, Any]:
-        """A value for each parameter of the files, but for ``through``, which each control brings."""
+        """A value for each parameter of the files, but for those that a control or its hours bring."""
         return {
             "run_id": self.run_id,
             "as_of": self.as_of,
             "reconciled_at": self.reconciled_at,
-            "date_from": self.date_from,
-            "date_to": self.date_to,
-            "day_after": self.date_to + timedelta(days=1),
-            "events_from": self.events_from,
-            "events_to": self.events_to,
-            "loaded_from": self.loaded_from,
             "company_timezone": settings.timezone,
             "history_start": settings.history_start,
             "start_date": settings.start,
             "till_again": self.as_of - TILL_AGAIN - timedelta(minutes=settings.store_grace_minutes),
+            **self.of_dates(Dates(self.date_from, self.date_to)),
         }
+
+    def of_dates(self, dates: Dates) -> dict[str, Any]:
+        """The values of some of its dates."""
+        part = replace(self, date_from=dates.first, date_to=dates.last)
+        days = {"date_from": dates.first, "date_to": dates.last, "day_after": dates.last + timedelta(days=1)}
+        return days | of_hours(part.hours)
+
+
+def of_hours(hours: Hours) -> dict[str, datetime]:
+    """The values of hours of events, whose rows were not loaded before ``loaded_from``.
+
+    An event lies at most a day after its row's last change.
+    """
+    return {"events_from": hours.start, "events_to": hours.end, "loaded_from": hours.start - timedelta(days=1)}
 
 
 def due_controls(existing: Set[str], through: Mapping[str, datetime | None]) -> tuple[list[Control], dict[str, str]]:
@@ -111,17 +147,19 @@ def due_controls(existing: Set[str], through: Mapping[str, datetime | None]) -> 
     """
     skipped = {gate: "nothing is certified yet" for gate, instant in through.items() if "__" in gate and not instant}
     controls = [Control("loads")]
-    controls += [Control(file, through[gate]) for gate, files in ROWS.items() if through[gate] for file in files]
+    if counted := tuple(gate for gate in ROWS if through[gate]):
+        controls.append(Control("rows", counted))
     if {"certified.fct_orders", "certified.agg_sales_hourly", "certified.agg_sales_daily"} <= existing:
-        controls += [Control("levels"), Control("order_totals")]
+        controls += [Control("levels", SALES), Control("order_totals", SALES)]
     else:
         skipped["sales"] = "the certified sales tables do not exist yet"
-    if through["sales__oltp"] and {"certified.dim_stores", "staging.stores_tills"} <= existing:
-        controls.append(Control("tills", through["sales__oltp"]))
+    store, online = SALES
+    if through[store] and {"certified.dim_stores", "staging.stores_tills"} <= existing:
+        controls.append(Control("tills", (store,), through[store], "raw.stores_tills"))
     else:
         skipped["tills"] = "store sales are not certified yet"
-    if through["sales__shopify"] and {"certified.dim_dates", "raw.shopify_sales_reports"} <= existing:
-        controls.append(Control("shop_reports", through["sales__shopify"]))
+    if through[online] and {"certified.dim_dates", "raw.shopify_sales_reports"} <= existing:
+        controls.append(Control("shop_reports", (online,), through[online], "raw.shopify_sales_reports"))
     else:
         skipped["shop_reports"] = "online sales are not certified yet"
     return controls, skipped

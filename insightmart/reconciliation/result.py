@@ -52,10 +52,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class ReconcileResult:
-    """What a reconciliation found.
+    """The last verdict on every date of a reconciliation, whichever run compared it last.
 
     Attributes:
-        run_id: the run that ``ops.reconciliations`` has the rows of.
+        run_id: the run that asks.
         as_of: "now" of the run, UTC.
         date_from: first business date.
         date_to: last business date.
@@ -98,7 +98,7 @@ class ReconcileResult:
 
 
 def read_result(statements: Statements, scope: Scope, skipped: Sequence[str]) -> ReconcileResult:
-    """What the run of a scope has recorded, all of it: read before repetitions are forgotten."""
+    """What was found of the dates of a scope last."""
     return ReconcileResult(
         scope.run_id,
         scope.as_of,

@@ -22,9 +22,40 @@ DUCKDB = "duckdb"  # the file that teaches DuckDB the names
 TOTALS = ("source_total", "raw_total", "core_total", "certified_total", "excluded_total", "quarantined_total")
 # what every control selects, in this order
 COMPARISON = ("entity", "control", "business_date", "store_id", "measure", *TOTALS, "difference", "status")
-_RECORDED = f"""
-INSERT INTO ops.reconciliations (run_id, as_of, reconciled_at, {", ".join(COMPARISON)})
-SELECT :run_id, :as_of, :reconciled_at, {", ".join(COMPARISON)} FROM ("""
+COUNTS = ("comparisons", "matched")  # what all_stores selects besides: how many stores it adds up, how many match
+_INTO = f"INSERT INTO ops.reconciliations (run_id, as_of, reconciled_at, {', '.join((*COMPARISON, *COUNTS))})"
+_RECORDED = f"""{_INTO}
+SELECT :run_id, :as_of, :reconciled_at, {", ".join(COMPARISON)}, 1, CASE WHEN status = 'matched' THEN 1 ELSE 0 END
+FROM ("""
+_ADDED_UP = f"""{_INTO}
+SELECT :run_id, :as_of, :reconciled_at, {", ".join((*COMPARISON, *COUNTS))}
+FROM ("""
+
+# what every file selects that says what is to be counted, in this order
+MOVEMENT = ("entity", "layer", "event_at", "business_date", "store_id", "amount")
+_FORGOTTEN = """
+DELETE FROM ops.control_totals
+WHERE control = :control AND event_hour >= :events_from AND event_hour < :events_to"""
+_COUNTED = """
+INSERT INTO ops.control_totals (control, entity, layer, event_hour, business_date, store_id, row_count, amount)
+SELECT
+  :control,
+  m.entity,
+  m.layer,
+  DATE_TRUNC('HOUR', m.event_at),
+  COALESCE(
+    m.business_date,
+    CAST(CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, :company_timezone), m.event_at) AS DATE)
+  ),
+  m.store_id,
+  COUNT(*),
+  CAST(SUM(m.amount) AS DECIMAL(38, 4))
+FROM (
+{movements}) AS m
+LEFT JOIN core.dim_stores AS s
+  ON s.store_id = m.store_id AND m.event_at >= s.valid_from AND m.event_at < s.valid_to
+WHERE m.event_at >= :events_from AND m.event_at < :events_to
+GROUP BY 2, 3, 4, 5, 6"""
 
 _PARAMETER = re.compile(r"^--   :([a-z_]+) +('[^']*'(?:::[A-Z]+)?)", re.MULTILINE)
 
@@ -34,7 +65,7 @@ class Statements:
 
     Args:
         warehouse: open connection.
-        values: a value for each parameter of the files that are run, by name.
+        values: a value for each parameter of the files that are run, by name; a call may say otherwise.
     """
 
     def __init__(self, warehouse: Warehouse, values: Mapping[str, Any]) -> None:
@@ -43,20 +74,29 @@ class Statements:
         if warehouse.dialect == DUCKDB:
             warehouse.execute(statement(DUCKDB))
 
-    def record(self, name: str, **more: Any) -> None:
-        """Run a file that compares, and keep what it selects in ops.reconciliations. ``more``: further values."""
-        self._execute(f"{_RECORDED}{statement(name)}) AS found", **more)
+    def count(self, name: str, values: Mapping[str, Any]) -> None:
+        """Count by hour what a file selects, in the place of what ops.control_totals holds of these hours."""
+        self._execute(_FORGOTTEN, {**values, "control": name})
+        self._execute(_COUNTED.format(movements=statement(name)), {**values, "control": name})
+
+    def record(self, name: str, values: Mapping[str, Any]) -> None:
+        """Run a file that compares, and keep what it selects in ops.reconciliations."""
+        self._execute(f"{_RECORDED}{statement(name)}) AS found", values)
+
+    def add_up(self) -> None:
+        """Record what the comparisons of the run come to over all stores."""
+        self._execute(f"{_ADDED_UP}{statement('all_stores')}) AS found", {})
 
     def execute(self, name: str) -> None:
         """Run a file that selects nothing."""
-        self._execute(statement(name))
+        self._execute(statement(name), {})
 
     def rows(self, name: str) -> list[tuple[Any, ...]]:
         """What a file selects."""
         return self.warehouse.rows(*bind(statement(name), **self.values))
 
-    def _execute(self, sql: str, **more: Any) -> None:
-        self.warehouse.execute(*bind(sql, **self.values, **more))
+    def _execute(self, sql: str, values: Mapping[str, Any]) -> None:
+        self.warehouse.execute(*bind(sql, **{**self.values, **values}))
 
 
 @cache

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ingestion.warehouse import Warehouse
+from ingestion.warehouse import Warehouse, bind
+from insightmart.reconciliation.controls import horizon
+from insightmart.reconciliation.result import DIFFERS
+from insightmart.reconciliation.statements import statement
 
 DIFFERENCES = 20  # rows that are read of what differs
 
@@ -37,27 +40,19 @@ class Reconciliation:
 
 
 def last_reconciliation(warehouse: Warehouse, existing: set[str]) -> Reconciliation | None:
-    """The newest one; None before the first."""
-    if "ops.reconciliations" not in existing:
+    """The last verdict on every date that may still change; None before the first.
+
+    A reconciliation compares what changed; other dates keep what was found of them last.
+    """
+    if "ops.reconciled" not in existing:
         return None
-    last = warehouse.rows("SELECT run_id, as_of FROM ops.reconciliations ORDER BY reconciled_at DESC LIMIT 1")
+    last = warehouse.rows("SELECT run_id, as_of FROM ops.reconciled ORDER BY reconciled_at DESC LIMIT 1")
     if not last:
         return None
     run_id, as_of = last[0]
-    # Rows over all stores: matched rows of single stores are kept only when they are news.
-    controls = warehouse.rows(
-        "SELECT control, SUM(CASE WHEN status = 'matched' THEN 1 ELSE 0 END),"
-        " SUM(CASE WHEN status NOT IN ('matched', 'failed') THEN 1 ELSE 0 END),"
-        " SUM(CASE WHEN status = 'failed' THEN 1 ELSE 0 END)"
-        " FROM ops.reconciliations WHERE run_id = ? AND store_id IS NULL GROUP BY control ORDER BY control",
-        [run_id],
-    )
-    failed = warehouse.records(
-        "SELECT control, entity, business_date, store_id, measure, source_total, raw_total, core_total,"
-        " certified_total, difference FROM ops.reconciliations WHERE run_id = ? AND status = 'failed'"
-        " AND (store_id IS NOT NULL OR control = 'loads')"
-        " ORDER BY business_date, control, entity, store_id, measure LIMIT ?",
-        [run_id, DIFFERENCES],
-    )
+    dates = horizon(as_of.date())
+    given = {"date_from": dates.first, "date_to": dates.last}
+    controls = warehouse.rows(*bind(statement("found_controls"), **given))
+    found = warehouse.records(*bind(f"{statement('found_differences')}LIMIT {DIFFERENCES}", **given))
     states = tuple(ControlState(name, int(m), int(e), int(f)) for name, m, e, f in controls)
-    return Reconciliation(run_id, as_of, states, tuple(failed))
+    return Reconciliation(run_id, as_of, states, tuple(row for row in found if row["status"] == DIFFERS))

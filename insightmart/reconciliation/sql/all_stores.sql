@@ -1,5 +1,5 @@
 -- Adds up a run's comparisons over the stores: one row (store_id NULL) for every entity, control, date and measure. Its
--- status is the worst of its stores.
+-- status is the worst of its stores. It says how many comparisons it adds up, and how many of them match.
 --
 -- Parameters, each with an example:
 --   :run_id  'reconcile-20260308T1005'  the run that wrote the comparisons
@@ -23,7 +23,9 @@ SELECT
     WHEN MAX(CASE WHEN status = 'failed' THEN 1 ELSE 0 END) = 1
     THEN 'failed'
     ELSE COALESCE(MAX(CASE WHEN status <> 'matched' THEN status END), 'matched')
-  END AS status
+  END AS status,
+  COUNT(*) AS comparisons,
+  SUM(matched) AS matched
 FROM ops.reconciliations
 WHERE
   run_id = :run_id AND NOT store_id IS NULL

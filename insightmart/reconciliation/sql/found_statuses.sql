@@ -1,19 +1,57 @@
--- How many comparisons of a run came out how. Read before forget_repetitions.sql has run.
+-- How many comparisons of these dates came out how, when each was compared last. Rows of single stores that match are
+-- kept only when they are news: how many match is said by the rows over all stores.
 --
 -- Parameters, each with an example:
---   :run_id  'reconcile-20260308T1005'  the run that wrote the comparisons
+--   :date_from  '2026-03-01'::DATE  first business date
+--   :date_to    '2026-03-08'::DATE  last business date
 --
 -- To run it alone, print it with the examples in place:
 --   python -m insightmart.reconciliation.statements found_statuses
+WITH last_runs AS (
+  /* the run that compared a date last says all there is to say of it */
+  SELECT
+    control,
+    business_date,
+    run_id
+  FROM ops.reconciled
+  WHERE
+    business_date BETWEEN :date_from AND :date_to
+  QUALIFY
+    ROW_NUMBER() OVER (PARTITION BY control, business_date ORDER BY reconciled_at DESC) = 1
+)
 SELECT
   status,
-  COUNT(*) AS comparisons
-FROM ops.reconciliations
-WHERE
-  run_id = :run_id AND (
-    NOT store_id IS NULL OR control = 'loads'
-  )
+  CAST(SUM(comparisons) AS BIGINT) AS comparisons
+FROM (
+  SELECT
+    r.status,
+    1 AS comparisons
+  FROM ops.reconciliations AS r
+  INNER JOIN last_runs AS l
+    ON l.control = r.control
+    AND l.business_date = r.business_date
+    AND l.run_id = r.run_id
+  WHERE
+    r.business_date BETWEEN :date_from AND :date_to
+    AND r.status <> 'matched'
+    AND (
+      NOT r.store_id IS NULL OR r.control = 'loads'
+    )
+  UNION ALL
+  SELECT
+    'matched' AS status,
+    r.matched AS comparisons
+  FROM ops.reconciliations AS r
+  INNER JOIN last_runs AS l
+    ON l.control = r.control
+    AND l.business_date = r.business_date
+    AND l.run_id = r.run_id
+  WHERE
+    r.business_date BETWEEN :date_from AND :date_to AND r.store_id IS NULL
+) AS counted
 GROUP BY
   status
+HAVING
+  SUM(comparisons) > 0
 ORDER BY
   status

@@ -1,33 +1,48 @@
--- What a run compared, added up by control, entity and measure over all dates and stores. Read before
--- forget_repetitions.sql has run, which leaves only what changed.
+-- What these dates came to when each was compared last, added up by control, entity and measure over all dates and
+-- stores: from the rows over all stores, which say how many comparisons they add up.
 --
 -- Parameters, each with an example:
---   :run_id  'reconcile-20260308T1005'  the run that wrote the comparisons
+--   :date_from  '2026-03-01'::DATE  first business date
+--   :date_to    '2026-03-08'::DATE  last business date
 --
 -- To run it alone, print it with the examples in place:
 --   python -m insightmart.reconciliation.statements found_totals
+WITH last_runs AS (
+  /* the run that compared a date last says all there is to say of it */
+  SELECT
+    control,
+    business_date,
+    run_id
+  FROM ops.reconciled
+  WHERE
+    business_date BETWEEN :date_from AND :date_to
+  QUALIFY
+    ROW_NUMBER() OVER (PARTITION BY control, business_date ORDER BY reconciled_at DESC) = 1
+)
 SELECT
-  control,
-  entity,
-  measure,
-  CAST(SUM(source_total) AS DECIMAL(38, 4)) AS source_total,
-  CAST(SUM(raw_total) AS DECIMAL(38, 4)) AS raw_total,
-  CAST(SUM(core_total) AS DECIMAL(38, 4)) AS core_total,
-  CAST(SUM(certified_total) AS DECIMAL(38, 4)) AS certified_total,
-  CAST(SUM(excluded_total) AS DECIMAL(38, 4)) AS excluded_total,
-  CAST(SUM(quarantined_total) AS DECIMAL(38, 4)) AS quarantined_total,
-  CAST(SUM(difference) AS DECIMAL(38, 4)) AS difference,
-  COUNT(*) AS comparisons
-FROM ops.reconciliations
+  r.control,
+  r.entity,
+  r.measure,
+  CAST(SUM(r.source_total) AS DECIMAL(38, 4)) AS source_total,
+  CAST(SUM(r.raw_total) AS DECIMAL(38, 4)) AS raw_total,
+  CAST(SUM(r.core_total) AS DECIMAL(38, 4)) AS core_total,
+  CAST(SUM(r.certified_total) AS DECIMAL(38, 4)) AS certified_total,
+  CAST(SUM(r.excluded_total) AS DECIMAL(38, 4)) AS excluded_total,
+  CAST(SUM(r.quarantined_total) AS DECIMAL(38, 4)) AS quarantined_total,
+  CAST(SUM(r.difference) AS DECIMAL(38, 4)) AS difference,
+  CAST(SUM(r.comparisons) AS BIGINT) AS comparisons
+FROM ops.reconciliations AS r
+INNER JOIN last_runs AS l
+  ON l.control = r.control
+  AND l.business_date = r.business_date
+  AND l.run_id = r.run_id
 WHERE
-  run_id = :run_id AND (
-    NOT store_id IS NULL OR control = 'loads'
-  )
+  r.business_date BETWEEN :date_from AND :date_to AND r.store_id IS NULL
 GROUP BY
-  control,
-  entity,
-  measure
+  r.control,
+  r.entity,
+  r.measure
 ORDER BY
-  control,
-  entity,
-  measure
+  r.control,
+  r.entity,
+  r.measure

@@ -1,27 +1,31 @@
--- Ties orders and order lines of Shopify from raw to certified, in rows and in money, by business date and store:
--- latest version in raw = accepted + excluded + quarantined in staging; accepted = core; core = certified. Excluded are
--- cancelled and test orders and their lines. Only what happened before :through is compared: later events are not
--- certified yet.
+-- What is to be counted of orders and order lines of Shopify, layer by layer: latest version in raw; accepted, excluded
+-- or quarantined in staging; core; certified. Excluded are cancelled and test orders and their lines.
 --
--- The rules that decide which raw rows count, and when they happened, are stated here once more, apart from the models:
--- a control that asked them would repeat their mistakes. Tests hold both against each other. A store_id of -1
--- stands for a store that is not known, 0 for the online shop.
+-- count_hours.sql adds the rows up by hour, and rows.sql compares. business_date NULL: the date that the event has where
+-- its store stood then. The rules that decide which raw rows count, and when they happened, are stated here once more,
+-- apart from the models: a control that asked them would repeat their mistakes. Tests hold both against each other. A
+-- store_id of -1 stands for a store that is not known, 0 for the online shop.
 --
 -- Parameters, each with an example:
---   :history_start     '2026-01-01'::TIMESTAMPNTZ        first instant of history, UTC (INSIGHTMART_START)
---   :company_timezone  'America/New_York'                the company's zone (INSIGHTMART_TIMEZONE)
---   :date_from         '2026-03-01'::DATE                first business date
---   :date_to           '2026-03-08'::DATE                last business date
---   :events_from       '2026-02-28 10:00'::TIMESTAMPNTZ  before the first business date begins anywhere on earth, UTC
---   :events_to         '2026-03-09 12:00'::TIMESTAMPNTZ  after the last business date has ended everywhere, UTC
---   :loaded_from       '2026-02-27 10:00'::TIMESTAMPNTZ  rows of these dates were not loaded earlier, UTC
---   :through           '2026-03-08 10:00'::TIMESTAMPNTZ  what happened before it is certified, UTC
+--   :history_start  '2026-01-01'::TIMESTAMPNTZ        first instant of history, UTC (INSIGHTMART_START)
+--   :events_from    '2026-03-05 09:00'::TIMESTAMPNTZ  first instant that is compared, a whole hour, UTC
+--   :events_to      '2026-03-05 10:00'::TIMESTAMPNTZ  first instant that is not, a whole hour, UTC
+--   :loaded_from    '2026-03-04 09:00'::TIMESTAMPNTZ  rows of these hours were not loaded earlier, UTC
 --
 -- To run it alone, print it with the examples in place:
 --   python -m insightmart.reconciliation.statements rows_sales_shopify
-WITH raw_orders AS (
+WITH deleted AS (
   SELECT
     order_id,
+    MAX(_dlt_load_id) AS load_id
+  FROM raw.shopify_orders
+  WHERE
+    NOT _deleted_at IS NULL AND _loaded_at >= :loaded_from
+  GROUP BY
+    order_id
+), raw_orders AS (
+  SELECT
+    r.order_id,
     COALESCE(placed_total_amount, total_amount) AS total_amount,
     updated_at AS version_at,
     _dlt_load_id AS load_id,
@@ -34,20 +38,16 @@ WITH raw_orders AS (
       ELSE :history_start
     END AS event_at
   FROM raw.shopify_orders AS r
+  LEFT JOIN deleted AS d
+    ON d.order_id = r.order_id
   WHERE
     _loaded_at >= :loaded_from
-    AND NOT EXISTS(
-      SELECT
-        1
-      FROM raw.shopify_orders AS d
-      WHERE
-        d.order_id = r.order_id
-        AND NOT d._deleted_at IS NULL
-        AND d._dlt_load_id >= r._dlt_load_id
-    ) /* a deleted order counts no more, up to its tombstone */
+    AND (
+      d.load_id IS NULL OR d.load_id < r._dlt_load_id
+    ) /* deleted up to its tombstone */
   QUALIFY
     ROW_NUMBER() OVER (
-      PARTITION BY order_id
+      PARTITION BY r.order_id
       ORDER BY CASE WHEN updated_at > _loaded_at THEN _loaded_at ELSE updated_at END DESC NULLS LAST, _dlt_load_id DESC
     ) = 1
 ), raw_sales AS (
@@ -86,6 +86,8 @@ WITH raw_orders AS (
     ON v.order_id = r.order_id
     AND v.load_id = r._dlt_load_id
     AND v.version_at = r.order_updated_at
+  WHERE
+    r._loaded_at >= :loaded_from
   QUALIFY
     ROW_NUMBER() OVER (PARTITION BY r.order_id, r.agreement_id, r.sale_id ORDER BY r.happened_at) = 1
 ), raw_lines AS (
@@ -106,6 +108,94 @@ WITH raw_orders AS (
         action_type = 'ORDER' AND quantity > 0 AND net_amount >= 0
       )
     )
+), window_orders AS (
+  SELECT
+    order_id,
+    store_id,
+    is_counted,
+    rule_ids,
+    event_at,
+    total_amount,
+    source_updated_at,
+    raw_load_id
+  FROM staging._shopify_orders
+  WHERE
+    event_at >= :events_from AND event_at < :events_to
+), window_lines AS (
+  SELECT
+    order_id,
+    rule_ids,
+    event_at,
+    gross_amount,
+    is_returned,
+    discount_amount
+  FROM staging._shopify_order_lines
+  WHERE
+    event_at >= :events_from AND event_at < :events_to
+), edited AS (
+  /* orders of other hours that lines of these hours were added to */
+  SELECT
+    n.order_id
+  FROM (
+    SELECT
+      order_id
+    FROM window_lines
+    UNION
+    SELECT
+      CAST(order_id AS VARCHAR) AS order_id
+    FROM raw_lines
+    WHERE
+      event_at >= :events_from AND event_at < :events_to
+  ) AS n
+  LEFT JOIN window_orders AS w
+    ON w.order_id = n.order_id
+  WHERE
+    w.order_id IS NULL
+), orders AS (
+  SELECT
+    order_id,
+    store_id,
+    is_counted
+  FROM (
+    SELECT
+      order_id,
+      store_id,
+      is_counted,
+      source_updated_at,
+      raw_load_id,
+      event_at
+    FROM window_orders
+    UNION ALL
+    SELECT
+      order_id,
+      store_id,
+      is_counted,
+      source_updated_at,
+      raw_load_id,
+      event_at
+    FROM staging._shopify_orders
+    WHERE
+      (
+        event_at < :events_from OR event_at >= :events_to
+      )
+      AND order_id IN (
+        SELECT
+          order_id
+        FROM edited
+      )
+  ) AS found
+  QUALIFY
+    ROW_NUMBER() OVER (
+      PARTITION BY order_id
+      ORDER BY source_updated_at DESC NULLS LAST, raw_load_id DESC, event_at
+    ) = 1
+), core_orders AS (
+  SELECT
+    order_id,
+    total_amount
+  FROM core.fct_orders__shopify
+  WHERE
+    ordered_at >= :events_from AND ordered_at < :events_to
 ), staged AS (
   SELECT
     'shopify_orders' AS entity,
@@ -114,8 +204,8 @@ WITH raw_orders AS (
     r.event_at,
     COALESCE(r.store_id, -1) AS store_id,
     COALESCE(r.total_amount, c.total_amount, 0) AS amount
-  FROM staging._shopify_orders AS r
-  LEFT JOIN core.fct_orders__shopify AS c
+  FROM window_orders AS r
+  LEFT JOIN core_orders AS c
     ON c.order_id = CASE WHEN r.total_amount IS NULL THEN r.order_id END
   UNION ALL
   SELECT
@@ -125,246 +215,118 @@ WITH raw_orders AS (
     r.event_at,
     COALESCE(o.store_id, 0) AS store_id,
     r.gross_amount - CASE WHEN r.is_returned THEN r.discount_amount ELSE 0 END AS amount
-  FROM staging._shopify_order_lines AS r
-  LEFT JOIN staging._shopify_orders AS o
+  FROM window_lines AS r
+  LEFT JOIN orders AS o
     ON o.order_id = r.order_id
-), flows AS (
-  SELECT
-    'shopify_orders' AS entity,
-    'raw' AS layer,
-    r.event_at,
-    COALESCE(o.store_id, 0) AS store_id,
-    CAST(COALESCE(r.total_amount, c.total_amount, 0) AS DECIMAL(38, 4)) AS amount
-  FROM raw_orders AS r
-  LEFT JOIN staging._shopify_orders AS o /* which store a POS location stands for is a setting */
-    ON o.order_id = CAST(r.order_id AS VARCHAR)
-  LEFT JOIN core.fct_orders__shopify AS c /* an order that states no total has the one that core adds up for it */
-    ON c.order_id = CASE WHEN r.total_amount IS NULL THEN CAST(r.order_id AS VARCHAR) END
-  UNION ALL
-  SELECT
-    'shopify_order_lines' AS entity,
-    'raw' AS layer,
-    r.event_at,
-    COALESCE(o.store_id, 0) AS store_id,
-    r.amount
-  FROM raw_lines AS r
-  LEFT JOIN staging._shopify_orders AS o
-    ON o.order_id = CAST(r.order_id AS VARCHAR)
-  UNION ALL
-  SELECT
-    entity,
-    CASE
-      WHEN NOT rule_ids IS NULL
-      THEN 'quarantined'
-      WHEN is_counted
-      THEN 'accepted'
-      ELSE 'excluded'
-    END AS layer,
-    event_at,
-    store_id,
-    amount
-  FROM staged
-), published AS (
-  SELECT
-    'shopify_orders' AS entity,
-    'core' AS layer,
-    ordered_at AS event_at,
-    business_date,
-    store_id,
-    total_amount AS amount
-  FROM core.fct_orders__shopify
-  UNION ALL
-  SELECT
-    'shopify_orders' AS entity,
-    'certified' AS layer,
-    ordered_at AS event_at,
-    business_date,
-    store_id,
-    total_amount AS amount
-  FROM certified.fct_orders
-  WHERE
-    source_system = 'shopify'
-  UNION ALL
-  SELECT
-    'shopify_order_lines' AS entity,
-    'core' AS layer,
-    sold_at AS event_at,
-    business_date,
-    store_id,
-    gross_sales AS amount
-  FROM core.fct_order_lines__shopify
-  UNION ALL
-  SELECT
-    'shopify_order_lines' AS entity,
-    'core' AS layer,
-    refunded_at AS event_at,
-    business_date,
-    store_id,
-    -refund_amount AS amount
-  FROM core.fct_refunds__shopify
-  WHERE
-    refund_id LIKE 'order:%'
-  UNION ALL
-  SELECT
-    'shopify_order_lines' AS entity,
-    'certified' AS layer,
-    sold_at AS event_at,
-    business_date,
-    store_id,
-    gross_sales AS amount
-  FROM certified.fct_order_lines
-  WHERE
-    source_system = 'shopify'
-  UNION ALL
-  SELECT
-    'shopify_order_lines' AS entity,
-    'certified' AS layer,
-    refunded_at AS event_at,
-    business_date,
-    store_id,
-    -refund_amount AS amount
-  FROM certified.fct_refunds
-  WHERE
-    source_system = 'shopify' AND refund_id LIKE 'order:%'
-), located AS (
-  /* on the business date that the event has where its store stood then */
-  SELECT
-    f.entity,
-    f.layer,
-    f.store_id,
-    f.amount,
-    CAST(CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, :company_timezone), f.event_at) AS DATE) AS business_date
-  FROM flows AS f
-  LEFT JOIN core.dim_stores AS s
-    ON s.store_id = f.store_id AND f.event_at >= s.valid_from AND f.event_at < s.valid_to
-  WHERE
-    f.event_at >= :events_from AND f.event_at < :events_to AND f.event_at < :through
-), layers AS (
-  SELECT
-    entity,
-    layer,
-    business_date,
-    store_id,
-    COUNT(*) AS row_count,
-    CAST(SUM(amount) AS DECIMAL(38, 4)) AS amount
-  FROM located
-  GROUP BY
-    entity,
-    layer,
-    business_date,
-    store_id
-  UNION ALL
-  SELECT
-    entity,
-    layer,
-    business_date,
-    store_id,
-    COUNT(*) AS row_count,
-    CAST(SUM(amount) AS DECIMAL(38, 4)) AS amount
-  FROM published
-  WHERE
-    event_at >= :events_from AND event_at < :events_to AND event_at < :through
-  GROUP BY
-    entity,
-    layer,
-    business_date,
-    store_id
-), measures AS (
-  SELECT
-    v.entity,
-    v.layer,
-    v.business_date,
-    v.store_id,
-    m.measure,
-    CASE m.measure
-      WHEN 'rows'
-      THEN CAST(v.row_count AS DECIMAL(38, 4))
-      ELSE v.amount
-    END AS total
-  FROM layers AS v
-  CROSS JOIN (VALUES
-    ('rows'),
-    ('amount')) AS m(measure)
-  WHERE
-    v.business_date BETWEEN :date_from AND :date_to
-), totals AS (
-  SELECT
-    entity,
-    business_date,
-    store_id,
-    measure,
-    CAST(SUM(CASE WHEN layer = 'raw' THEN total ELSE 0 END) AS DECIMAL(38, 4)) AS raw_total,
-    CAST(SUM(CASE WHEN layer = 'accepted' THEN total ELSE 0 END) AS DECIMAL(38, 4)) AS accepted_total,
-    CAST(SUM(CASE WHEN layer = 'excluded' THEN total ELSE 0 END) AS DECIMAL(38, 4)) AS excluded_total,
-    CAST(SUM(CASE WHEN layer = 'quarantined' THEN total ELSE 0 END) AS DECIMAL(38, 4)) AS quarantined_total,
-    CAST(SUM(CASE WHEN layer = 'core' THEN total ELSE 0 END) AS DECIMAL(38, 4)) AS core_total,
-    CAST(SUM(CASE WHEN layer = 'certified' THEN total ELSE 0 END) AS DECIMAL(38, 4)) AS certified_total
-  FROM measures
-  GROUP BY
-    entity,
-    business_date,
-    store_id,
-    measure
-), compared AS (
-  /* the first step on the way that does not add up is the difference */
-  SELECT
-    entity,
-    business_date,
-    store_id,
-    measure,
-    raw_total,
-    core_total,
-    certified_total,
-    excluded_total,
-    quarantined_total,
-    CASE
-      WHEN raw_total <> accepted_total + excluded_total + quarantined_total
-      THEN raw_total - accepted_total - excluded_total - quarantined_total
-      WHEN accepted_total <> core_total
-      THEN accepted_total - core_total
-      ELSE core_total - certified_total
-    END AS difference
-  FROM totals
-), corrected AS (
-  /* business dates that an open correction window may change */
-  SELECT DISTINCT
-    dates.business_date
-  FROM (
-    SELECT DISTINCT
-      business_date
-    FROM compared
-  ) AS dates
-  INNER JOIN ops.correction_windows AS w
-    ON w.window_start < CAST(dates.business_date AS TIMESTAMPNTZ) + INTERVAL '36 HOURS'
-    AND w.window_end > CAST(dates.business_date AS TIMESTAMPNTZ) - INTERVAL '14 HOURS'
-  WHERE
-    w.status = 'open'
-    AND (
-      (
-        w.source = 'shopify' AND w.entity = 'sales'
-      ) OR w.source = 'manual'
-    )
 )
 SELECT
-  t.entity,
-  'rows' AS control,
-  t.business_date,
-  t.store_id,
-  t.measure,
-  NULL AS source_total,
-  t.raw_total,
-  t.core_total,
-  t.certified_total,
-  t.excluded_total,
-  t.quarantined_total,
-  t.difference,
+  'shopify_orders' AS entity,
+  'raw' AS layer,
+  r.event_at,
+  CAST(NULL AS DATE) AS business_date,
+  COALESCE(o.store_id, 0) AS store_id,
+  CAST(COALESCE(r.total_amount, c.total_amount, 0) AS DECIMAL(38, 4)) AS amount
+FROM raw_orders AS r
+LEFT JOIN orders AS o /* which store a POS location stands for is a setting */
+  ON o.order_id = CAST(r.order_id AS VARCHAR)
+LEFT JOIN core_orders AS c /* an order that states no total has the one that core adds up for it */
+  ON c.order_id = CASE WHEN r.total_amount IS NULL THEN CAST(r.order_id AS VARCHAR) END
+UNION ALL
+SELECT
+  'shopify_order_lines' AS entity,
+  'raw' AS layer,
+  r.event_at,
+  NULL AS business_date,
+  COALESCE(o.store_id, 0) AS store_id,
+  r.amount
+FROM raw_lines AS r
+LEFT JOIN orders AS o
+  ON o.order_id = CAST(r.order_id AS VARCHAR)
+UNION ALL
+SELECT
+  entity,
   CASE
-    WHEN t.difference = 0
-    THEN 'matched'
-    WHEN NOT c.business_date IS NULL
-    THEN 'correction open'
-    ELSE 'failed'
-  END AS status
-FROM compared AS t
-LEFT JOIN corrected AS c
-  ON c.business_date = t.business_date
+    WHEN NOT rule_ids IS NULL
+    THEN 'quarantined'
+    WHEN is_counted
+    THEN 'accepted'
+    ELSE 'excluded'
+  END AS layer,
+  event_at,
+  NULL AS business_date,
+  store_id,
+  amount
+FROM staged
+UNION ALL
+SELECT
+  'shopify_orders' AS entity,
+  'core' AS layer,
+  ordered_at AS event_at,
+  business_date,
+  store_id,
+  total_amount AS amount
+FROM core.fct_orders__shopify
+WHERE
+  ordered_at >= :events_from AND ordered_at < :events_to
+UNION ALL
+SELECT
+  'shopify_orders' AS entity,
+  'certified' AS layer,
+  ordered_at AS event_at,
+  business_date,
+  store_id,
+  total_amount AS amount
+FROM certified.fct_orders
+WHERE
+  ordered_at >= :events_from
+  AND ordered_at < :events_to
+  AND source_system = 'shopify'
+UNION ALL
+SELECT
+  'shopify_order_lines' AS entity,
+  'core' AS layer,
+  sold_at AS event_at,
+  business_date,
+  store_id,
+  gross_sales AS amount
+FROM core.fct_order_lines__shopify
+WHERE
+  sold_at >= :events_from AND sold_at < :events_to
+UNION ALL
+SELECT
+  'shopify_order_lines' AS entity,
+  'core' AS layer,
+  refunded_at AS event_at,
+  business_date,
+  store_id,
+  -refund_amount AS amount
+FROM core.fct_refunds__shopify
+WHERE
+  refunded_at >= :events_from
+  AND refunded_at < :events_to
+  AND refund_id LIKE 'order:%'
+UNION ALL
+SELECT
+  'shopify_order_lines' AS entity,
+  'certified' AS layer,
+  sold_at AS event_at,
+  business_date,
+  store_id,
+  gross_sales AS amount
+FROM certified.fct_order_lines
+WHERE
+  sold_at >= :events_from AND sold_at < :events_to AND source_system = 'shopify'
+UNION ALL
+SELECT
+  'shopify_order_lines' AS entity,
+  'certified' AS layer,
+  refunded_at AS event_at,
+  business_date,
+  store_id,
+  -refund_amount AS amount
+FROM certified.fct_refunds
+WHERE
+  refunded_at >= :events_from
+  AND refunded_at < :events_to
+  AND source_system = 'shopify'
+  AND refund_id LIKE 'order:%'

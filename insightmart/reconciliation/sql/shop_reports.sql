@@ -282,6 +282,8 @@ WITH certified_until AS (
     AND w.window_end > CAST(d.business_date AS TIMESTAMPNTZ) - INTERVAL '14 HOURS'
   WHERE
     w.status = 'open'
+    AND w.window_end > :events_from
+    AND w.window_start < :events_to
     AND (
       (
         w.source = 'shopify' AND w.entity = 'sales'

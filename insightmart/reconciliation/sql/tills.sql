@@ -12,6 +12,7 @@
 --   :date_to           '2026-03-08'::DATE                last business date
 --   :events_from       '2026-02-28 10:00'::TIMESTAMPNTZ  before the first business date begins anywhere on earth, UTC
 --   :events_to         '2026-03-09 12:00'::TIMESTAMPNTZ  after the last business date has ended everywhere, UTC
+--   :loaded_from       '2026-02-27 10:00'::TIMESTAMPNTZ  rows of these dates were not loaded earlier, UTC
 --   :through           '2026-03-08 10:00'::TIMESTAMPNTZ  what happened before it is certified, UTC
 --   :till_again        '2026-03-08 07:30'::TIMESTAMPNTZ  a store may still send a new till for what changed since, UTC
 --
@@ -41,7 +42,7 @@ WITH certified_until AS (
     )
     AND d.calendar_date < CAST(CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, :company_timezone), u.instant) AS DATE)
 ), rejected_movements AS (
-  /* what the quarantine keeps out of a store's figures; a refund goes with its order, too */
+  /* what the quarantine keeps out of a store's figures; a refund waits there with its order */
   SELECT
     CAST(CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, :company_timezone), o.ordered_at) AS DATE) AS business_date,
     o.store_id,
@@ -56,6 +57,8 @@ WITH certified_until AS (
     AND o.ordered_at < s.valid_to
   WHERE
     NOT o.rule_ids IS NULL
+    AND o.event_at >= :events_from
+    AND o.event_at < :events_to
     AND o.ordered_at >= :events_from
     AND o.ordered_at < :events_to
     AND o.channel = 'store'
@@ -81,6 +84,10 @@ WITH certified_until AS (
     AND o.ordered_at < s.valid_to
   WHERE
     NOT l.rule_ids IS NULL
+    AND l.event_at >= :events_from
+    AND l.event_at < :events_to
+    AND o.event_at >= :events_from
+    AND o.event_at < :events_to
     AND o.ordered_at >= :events_from
     AND o.ordered_at < :events_to
     AND o.channel = 'store'
@@ -88,26 +95,24 @@ WITH certified_until AS (
   UNION ALL
   SELECT
     CAST(CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, :company_timezone), r.refunded_at) AS DATE) AS business_date,
-    o.store_id,
+    r.store_id,
     0 AS transactions,
     0 AS gross_sales,
     0 AS discounts,
     COALESCE(r.refund_amount, 0) AS returns
   FROM staging._oltp_refunds AS r
-  INNER JOIN staging._oltp_orders AS o
-    ON o.order_id = r.order_id
   LEFT JOIN core.dim_stores AS s
-    ON s.store_id = o.store_id
+    ON s.store_id = r.store_id
     AND r.refunded_at >= s.valid_from
     AND r.refunded_at < s.valid_to
   WHERE
-    (
-      NOT r.rule_ids IS NULL OR NOT o.rule_ids IS NULL
-    )
+    NOT r.rule_ids IS NULL
+    AND r.event_at >= :events_from
+    AND r.event_at < :events_to
     AND r.refunded_at >= :events_from
     AND r.refunded_at < :events_to
-    AND o.channel = 'store'
-    AND o.is_counted
+    AND r.channel = 'store'
+    AND r.is_counted
 ), rejected AS (
   SELECT
     business_date,
@@ -135,7 +140,7 @@ WITH certified_until AS (
     _loaded_at >= :till_again AND updated_at >= :till_again
 ), changed_refunds AS (
   SELECT
-    order_id,
+    refund_id,
     refunded_at
   FROM raw.oltp_refunds
   WHERE
@@ -152,17 +157,23 @@ WITH certified_until AS (
     ON s.store_id = o.store_id
     AND o.ordered_at >= s.valid_from
     AND o.ordered_at < s.valid_to
+  WHERE
+    o._loaded_at >= :loaded_from
+    AND o.ordered_at >= :events_from
+    AND o.ordered_at < :events_to
   UNION
   SELECT
     o.store_id,
     CAST(CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, :company_timezone), r.refunded_at) AS DATE) AS business_date
   FROM changed_refunds AS r
-  INNER JOIN staging._oltp_orders AS o
-    ON o.order_id = CAST(r.order_id AS VARCHAR)
+  INNER JOIN staging._oltp_refunds AS o
+    ON o.refund_id = CAST(r.refund_id AS VARCHAR)
   LEFT JOIN core.dim_stores AS s
     ON s.store_id = o.store_id
     AND r.refunded_at >= s.valid_from
     AND r.refunded_at < s.valid_to
+  WHERE
+    o.event_at >= :events_from AND o.event_at < :events_to
 ), orders_read AS (
   SELECT
     MIN(updated_at) AS instant
@@ -194,11 +205,14 @@ WITH certified_until AS (
   FROM days AS d
   CROSS JOIN orders_read AS r
   LEFT JOIN staging.stores_tills AS t
-    ON t.store_id = d.store_id AND t.business_date = d.business_date
+    ON t.store_id = d.store_id
+    AND t.business_date = d.business_date
+    AND t.business_date BETWEEN :date_from AND :date_to
   LEFT JOIN certified.agg_sales_daily AS a
     ON a.store_id = d.store_id
     AND a.business_date = d.business_date
     AND a.channel = 'store'
+    AND a.business_date BETWEEN :date_from AND :date_to
   LEFT JOIN rejected AS q
     ON q.store_id = d.store_id AND q.business_date = d.business_date
   LEFT JOIN changed
@@ -268,6 +282,8 @@ WITH certified_until AS (
     AND w.window_end > CAST(dates.business_date AS TIMESTAMPNTZ) - INTERVAL '14 HOURS'
   WHERE
     w.status = 'open'
+    AND w.window_end > :events_from
+    AND w.window_start < :events_to
     AND (
       (
         w.source = 'oltp' AND w.entity = 'sales'

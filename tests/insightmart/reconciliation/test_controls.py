@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from insightmart.reconciliation.controls import ROWS, Control, Scope, due_controls
+from insightmart.reconciliation.controls import (
+    ROWS,
+    SALES,
+    Control,
+    Dates,
+    Hours,
+    Scope,
+    due_controls,
+    horizon,
+    of_hours,
+)
 from insightmart.settings import Settings
 
 THROUGH = datetime(2026, 3, 6, 10)
@@ -23,16 +33,11 @@ def test_everything_is_compared_once_all_is_certified() -> None:
     controls, skipped = due_controls(TABLES, dict.fromkeys([*ROWS, "customers"], THROUGH))
     assert controls == [
         Control("loads"),
-        Control("rows_sales_oltp", THROUGH),
-        Control("rows_refunds_oltp", THROUGH),
-        Control("rows_sales_shopify", THROUGH),
-        Control("rows_refunds_shopify", THROUGH),
-        Control("rows_inventory_stores", THROUGH),
-        Control("rows_inventory_shopify", THROUGH),
-        Control("levels"),
-        Control("order_totals"),
-        Control("tills", THROUGH),
-        Control("shop_reports", THROUGH),
+        Control("rows", tuple(ROWS)),
+        Control("levels", SALES),
+        Control("order_totals", SALES),
+        Control("tills", ("sales__oltp",), THROUGH, "raw.stores_tills"),
+        Control("shop_reports", ("sales__shopify",), THROUGH, "raw.shopify_sales_reports"),
     ]
     assert skipped == {}
 
@@ -41,15 +46,8 @@ def test_what_is_not_certified_is_left_out_and_named() -> None:
     controls, skipped = due_controls(
         TABLES - {"staging.stores_tills"}, {**dict.fromkeys(ROWS, THROUGH), "sales__shopify": None, "customers": None}
     )
-    assert [control.file for control in controls] == [
-        "loads",
-        "rows_sales_oltp",
-        "rows_refunds_oltp",
-        "rows_inventory_stores",
-        "rows_inventory_shopify",
-        "levels",
-        "order_totals",
-    ]
+    assert [control.file for control in controls] == ["loads", "rows", "levels", "order_totals"]
+    assert controls[1].gates == ("sales__oltp", "inventory__stores", "inventory__shopify")
     assert skipped == {
         "sales__shopify": "nothing is certified yet",
         "tills": "store sales are not certified yet",
@@ -71,3 +69,15 @@ def test_a_scope_reaches_over_its_business_dates_everywhere_on_earth(settings: S
     assert values["loaded_from"] == datetime(2026, 3, 3, 10)
     assert values["day_after"] == date(2026, 3, 7)
     assert values["till_again"] == datetime(2026, 3, 6, 7, 35)  # two hours and the grace of 30 minutes
+
+
+def test_hours_touch_every_date_that_has_part_of_them_somewhere_on_earth() -> None:
+    # at 09:00 UTC of the 5th it is still the 4th in Pago Pago (-11), and until 10:00 the 5th on Kiritimati (+14)
+    assert Hours(datetime(2026, 3, 5, 9), datetime(2026, 3, 5, 10)).dates == Dates(date(2026, 3, 4), date(2026, 3, 5))
+    assert Hours(datetime(2026, 3, 5, 10), datetime(2026, 3, 5, 11)).dates.last == date(2026, 3, 6)
+    assert Hours(datetime(2026, 3, 5, 12), datetime(2026, 3, 5, 13)).dates.first == date(2026, 3, 5)
+    assert of_hours(Hours(datetime(2026, 3, 5, 9), datetime(2026, 3, 5, 10)))["loaded_from"] == datetime(2026, 3, 4, 9)
+
+
+def test_the_horizon_is_a_week_and_the_day() -> None:
+    assert horizon(date(2026, 3, 8)) == Dates(date(2026, 3, 1), date(2026, 3, 8))

@@ -342,5 +342,9 @@ def test_every_file_runs_alone_as_its_header_says(built: Warehouse) -> None:
     built.connection.execute((SQL / "duckdb.sql").read_text(encoding="utf-8"))
     for name in sorted(path.stem for path in SQL.glob("*.sql") if path.stem != "duckdb"):
         built.connection.execute(with_examples(name))
-    tied = built.connection.execute(with_examples("rows_sales_oltp")).fetchall()
-    assert {row[-1] for row in tied} == {"matched"}
+    layers = "SELECT layer, COUNT(*), SUM(amount) FROM ({}) AS movements WHERE event_at >= '{}' AND event_at < '{}'"
+    hour = ("2026-03-05 09:00", "2026-03-05 10:00")
+    tied = f"{layers.format(with_examples('rows_sales_oltp'), *hour)} GROUP BY layer"
+    found = {layer: (rows, amount) for layer, rows, amount in built.connection.execute(tied).fetchall()}
+    assert set(found) == {"raw", "accepted", "core", "certified"}
+    assert len(set(found.values())) == 1
