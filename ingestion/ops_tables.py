@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ingestion.contracts import DELETED_AT, ROW_HASH, entity, raw_tables
@@ -86,6 +87,11 @@ OPS_TABLES: dict[str, str] = {
 }
 
 
+# What a statement below makes: a schema, a table, or a column of one.
+_MADE = re.compile(
+    r"(?:CREATE (?:SCHEMA|TABLE)|ALTER TABLE) (?:IF NOT EXISTS )?(\w+)(?:\.(\w+))?(?: ADD COLUMN IF NOT EXISTS (\w+))?"
+)
+
 _LEDGER_COLUMNS = (
     "taxes_included",
     "source_name",
@@ -126,6 +132,21 @@ def table_statements() -> Iterator[str]:
 
 
 def create_tables(warehouse: Warehouse) -> None:
-    """Create what is missing of the schemas ``raw`` and ``ops``. Safe to repeat."""
+    """Create what is missing of the schemas ``raw`` and ``ops``: one question, where nothing is. Safe to repeat."""
+    there = _names_there(warehouse)
     for statement in table_statements():
-        warehouse.execute(statement)
+        made = _MADE.match(statement)
+        if made is None or ".".join(name for name in made.groups() if name).lower() not in there:
+            warehouse.execute(statement)
+
+
+def _names_there(warehouse: Warehouse) -> set[str]:
+    """The schemas that hold a table, their tables and columns, as ``schema``, ``schema.table`` and
+    ``schema.table.column`` in lower case."""
+    found: set[str] = set()
+    for names in warehouse.rows(
+        "SELECT table_schema, table_name, column_name FROM information_schema.columns"
+        " WHERE table_schema IN ('RAW', 'raw', 'OPS', 'ops')"  # DuckDB keeps names as they were first written
+    ):
+        found.update(".".join(names[:depth]).lower() for depth in (1, 2, 3))
+    return found

@@ -85,7 +85,7 @@ def _answer_of_snowflake(
 ) -> tuple[list[str], list[Sequence[Any]], bool]:
     from snowflake.connector.errors import Error
 
-    with open_warehouse(settings) as warehouse:
+    with open_warehouse(settings, "report") as warehouse:
         refuse_recorded_others(warehouse, settings)
         try:
             return _fetched(warehouse.connection.cursor().execute(query), limit)

@@ -36,6 +36,11 @@ def current_run_id() -> str:
     return _current
 
 
+def run_under_way() -> str | None:
+    """Id of the run this process is in, None where it is in none (yet)."""
+    return _current
+
+
 class ProblemKind(StrEnum):
     """What a problem is of: what its subject is the name of."""
 

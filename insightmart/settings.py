@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     snowflake_private_key_path: Path | None = Field(None, alias="SNOWFLAKE_PRIVATE_KEY_PATH")
     snowflake_role: str = Field("INSIGHTMART_TRANSFORMER", alias="SNOWFLAKE_ROLE")
     snowflake_warehouse: str = Field("INSIGHTMART_TRANSFORM", alias="SNOWFLAKE_WAREHOUSE")
+    snowflake_load_warehouse: str | None = Field(None, alias="SNOWFLAKE_LOAD_WAREHOUSE")
+    snowflake_report_warehouse: str | None = Field(None, alias="SNOWFLAKE_REPORT_WAREHOUSE")
+    snowflake_statement_timeout: int = Field(3600, alias="SNOWFLAKE_STATEMENT_TIMEOUT", ge=1)
 
     @field_validator("gateway")
     @classmethod
@@ -83,6 +86,11 @@ class Settings(BaseSettings):
     def history_start(self) -> datetime:
         """First instant of history, UTC without a zone."""
         return datetime(self.start.year, self.start.month, self.start.day)
+
+    def warehouse_of(self, workload: str) -> str:
+        """Snowflake's warehouse for ``load``, ``transform`` or ``report``."""
+        own = {"load": self.snowflake_load_warehouse, "report": self.snowflake_report_warehouse}.get(workload)
+        return own or self.snowflake_warehouse
 
     @property
     def secrets(self) -> list[str]:

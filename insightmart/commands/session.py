@@ -53,7 +53,7 @@ def reading(settings: Settings) -> Iterator[Warehouse]:
         ConfigurationError: the warehouse was set up with other settings.
         InsightMartError: the warehouse cannot be opened, for example while a cycle is at work.
     """
-    with open_warehouse(settings) as warehouse:
+    with open_warehouse(settings, "report") as warehouse:
         refuse_recorded_others(warehouse, settings)
         yield warehouse
 

@@ -16,9 +16,7 @@ from insightmart.definitions.columns import Meanings
 _PROJECTION = re.compile(r"^(  \S.* AS (\w+)(,?))(?: /\* .* \*/)?$", re.MULTILINE)
 _TYPED = re.compile(r"::([A-Z]+(?:\(\d+, \d+\))?) AS (\w+),?(?: /\* .* \*/)?$", re.MULTILINE)
 _UNITED = re.compile(r"(?<=\nUNION ALL\nSELECT\n).*?(?=\nFROM )", re.DOTALL)
-_SCHEMA_CHECK = re.compile(
-    r"SELECT \d+( - COUNT\(\*\) AS (\w+)_columns_missing\n.*\n.* UPPER\(COLUMN_NAME\) IN \()[^)]*\)"
-)
+_SCHEMA_CHECK = re.compile(r"SELECT \d+( - COUNT\(\*\) AS (\w+)_columns_missing\n.*\n.* c\.COLUMN_NAME IN \()[^)]*\)")
 
 
 def copied(sql: str, candidate: str) -> str:

@@ -7,10 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 
+from sqlglot import exp
+
 from ingestion.warehouse import Warehouse
 
 PAST_WEEKS = 4
 PUBLISHED_BEFORE = timedelta(days=1)
+# On Snowflake the views are temporary: they stand in this schema for their session alone, and end with it. One that a
+# session shows already is replaced by the next scan in it.
+TEMPORARY = "OPS"
 
 
 @dataclass(frozen=True)
@@ -24,8 +29,7 @@ class Published:
     def select(self, warehouse: Warehouse, start: datetime, end: datetime) -> str:
         """Its rows of a window; none while it is not published yet."""
         there = warehouse.value(
-            "SELECT COUNT(*) FROM INFORMATION_SCHEMA.TABLES"
-            " WHERE UPPER(TABLE_SCHEMA) = 'CERTIFIED' AND UPPER(TABLE_NAME) = ?",
+            "SELECT COUNT(*) FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_SCHEMA = 'CERTIFIED' AND TABLE_NAME = ?",
             [self.table.upper()],
         )
         if there:
@@ -64,15 +68,40 @@ class Candidates:
         """The variables of the checks that name something looked at."""
         return {
             "SCHEMA": schema,
+            "CANDIDATE_COLUMNS": self._columns(tables),
             **{name: tables[model] for name, model in self.whole.items()},
             **{name: f"{schema}.{name}" for name in [*self.weeks_before, *self.days_before, *self.published]},
         }
+
+    def _columns(self, tables: Mapping[str, str]) -> str:
+        """The columns of the physical tables that the datasets are views of, by the names of the datasets, as SQL.
+
+        Of the tables and not of the views: who asks for a temporary view may be told nothing. The names are exact, as
+        a function around a column of INFORMATION_SCHEMA would read all of it.
+        """
+        cut = {**self.datasets, **self.changed_since}
+        found = {name: exp.to_table(tables[model], dialect="snowflake") for name, (model, _) in cut.items()}
+        named = " ".join(f"WHEN '{table.name}' THEN '{name}'" for name, table in found.items())
+        schemas = ", ".join(f"'{schema}'" for schema in sorted({table.db for table in found.values()}))
+        listed = ", ".join(f"'{table.name}'" for table in found.values())
+        return (
+            f"(SELECT CASE TABLE_NAME {named} END AS TABLE_NAME, COLUMN_NAME FROM INFORMATION_SCHEMA.COLUMNS"
+            f" WHERE TABLE_SCHEMA IN ({schemas}) AND TABLE_NAME IN ({listed}))"
+        )
 
     @contextmanager
     def seen(
         self, warehouse: Warehouse, schema: str, tables: Mapping[str, str], start: datetime, end: datetime
     ) -> Iterator[None]:
-        """The views in a schema of their own, which is gone afterwards; ``tables`` is model -> physical table."""
+        """The views: temporary ones on Snowflake, on DuckDB in a schema of their own, which is gone afterwards.
+
+        Args:
+            warehouse: the connection that will be scanned.
+            schema: where the views stand.
+            tables: model -> physical table.
+            start: first instant of the window.
+            end: first instant after it.
+        """
         views = {
             name: (model, _bounds(column, start, end) if column else "TRUE")
             for name, (model, column) in self.datasets.items()
@@ -87,13 +116,21 @@ class Candidates:
             name: (model, _bounds(column, start - timedelta(days=days), start))
             for name, (model, column, days) in self.days_before.items()
         }
+        selected = {
+            name: f"SELECT * FROM {tables[model]} WHERE {condition}" for name, (model, condition) in views.items()
+        }
+        selected |= {
+            name: source.select(warehouse, start - PUBLISHED_BEFORE, end) for name, source in self.published.items()
+        }
+        if warehouse.dialect == "snowflake":
+            for name, query in selected.items():
+                warehouse.execute(f"CREATE OR REPLACE TEMPORARY VIEW {schema}.{name} AS {query}")
+            yield
+            return
         warehouse.execute(f"CREATE SCHEMA {schema}")
         try:
-            for name, (model, condition) in views.items():
-                warehouse.execute(f"CREATE VIEW {schema}.{name} AS SELECT * FROM {tables[model]} WHERE {condition}")
-            for name, source in self.published.items():
-                selected = source.select(warehouse, start - PUBLISHED_BEFORE, end)
-                warehouse.execute(f"CREATE VIEW {schema}.{name} AS {selected}")
+            for name, query in selected.items():
+                warehouse.execute(f"CREATE VIEW {schema}.{name} AS {query}")
             yield
         finally:
             warehouse.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")

@@ -11,9 +11,9 @@ import pandas as pd
 import yaml
 
 from ingestion.clock import utc_now
-from ingestion.warehouse import Warehouse
+from ingestion.warehouse import DATABASE, Warehouse
 from insightmart.errors import GateError
-from insightmart.gate.candidates import Candidates, Published, asked_window
+from insightmart.gate.candidates import TEMPORARY, Candidates, Published, asked_window
 from insightmart.gate.candidates import whole_days as asked_whole_days
 from insightmart.gate.check_contract import check_contract
 from insightmart.gate.evidence import record, snapshot_versions
@@ -21,6 +21,7 @@ from insightmart.gateway import open_warehouse
 from insightmart.settings import load_settings
 
 if TYPE_CHECKING:
+    from soda.scan import Scan
     from sqlmesh import ExecutionContext
 
 DATA_SOURCE = "insightmart"
@@ -48,9 +49,9 @@ def scan_window(
 ) -> pd.DataFrame:
     """Scan the candidates of one window and say yes by returning.
 
-    The scan sees views named as the checks name them, over the physical tables of the very snapshots under evaluation,
-    cut to the window. Every result is written to ops.check_results on a connection of its own, so that it outlives the
-    transaction that a failure rolls back.
+    The scan runs on SQLMesh's connection and sees views named as the checks name them, over the physical tables of the
+    very snapshots under evaluation, cut to the window. Every result is written to ops.check_results on a connection of
+    its own, so that it outlives the transaction that a failure rolls back.
 
     Args:
         context: SQLMesh's context of this evaluation; it knows the physical tables.
@@ -78,7 +79,7 @@ def scan_window(
     window = asked_whole_days(*asked) if whole_days else asked
     gate = f"{area}__{part}" if part else area
     scan_id = uuid.uuid4().hex
-    scratch = f"GATE_SCAN_{scan_id[:12].upper()}"
+    scratch = TEMPORARY if context.engine_adapter.dialect == "snowflake" else f"GATE_SCAN_{scan_id[:12].upper()}"
     candidates = Candidates(
         datasets, changed_since or {}, weeks_before or {}, days_before or {}, whole or {}, published or {}
     )
@@ -90,11 +91,12 @@ def scan_window(
         **candidates.variables(scratch, tables),
     }
 
+    scanning = _connection(context)
+    with candidates.seen(scanning, scratch, tables, *window):
+        outcomes = _scan(scanning, scratch, checks, variables, looked_at)
+    # the gate's own table stands for the version of its checks
+    scanned = snapshot_versions({**tables, f"gate.{gate}": str(context.resolve_table(f"gate.{gate}"))})
     with _own_connection(context) as warehouse:
-        with candidates.seen(warehouse, scratch, tables, *window):
-            outcomes = _scan(warehouse, scratch, checks, variables, looked_at)
-        # the gate's own table stands for the version of its checks
-        scanned = snapshot_versions({**tables, f"gate.{gate}": str(context.resolve_table(f"gate.{gate}"))})
         record(warehouse, gate, scan_id, outcomes, *window, scanned, execution_time)
 
     failed = [o for o in outcomes if o["outcome"] == "fail" and o["severity"] == BLOCKING]
@@ -125,6 +127,14 @@ def _finding(outcome: Mapping[str, str]) -> str:
     return f"{outcome['check_name']} (found {outcome['value']}{against}{f'; ask {owner}' if owner else ''})"
 
 
+def _connection(context: ExecutionContext) -> Warehouse:
+    """The connection that SQLMesh evaluates this gate on."""
+    connection = context.engine_adapter.connection
+    if context.engine_adapter.dialect == "duckdb":
+        return Warehouse(connection.cursor(), "duckdb")
+    return Warehouse(connection, "snowflake")
+
+
 def _own_connection(context: ExecutionContext) -> Warehouse:
     """A connection beside SQLMesh's, so that results survive a rollback.
 
@@ -132,7 +142,7 @@ def _own_connection(context: ExecutionContext) -> Warehouse:
     would be two databases.
     """
     if context.engine_adapter.dialect == "duckdb":
-        return Warehouse(context.engine_adapter.connection.cursor(), "duckdb")
+        return _connection(context)
     return open_warehouse(load_settings())
 
 
@@ -154,7 +164,7 @@ def _scan(
     if warehouse.dialect == "duckdb":
         scan.add_duckdb_connection(warehouse.connection, DATA_SOURCE)
     else:
-        scan.add_configuration_yaml_str(_snowflake_source(warehouse))
+        _add_snowflake_connection(scan, warehouse.connection)
     scan.add_variables({**thresholds, **looked_at})
     scan.add_sodacl_yaml_str(checks)
     scan.execute()
@@ -190,19 +200,12 @@ def _outcome(result: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _snowflake_source(warehouse: Warehouse) -> str:
-    settings = load_settings()
-    password = settings.snowflake_password
-    source = {
-        f"data_source {DATA_SOURCE}": {
-            "type": "snowflake",
-            "account": settings.snowflake_account,
-            "username": settings.snowflake_user,
-            "password": password.get_secret_value() if password else None,
-            "private_key_path": str(settings.snowflake_private_key_path or "") or None,
-            "role": settings.snowflake_role,
-            "warehouse": settings.snowflake_warehouse,
-            "database": "INSIGHTMART",
-        }
-    }
-    return str(yaml.safe_dump(source))
+def _add_snowflake_connection(scan: Scan, connection: Any) -> None:
+    """What Soda offers for DuckDB only: a scan on a connection that is open already."""
+    from soda.data_sources.snowflake_data_source import SnowflakeDataSource
+
+    properties = {"type": "snowflake", "connection_type": "snowflake", "database": DATABASE}
+    scan._configuration.data_source_properties_by_name[DATA_SOURCE] = properties
+    source = SnowflakeDataSource(scan._logs, DATA_SOURCE, properties)
+    source.connection = connection
+    scan._data_source_manager.data_sources[DATA_SOURCE] = source

@@ -13,7 +13,7 @@ from insightmart.errors import ConfigurationError
 CHECKS = Path("soda/checks")
 VARIABLES = Path("soda/variables.yml")
 # What a scan sets itself, whatever soda/variables.yml says for a plain `soda scan`.
-OF_THE_WINDOW = frozenset({"SCHEMA", "SOURCES", "WINDOW_START", "WINDOW_END"})
+OF_THE_WINDOW = frozenset({"SCHEMA", "CANDIDATE_COLUMNS", "SOURCES", "WINDOW_START", "WINDOW_END"})
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 

@@ -1,4 +1,4 @@
-"""Every change to how a library behaves: four of SQLMesh, none of any other library, and how often Python clears up.
+"""Every change to how SQLMesh behaves, and how often Python clears up.
 
 Importing this module applies them, once a process; `macros/patches.py` imports it whenever the project loads, so that
 plain `sqlmesh` has them too. A patch whose place in SQLMesh is gone stops the load: running without it would be wrong.
@@ -14,16 +14,27 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from sqlmesh.core.config.connection import SnowflakeConnectionConfig
+from sqlmesh.core.engine_adapter.base import EngineAdapter
 from sqlmesh.core.engine_adapter.duckdb import DuckDBEngineAdapter
+from sqlmesh.core.engine_adapter.snowflake import SnowflakeEngineAdapter
 from sqlmesh.core.loader import SqlMeshLoader
 from sqlmesh.core.model.cache import OptimizedQueryCache, OptimizedQueryCacheEntry
 from sqlmesh.core.model.definition import SqlModel
+from sqlmesh.core.snapshot import Snapshot
+from sqlmesh.core.snapshot.evaluator import SnapshotEvaluator
 
+from ingestion.warehouse import DATABASE
 from insightmart.definitions.files import DEFINITIONS
 from insightmart.errors import ConfigurationError
+from insightmart.runs import current_run_id
+from insightmart.settings import load_settings
+from insightmart.snowflake_sessions import Session, connect, working_on
+from insightmart.transform.model_graph import short_name
 
 SEEN_ON = "0.236.4"
 CANDIDATES = "core"
+FEW_ROWS = 100
 
 # A syntax tree is a circle of objects, millions of them while a project is loaded. At Python's own threshold (700) it
 # walks through all of them again and again: a fifth of a cycle's processor time. Trees that are done with still go.
@@ -125,6 +136,102 @@ def read_once(add: Operation) -> Operation:
     return with_optimized_query
 
 
+def on_our_sessions(create: Operation) -> Operation:
+    """Snowflake: SQLMesh works on the pipeline's own sessions, with their parameters.
+
+    Why: SQLMesh opens a connection for each thread of each run and plan, and closes it after. Here a closed one waits
+    for the next thread; and one place says what every session is told (`insightmart/snowflake_sessions.py`).
+
+    Test: tests/insightmart/test_snowflake_sessions.py
+    """
+
+    @functools.wraps(create)
+    def create_engine_adapter(self: SnowflakeConnectionConfig, *args: Any, **kwargs: Any) -> Any:
+        adapter = create(self, *args, **kwargs)
+        adapter._connection_pool._connection_factory = open_session
+        return adapter
+
+    def open_session() -> Session:
+        current_run_id()  # plain `sqlmesh` is a run, too
+        return connect(load_settings(), "transform", autocommit=False, paramstyle="qmark")
+
+    return create_engine_adapter
+
+
+def tagged_with_model(operation: Operation) -> Operation:
+    """Snowflake: what is sent for a model says so in its query tag.
+
+    Test: tests/insightmart/test_snowflake_sessions.py
+    """
+
+    @functools.wraps(operation)
+    def run(self: SnapshotEvaluator, *args: Any, **kwargs: Any) -> Any:
+        snapshot = kwargs.get("snapshot") or next(value for value in args if isinstance(value, Snapshot))
+        with working_on(short_name(snapshot.name)):
+            return operation(self, *args, **kwargs)
+
+    return run
+
+
+def remembered(ask: Operation) -> Operation:
+    """Snowflake: what a table's columns are, and that a schema is there, is asked once a project.
+
+    Why: SQLMesh asks for the columns of a table before each of its audits, and creates each schema in every plan. A
+    physical table is named after what it is made of; one that is altered is asked for again (`forgets`).
+
+    Test: tests/insightmart/transform/test_snowflake_statements.py
+    """
+
+    @functools.wraps(ask)
+    def run(self: SnowflakeEngineAdapter, name: Any, *args: Any, **kwargs: Any) -> Any:
+        known: dict[Any, Any] = self._connection_pool.__dict__.setdefault("answers", {})
+        key = (ask.__name__, str(name), repr(args), repr(sorted(kwargs.items())))
+        if key not in known:
+            known[key] = ask(self, name, *args, **kwargs)
+        found = known[key]
+        return dict(found) if isinstance(found, dict) else found  # who asks may change it
+
+    return run
+
+
+def forgets(change: Operation) -> Operation:
+    """Snowflake: what is altered or dropped is asked for again."""
+
+    @functools.wraps(change)
+    def run(self: SnowflakeEngineAdapter, *args: Any, **kwargs: Any) -> Any:
+        self._connection_pool.__dict__.pop("answers", None)
+        return change(self, *args, **kwargs)
+
+    return run
+
+
+def always_ours(_: Operation) -> Operation:
+    """Snowflake: the current database is the one that every session is opened with, so nobody need ask."""
+
+    def get_current_catalog(self: SnowflakeEngineAdapter) -> str:
+        return DATABASE
+
+    return get_current_catalog
+
+
+def in_one_insert(by_file: Operation) -> Operation:
+    """Snowflake: the few rows of a Python model, as a gate's, are inserted as they are.
+
+    Why: SQLMesh makes a temporary table for them, puts a file into a stage, copies it, inserts and drops: six
+    statements for the one row of a gate.
+
+    Test: tests/insightmart/transform/test_snowflake_statements.py
+    """
+
+    @functools.wraps(by_file)
+    def _df_to_source_queries(self: SnowflakeEngineAdapter, df: Any, *args: Any, **kwargs: Any) -> Any:
+        if len(df) <= FEW_ROWS:
+            return EngineAdapter._df_to_source_queries(self, df, *args, **kwargs)
+        return by_file(self, df, *args, **kwargs)
+
+    return _df_to_source_queries
+
+
 def patch(owner: type, attribute: str, change: Callable[[Operation], Operation]) -> None:
     """Put a changed operation in the place of one of SQLMesh's, once.
 
@@ -148,4 +255,13 @@ patch(DuckDBEngineAdapter, "merge", in_transaction)
 patch(SqlModel, "is_breaking_change", every_change_of_a_candidate_breaks)
 patch(SqlMeshLoader._Cache, "_model_cache_entry_id", with_definitions)
 patch(OptimizedQueryCache, "with_optimized_query", read_once)
+patch(SnowflakeConnectionConfig, "create_engine_adapter", on_our_sessions)
+for step in ("evaluate", "audit", "create_snapshot", "_migrate_snapshot", "_promote_snapshot", "_demote_snapshot"):
+    patch(SnapshotEvaluator, step, tagged_with_model)
+for operation in ("columns", "create_schema"):
+    patch(SnowflakeEngineAdapter, operation, remembered)
+for operation in ("alter_table", "drop_table", "drop_schema", "drop_view"):
+    patch(SnowflakeEngineAdapter, operation, forgets)
+patch(SnowflakeEngineAdapter, "get_current_catalog", always_ours)
+patch(SnowflakeEngineAdapter, "_df_to_source_queries", in_one_insert)
 gc.set_threshold(*COLLECT_AFTER)

@@ -3,9 +3,9 @@
 fakesnow stands in for the account behind the real ``snowflake-connector-python``: it takes the statements, translates
 them and runs them on DuckDB. This module adds what it lacks: a table's own stage with PUT, COPY INTO out of it and
 REMOVE, values bound with their types, results as Arrow, several statements in one call, a session's schema named with
-its database, temporary tables in a schema, comments on the columns of a view, views in INFORMATION_SCHEMA.TABLES, sums
-of decimals that stay decimals, RTRIM of other characters than blanks, MERGE with an alias for its target, and the log
-of what was sent.
+its database, temporary tables in a schema, temporary views that their session alone sees, comments on the columns of a
+view, views in INFORMATION_SCHEMA.TABLES, sums of decimals that stay decimals, RTRIM of other characters than blanks,
+MERGE with an alias for its target, and the log of what was sent.
 
 What passing on it shows: which statements are sent, in which order, with which identifiers and bound values, and that
 rows arrive equal. What it does not show: that Snowflake compiles them, privileges, real COPY, clustering, cost, and
@@ -14,10 +14,11 @@ anything about concurrency.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from string import Template
@@ -36,6 +37,8 @@ from sqlglot import exp
 from sqlglot.dialects.snowflake import Snowflake
 from sqlglot.tokens import TokenType
 
+from insightmart.snowflake_sessions import close_waiting
+
 _CREATE_TABLE_AS = transforms.create_table_as
 _PUT = re.compile(r"PUT 'file://(?P<path>[^']+)' '(?P<stage>@[^']+)' OVERWRITE = TRUE, AUTO_COMPRESS = FALSE$")
 _COPY = re.compile(
@@ -43,15 +46,20 @@ _COPY = re.compile(
     r"MATCH_BY_COLUMN_NAME\s*=\s*'CASE_INSENSITIVE'"
 )
 _REMOVE = re.compile(r"REMOVE '(?P<file>@[^']+)'$")
-_TEMPORARY = re.compile(r"(CREATE\s+(?:OR\s+REPLACE\s+)?)TEMP(?:ORARY)?\s+(TABLE\s)", re.I)
+_TEMPORARY = re.compile(r"(CREATE\s+(?:OR\s+REPLACE\s+)?)TEMP(?:ORARY)?\s+((?:TABLE|VIEW)\s)", re.I)
+_TEMPORARY_VIEW = re.compile(r"CREATE\s+OR\s+REPLACE\s+TEMPORARY\s+VIEW\s+(?P<name>\w+\.\w+)\s", re.I)
 _COMMENTS_OF_A_VIEW = re.compile(r"(/\*.*?\*/\s*)?ALTER\s+VIEW\s.*\sCOMMENT\s", re.I | re.S)
 
 
 class Session:
-    """What was sent, in order, the columns of each file put into a stage, and the files there, by stage path."""
+class Session:
+    """What was sent, in order, with the tag of each statement; what each connection was opened with; the columns of each
+    file put into a stage, and the files there, by stage path."""
 
     def __init__(self, stages: Path) -> None:
         self.statements: list[str] = []
+        self.tags: list[dict[str, str]] = []
+        self.connections: list[dict[str, Any]] = []
         self.put: list[pa.Schema] = []
         self.stages = stages
         self._one_at_a_time = threading.RLock()
@@ -59,7 +67,7 @@ class Session:
     def execute(self, cursor: FakeSnowflakeCursor, run: Any, command: str, *arguments: Any, **named: Any) -> Any:
         """One call of a cursor's ``execute``."""
         with self._one_at_a_time:
-            self.statements.append(" ".join(command.split()))
+            self._note(command, named)
             if put := _PUT.match(command):
                 return run(cursor, self._put(put))
             if copy := _COPY.match(command):
@@ -69,11 +77,26 @@ class Session:
                 return run(cursor, "SELECT 'removed' AS result")
             if _COMMENTS_OF_A_VIEW.match(command):
                 return run(cursor, "SELECT 'Statement executed successfully.' AS status")
-            command = _TEMPORARY.sub(r"\1\2", command)
+            command = _TEMPORARY.sub(r"\1\2", _of_its_session(cursor, command))
             statements = _statements(command)
             for statement in statements[:-1]:
                 run(cursor, statement)
             return run(cursor, statements[-1], *arguments, **named)
+
+    def execute_many(self, cursor: FakeSnowflakeCursor, run: Any, command: str, rows: list[Any], **named: Any) -> Any:
+        """One call of a cursor's ``executemany``: the connector binds all rows to one statement."""
+        with self._one_at_a_time:
+            for number, row in enumerate(rows):
+                values = [value for _, value in row]  # each with its type, which DuckDB does not need to be told
+                if number == 0:
+                    cursor.execute(command, values, **named)
+                else:
+                    run(cursor, command, values)
+        return cursor
+
+    def _note(self, command: str, named: Mapping[str, Any]) -> None:
+        self.statements.append(" ".join(command.split()))
+        self.tags.append(json.loads(named.get("_statement_params", {}).get("QUERY_TAG", "{}")))
 
     def _put(self, put: re.Match[str]) -> str:
         source = Path(put["path"])
@@ -97,6 +120,16 @@ class Session:
 
     def _staged(self, place: str) -> Path:
         return self.stages / re.sub(r"[^\w./%-]", "", place)
+
+
+def _of_its_session(cursor: FakeSnowflakeCursor, command: str) -> str:
+    """A command with the names of temporary views as no other session has them."""
+    views: set[str] = cursor._conn.__dict__.setdefault("temporary_views", set())
+    if made := _TEMPORARY_VIEW.match(command):
+        views.add(made["name"])
+    for name in views:
+        command = re.sub(rf"\b{re.escape(name)}\b", f"{name}__{id(cursor._conn)}", command, flags=re.I)
+    return command
 
 
 def _statements(command: str) -> list[str]:
@@ -178,11 +211,16 @@ def fake_account(stages: Path) -> Iterator[Session]:
         return translate(cursor, _InPlace(statement.copy()), params).statement
 
     def connect_to(fake: FakeSnow, database: str | None = None, schema: str | None = None, **named: Any) -> Any:
+        session.connections.append(named)
         return connect(fake, database, schema and schema.split(".")[-1].strip('"'), **named)
+
+    def executemany(cursor: FakeSnowflakeCursor, command: str, rows: list[Any], **named: Any) -> Any:
+        return session.execute_many(cursor, run, command, rows, **named)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FakeSnowflakeCursor, "execute", execute)
         complete_cursors(patch)
+        patch.setattr(FakeSnowflakeCursor, "executemany", executemany)
         patch.setattr(FakeSnowflakeCursor, "_transform", translate_in_place)
         patch.setattr(FakeSnow, "connect", connect_to)
         tables = info_schema.SQL_CREATE_INFORMATION_SCHEMA_TABLES_VIEW
@@ -195,3 +233,4 @@ def fake_account(stages: Path) -> Iterator[Session]:
         patch.setattr(transforms, "numeric_agg_implicit_cast", lambda expression: expression)
         with fakesnow.patch():
             yield session
+            close_waiting()  # the next account is another one

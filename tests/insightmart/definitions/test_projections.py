@@ -41,8 +41,8 @@ CHECKS = """checks for T:
   - sales_columns_missing = 0:
       sales_columns_missing query: |
         SELECT 1 - COUNT(*) AS sales_columns_missing
-        FROM INFORMATION_SCHEMA.COLUMNS
-        WHERE UPPER(TABLE_NAME) = 'SALES' AND UPPER(COLUMN_NAME) IN (
+        FROM ${CANDIDATE_COLUMNS} AS c
+        WHERE c.TABLE_NAME = 'SALES' AND c.COLUMN_NAME IN (
           'ID'
         )
       attributes: {severity: critical}

@@ -23,10 +23,10 @@ def spoilt(built_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """Copies of the certified tables, to be spoilt in a transaction and rolled back."""
     path = shutil.copy(built_home / "INSIGHTMART.duckdb", tmp_path_factory.mktemp("spoilt"))
     with open_duckdb(Path(path)) as warehouse:
-        warehouse.execute("CREATE SCHEMA spoilt")
+        warehouse.execute("CREATE SCHEMA SPOILT")
         listed = "SELECT table_name FROM information_schema.tables WHERE lower(table_schema) = 'certified'"
         for (table,) in warehouse.rows(listed):
-            warehouse.execute(f"CREATE TABLE spoilt.{table} AS SELECT * FROM certified.{table}")
+            warehouse.execute(f"CREATE TABLE spoilt.{table.upper()} AS SELECT * FROM certified.{table}")
         yield warehouse
 
 

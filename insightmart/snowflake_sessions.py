@@ -1,0 +1,208 @@
+"""Sessions on Snowflake: how one is opened, what it is told, what its statements are tagged with, who uses it next.
+
+Whatever the pipeline sends goes through here: its own statements, SQLMesh's, dlt's and Soda's. A session that is closed
+waits for the next one who asks for its like: to open one costs more than most statements.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Literal
+
+from ingestion.warehouse import DATABASE
+from insightmart.errors import ConfigurationError
+from insightmart.runs import run_under_way
+from insightmart.settings import Settings
+
+Workload = Literal["load", "transform", "report"]
+
+LOCK_TIMEOUT = 600  # seconds a statement waits for another one's table; whoever holds it so long is stuck
+APPLICATION = "insightmart"
+
+# What opens a transaction that has to be ended: after what only reads, and after DDL, there is nothing to commit.
+_BEGIN = re.compile(r"(\s|/\*.*?\*/)*BEGIN\b", re.I | re.S)
+_CHANGE = re.compile(r"(\s|/\*.*?\*/)*(BEGIN|COPY|DELETE|INSERT|MERGE|TRUNCATE|UPDATE)\b", re.I | re.S)
+
+_model: ContextVar[str | None] = ContextVar("model", default=None)
+_idle: dict[tuple[Any, ...], list[Any]] = {}
+_one_at_a_time = threading.Lock()
+
+
+@contextmanager
+def working_on(model: str) -> Iterator[None]:
+    """What is sent inside is tagged with the model, named ``layer.table``."""
+    before = _model.set(model)
+    try:
+        yield
+    finally:
+        _model.reset(before)
+
+
+def query_tag() -> str:
+    """What QUERY_HISTORY shows beside each statement, as JSON: the run and, where one is at work, the model."""
+    known = {"app": APPLICATION, "run": run_under_way(), "model": _model.get()}
+    return json.dumps({name: value for name, value in known.items() if value}, separators=(",", ":"))
+
+
+def session_parameters(settings: Settings) -> dict[str, Any]:
+    """What every session is told.
+
+    Instants are UTC, and TIMESTAMP without more is one without a zone, whatever the account or the user says; nothing
+    runs or waits for ever, and what a killed process has left running is stopped.
+    """
+    return {
+        "TIMEZONE": "UTC",
+        "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ",
+        "QUERY_TAG": query_tag(),
+        "STATEMENT_TIMEOUT_IN_SECONDS": settings.snowflake_statement_timeout,
+        "LOCK_TIMEOUT": LOCK_TIMEOUT,
+        "ABORT_DETACHED_QUERY": True,
+    }
+
+
+def connect(settings: Settings, workload: Workload, **options: Any) -> Session:
+    """A session that nobody uses: one that waits, else a new one. Close it when it is not needed any more.
+
+    Args:
+        settings: account, user, and the warehouse of the workload.
+        workload: what the session is for.
+        options: what a library needs of the connector beyond that, for example ``autocommit=False``.
+
+    Raises:
+        ConfigurationError: the account is not configured, or the file with the private key cannot be read.
+        snowflake.connector.errors.Error: the account cannot be reached or refuses the user.
+    """
+    import snowflake.connector
+
+    arguments = credentials(settings) | {"warehouse": settings.warehouse_of(workload)} | options
+    kind = tuple(sorted((name, str(value)) for name, value in arguments.items()))
+    with _one_at_a_time:
+        if waiting := _idle.get(kind):
+            return Session(waiting.pop(), kind)
+    connection = snowflake.connector.connect(
+        **arguments,
+        database=DATABASE,
+        application=APPLICATION,
+        session_parameters=session_parameters(settings),
+    )
+    return Session(connection, kind)
+
+
+def credentials(settings: Settings) -> dict[str, str]:
+    """Account, user, role and how the user proves who it is, as the connector takes them.
+
+    Raises:
+        ConfigurationError: the account is not configured, or the file with the private key cannot be read.
+    """
+    if not (settings.snowflake_account and settings.snowflake_user):
+        raise ConfigurationError(
+            "the snowflake gateway needs SNOWFLAKE_ACCOUNT and SNOWFLAKE_USER",
+            "Set them, or use INSIGHTMART_GATEWAY=local",
+        )
+    found = {
+        "account": settings.snowflake_account,
+        "user": settings.snowflake_user,
+        "role": settings.snowflake_role,
+        "authenticator": settings.snowflake_authenticator,
+    }
+    if private_key(settings) is not None:  # the connector's own error would not name the setting
+        found["private_key_file"] = str(settings.snowflake_private_key_path)
+    if settings.snowflake_password:
+        found["password"] = settings.snowflake_password.get_secret_value()
+    return found
+
+
+def private_key(settings: Settings) -> str | None:
+    """The private key as PEM; None where a password is used.
+
+    Raises:
+        ConfigurationError: its file cannot be read.
+    """
+    path = settings.snowflake_private_key_path
+    if path is None:
+        return None
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"SNOWFLAKE_PRIVATE_KEY_PATH: {path} cannot be read ({type(error).__name__})",
+            "Name an unencrypted PEM file that this user may read",
+        ) from None
+
+
+def close_waiting() -> None:
+    """Close the sessions that nobody uses."""
+    with _one_at_a_time:
+        waiting = [connection for kind in _idle.values() for connection in kind]
+        _idle.clear()
+    for connection in waiting:
+        connection.close()
+
+
+class Session:
+    """A connection of Snowflake's connector whose statements are tagged, and which waits for the next user when closed.
+
+    It commits and rolls back only what there is. One on which a statement failed, or that has not committed what it
+    changed, is really closed: nobody can tell in what state its session is.
+    """
+
+    def __init__(self, connection: Any, kind: tuple[Any, ...]) -> None:
+        self._connection = connection
+        self._kind = kind
+        self._begins = _CHANGE if ("autocommit", "False") in kind else _BEGIN
+        self._is_in_transaction = False
+        self._is_doubtful = False
+        self._is_closed = False
+
+    def cursor(self, *arguments: Any, **named: Any) -> Any:
+        """A cursor of the connector's."""
+        cursor = self._connection.cursor(*arguments, **named)
+        execute = cursor.execute
+
+        def tagged(command: str, *values: Any, **options: Any) -> Any:
+            tag = {"QUERY_TAG": query_tag(), **(options.pop("_statement_params", None) or {})}
+            self._is_in_transaction |= bool(self._begins.match(command))
+            try:
+                return execute(command, *values, _statement_params=tag, **options)
+            except Exception:
+                self._is_doubtful = True
+                raise
+
+        cursor.execute = tagged  # sent with the statement: ALTER SESSION would be another one
+        return cursor
+
+    def close(self) -> None:
+        """Leave the session to the next one who asks for its like."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._is_doubtful or self._is_in_transaction or self._connection.is_closed():
+            self._connection.close()
+            return
+        with _one_at_a_time:
+            _idle.setdefault(self._kind, []).append(self._connection)
+
+    def is_closed(self) -> bool:
+        """Whether its user is done with it."""
+        return self._is_closed or bool(self._connection.is_closed())
+
+    def commit(self) -> None:
+        """Keep what was changed, if anything was."""
+        self._end_transaction("COMMIT")
+
+    def rollback(self) -> None:
+        """Undo what was changed, if anything was."""
+        self._end_transaction("ROLLBACK")
+
+    def _end_transaction(self, statement: str) -> None:
+        if self._is_in_transaction:
+            self.cursor().execute(statement)
+            self._is_in_transaction = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)

@@ -1,0 +1,148 @@
+"""Sessions on Snowflake: what each is told, whose statements say what they are for, and which are used again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import snowflake.connector.errors
+from sqlmesh.core.config.connection import SnowflakeConnectionConfig
+
+import insightmart.transform.sqlmesh_patches  # noqa: F401  which a project that loads imports itself
+from insightmart import runs
+from insightmart.gateway import dlt_destination, open_beside, open_warehouse
+from insightmart.runs import recorded_run
+from insightmart.settings import Settings, load_settings
+from insightmart.snowflake_sessions import connect, query_tag, working_on
+from tests.support.snowflake_account import ACCOUNT
+
+TOLD = {
+    "TIMEZONE": "UTC",
+    "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ",
+    "STATEMENT_TIMEOUT_IN_SECONDS": 3600,
+    "LOCK_TIMEOUT": 600,
+    "ABORT_DETACHED_QUERY": True,
+}
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setattr(runs, "_current", None)
+    for name, value in {**ACCOUNT, "INSIGHTMART_HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    return load_settings()
+
+
+@pytest.fixture
+def account(fake_account: Any, settings: Settings, tmp_path: Path) -> Iterator[Any]:
+    with fake_account(tmp_path / "stages") as session:
+        yield session
+
+
+def test_every_way_to_the_account_is_told_the_same(account: Any, settings: Settings) -> None:
+    with open_warehouse(settings) as warehouse, open_beside(warehouse, settings) as own:
+        assert warehouse.value("SELECT 1") == own.value("SELECT 1")
+        with _dlt_client(settings) as client:
+            client.execute_sql("SELECT 1")
+            adapter = SnowflakeConnectionConfig(account="other", user="other", password="other").create_engine_adapter()
+            assert adapter.fetchone("SELECT 1") == (1,)
+    assert len(account.connections) == 4
+    for opened in account.connections:
+        told = dict(opened["session_parameters"])
+        assert json.loads(told.pop("QUERY_TAG"))["app"] == "insightmart"
+        assert told == TOLD
+        assert (opened["application"], opened["role"]) == ("insightmart", "INSIGHTMART_TRANSFORMER")
+
+
+def test_each_kind_of_work_has_its_warehouse(account: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNOWFLAKE_LOAD_WAREHOUSE", "INSIGHTMART_LOAD")
+    monkeypatch.setenv("SNOWFLAKE_REPORT_WAREHOUSE", "INSIGHTMART_REPORT")
+    settings = load_settings()
+    with open_warehouse(settings) as warehouse, open_beside(warehouse, settings), open_warehouse(settings, "report"):
+        _dlt_client(settings).open_connection()
+    used = [opened["warehouse"] for opened in account.connections]
+    assert used == ["INSIGHTMART_TRANSFORM", "INSIGHTMART_LOAD", "INSIGHTMART_REPORT", "INSIGHTMART_LOAD"]
+
+
+def test_a_statement_carries_the_run_and_the_model_it_is_for(account: Any, settings: Settings) -> None:
+    assert json.loads(query_tag()) == {"app": "insightmart"}
+    with open_warehouse(settings) as warehouse:
+        warehouse.execute("CREATE SCHEMA ops")
+        for table, columns in (
+            (
+                "runs",
+                "run_id, command, as_of, git_sha, gateway, environment, status, started_at, actor, error, plan_id",
+            ),
+            ("run_problems", "run_id, kind, subject, message, cure, recorded_at"),
+        ):
+            listed = ", ".join(f"{column.strip()} VARCHAR" for column in columns.split(","))
+            warehouse.execute(f"CREATE TABLE ops.{table} ({listed})")
+        warehouse.execute("ALTER TABLE ops.runs ADD COLUMN ended_at VARCHAR")
+        warehouse.execute("ALTER TABLE ops.runs ADD COLUMN summary VARCHAR")
+        with recorded_run(warehouse, settings, "cycle", datetime(2026, 3, 6, 1, 5)) as run:
+            warehouse.execute("SELECT 1")
+            with working_on("core.fct_orders__oltp"):
+                warehouse.execute("SELECT 2")
+    sent = dict(zip(account.statements, account.tags, strict=True))
+    assert sent["SELECT 1"] == {"app": "insightmart", "run": run.run_id}
+    assert sent["SELECT 2"] == {"app": "insightmart", "run": run.run_id, "model": "core.fct_orders__oltp"}
+
+
+def test_a_closed_session_is_the_next_one_of_its_kind(account: Any, settings: Settings) -> None:
+    first = connect(settings, "transform")
+    first.cursor().execute("SELECT 1")
+    first.close()
+    assert first.is_closed()
+    first.close()  # once is enough
+    second, third = connect(settings, "transform"), connect(settings, "transform")
+    assert len(account.connections) == 2
+    second.close()
+    third.close()
+    assert connect(settings, "transform", autocommit=False) is not None
+    assert len(account.connections) == 3
+
+
+def test_a_session_on_which_a_statement_failed_is_not_used_again(account: Any, settings: Settings) -> None:
+    with open_warehouse(settings) as warehouse, pytest.raises(snowflake.connector.errors.ProgrammingError):
+        warehouse.execute("SELECT * FROM nothing.of_that_name")
+    with open_warehouse(settings) as warehouse:
+        assert warehouse.value("SELECT 1") == 1
+    assert len(account.connections) == 2
+
+
+def test_only_what_was_changed_is_committed(account: Any, settings: Settings) -> None:
+    session = connect(settings, "transform", autocommit=False)
+    cursor = session.cursor()
+    cursor.execute("CREATE SCHEMA core")
+    cursor.execute("CREATE TABLE core.orders (order_id BIGINT)")
+    session.commit()  # DDL has committed itself
+    cursor.execute("/* a plan */ INSERT INTO core.orders VALUES (1)")
+    session.commit()
+    cursor.execute("SELECT * FROM core.orders")
+    session.commit()
+    cursor.execute("DELETE FROM core.orders")
+    session.rollback()
+    cursor.execute("SELECT COUNT(*) FROM core.orders")
+    assert [one for one in account.statements if one in ("COMMIT", "ROLLBACK")] == ["COMMIT", "ROLLBACK"]
+
+
+def test_a_session_with_changes_that_are_not_committed_is_not_used_again(account: Any, settings: Settings) -> None:
+    first = connect(settings, "transform", autocommit=False)
+    first.cursor().execute("CREATE TABLE main.orders (order_id BIGINT)")
+    first.cursor().execute("INSERT INTO main.orders VALUES (1)")
+    first.close()
+    connect(settings, "transform", autocommit=False)
+    assert len(account.connections) == 2
+
+
+def _dlt_client(settings: Settings) -> Any:
+    """dlt's SQL client on a session, as its jobs have one."""
+    from dlt.common.schema import Schema
+    from dlt.destinations.impl.snowflake.configuration import SnowflakeClientConfiguration
+
+    configuration = SnowflakeClientConfiguration()._bind_dataset_name("raw")
+    return dlt_destination(settings).client(Schema("oltp"), configuration).sql_client
