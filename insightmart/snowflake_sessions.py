@@ -65,7 +65,7 @@ def session_parameters(settings: Settings) -> dict[str, Any]:
     }
 
 
-def connect(settings: Settings, workload: Workload, **options: Any) -> Session:
+def connect(settings: Settings, workload: Workload, **options: Any) -> SnowflakeSession:
     """A session that nobody uses: one that waits, else a new one. Close it when it is not needed any more.
 
     Args:
@@ -83,14 +83,14 @@ def connect(settings: Settings, workload: Workload, **options: Any) -> Session:
     kind = tuple(sorted((name, str(value)) for name, value in arguments.items()))
     with _one_at_a_time:
         if waiting := _idle.get(kind):
-            return Session(waiting.pop(), kind)
+            return SnowflakeSession(waiting.pop(), kind)
     connection = snowflake.connector.connect(
         **arguments,
         database=DATABASE,
         application=APPLICATION,
         session_parameters=session_parameters(settings),
     )
-    return Session(connection, kind)
+    return SnowflakeSession(connection, kind)
 
 
 def credentials(settings: Settings) -> dict[str, str]:
@@ -144,7 +144,7 @@ def close_waiting() -> None:
         connection.close()
 
 
-class Session:
+class SnowflakeSession:
     """A connection of Snowflake's connector whose statements are tagged, and which waits for the next user when closed.
 
     It commits and rolls back only what there is. One on which a statement failed, or that has not committed what it

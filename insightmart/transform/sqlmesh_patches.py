@@ -29,7 +29,7 @@ from insightmart.definitions.files import DEFINITIONS
 from insightmart.errors import ConfigurationError
 from insightmart.runs import current_run_id
 from insightmart.settings import load_settings
-from insightmart.snowflake_sessions import Session, connect, working_on
+from insightmart.snowflake_sessions import SnowflakeSession, connect, working_on
 from insightmart.transform.model_graph import short_name
 
 SEEN_ON = "0.236.4"
@@ -151,7 +151,7 @@ def on_our_sessions(create: Operation) -> Operation:
         adapter._connection_pool._connection_factory = open_session
         return adapter
 
-    def open_session() -> Session:
+    def open_session() -> SnowflakeSession:
         current_run_id()  # plain `sqlmesh` is a run, too
         return connect(load_settings(), "transform", autocommit=False, paramstyle="qmark")
 

@@ -52,9 +52,8 @@ _COMMENTS_OF_A_VIEW = re.compile(r"(/\*.*?\*/\s*)?ALTER\s+VIEW\s.*\sCOMMENT\s", 
 
 
 class Session:
-class Session:
-    """What was sent, in order, with the tag of each statement; what each connection was opened with; the columns of each
-    file put into a stage, and the files there, by stage path."""
+    """What was sent, in order, with the tag of each statement; what each connection was opened with; the columns of
+    each file put into a stage, and the files there, by stage path."""
 
     def __init__(self, stages: Path) -> None:
         self.statements: list[str] = []
