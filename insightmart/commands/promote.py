@@ -47,7 +47,10 @@ def promote_command(
     """
     settings = load_settings()
     now = acting_instant(settings, as_of)
-    with writing(settings, "promote") as session, open_transformer(settings, session.warehouse) as transformer:
+    with (
+        writing(settings, "promote") as session,
+        open_transformer(settings, session.warehouse, local=True) as transformer,
+    ):
         environments = Environments(transformer, environment)
         if not environments.changed:
             if unbuilt := built_from_these_files(environments):

@@ -10,8 +10,10 @@ from __future__ import annotations
 import functools
 import gc
 from collections.abc import Callable
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from sqlmesh.core.config.connection import SnowflakeConnectionConfig
@@ -23,6 +25,10 @@ from sqlmesh.core.model.cache import OptimizedQueryCache, OptimizedQueryCacheEnt
 from sqlmesh.core.model.definition import SqlModel
 from sqlmesh.core.snapshot import Snapshot
 from sqlmesh.core.snapshot.evaluator import SnapshotEvaluator
+from sqlmesh.core.scheduler import Scheduler
+from sqlmesh.core.snapshot import cache as snapshot_cache
+from sqlmesh.core.snapshot.cache import SnapshotCache
+from sqlmesh.core.snapshot.definition import SnapshotIntervals
 
 from ingestion.warehouse import DATABASE
 from insightmart.definitions.files import DEFINITIONS
@@ -31,10 +37,12 @@ from insightmart.runs import current_run_id
 from insightmart.settings import load_settings
 from insightmart.snowflake_sessions import SnowflakeSession, connect, working_on
 from insightmart.transform.model_graph import short_name
+from insightmart.transform.statement_templates import audited_by_template, evaluated_by_template
 
 SEEN_ON = "0.236.4"
 CANDIDATES = "core"
 FEW_ROWS = 100
+NOT_READ_YET = "optimised_query_is_in"  # in a model of the state: the cache that has its query
 
 # A syntax tree is a circle of objects, millions of them while a project is loaded. At Python's own threshold (700) it
 # walks through all of them again and again: a fifth of a cycle's processor time. Trees that are done with still go.
@@ -136,6 +144,78 @@ def read_once(add: Operation) -> Operation:
     return with_optimized_query
 
 
+def no_processes(pool: Operation) -> Operation:
+    """No process is started, and no file read, to have the optimised query of every model that the state names.
+
+    Why: models are evaluated by their templates, so a steady hour asks for hardly any. `queries_are_read_when_asked`
+    and `read_now` read those that are asked for.
+
+    Test: tests/insightmart/transform/test_sqlmesh_patches.py
+    """
+
+    @functools.wraps(pool)
+    def optimized_query_cache_pool(*_: Any) -> Any:
+        return nullcontext(SimpleNamespace(map=lambda *_: ()))
+
+    return optimized_query_cache_pool
+
+
+def queries_are_read_when_asked(load: Operation) -> Operation:
+    """A model of the state knows in which cache its optimised query is; see `no_processes`."""
+
+    @functools.wraps(load)
+    def get_or_load(self: Any, *args: Any) -> Any:
+        queries = self._optimized_query_cache
+        self._optimized_query_cache = SimpleNamespace(with_optimized_query=lambda *_: None)
+        try:
+            found, cached = load(self, *args)
+        finally:
+            self._optimized_query_cache = queries
+        for snapshot in found.values():
+            if snapshot.is_model and "_query_renderer" not in snapshot.model.__dict__:
+                snapshot.model.__dict__[NOT_READ_YET] = queries
+        return found, cached
+
+    return get_or_load
+
+
+def read_now(renderer: functools.cached_property[Any]) -> functools.cached_property[Any]:
+    """Whoever renders a model of the state finds its optimised query read; see `no_processes`."""
+
+    def _query_renderer(self: SqlModel) -> Any:
+        self.__dict__["_query_renderer"] = found = renderer.func(self)
+        if (cache := self.__dict__.pop(NOT_READ_YET, None)) is not None:
+            cache.with_optimized_query(self)
+        return found
+
+    reading = functools.cached_property(functools.wraps(renderer.func)(_query_renderer))
+    reading.__set_name__(SqlModel, "_query_renderer")
+    return reading
+
+
+def written_once(run: Operation) -> Operation:
+    """What a run or a plan has evaluated is written to the state once, when it ends, and not model by model.
+
+    Why: it is one insert instead of fifty. Why it is safe: whatever is evaluated but not in the state is evaluated
+    again by the next run, to the same rows, as it is after a kill between the two.
+
+    Test: tests/insightmart/transform/test_sqlmesh_patches.py
+    """
+
+    @functools.wraps(run)
+    def run_merged_intervals(self: Scheduler, *args: Any, **kwargs: Any) -> Any:
+        write = self.state_sync.add_snapshots_intervals
+        evaluated: list[SnapshotIntervals] = []
+        self.state_sync.add_snapshots_intervals = evaluated.extend  # type: ignore[assignment, method-assign]
+        try:
+            return run(self, *args, **kwargs)
+        finally:
+            self.state_sync.add_snapshots_intervals = write  # type: ignore[method-assign]
+            write(evaluated)
+
+    return run_merged_intervals
+
+
 def on_our_sessions(create: Operation) -> Operation:
     """Snowflake: SQLMesh works on the pipeline's own sessions, with their parameters.
 
@@ -232,7 +312,7 @@ def in_one_insert(by_file: Operation) -> Operation:
     return _df_to_source_queries
 
 
-def patch(owner: type, attribute: str, change: Callable[[Operation], Operation]) -> None:
+def patch(owner: Any, attribute: str, change: Callable[[Any], Any]) -> None:
     """Put a changed operation in the place of one of SQLMesh's, once.
 
     Raises:
@@ -241,19 +321,21 @@ def patch(owner: type, attribute: str, change: Callable[[Operation], Operation])
     operation = getattr(owner, attribute, None)
     if operation is None:
         raise ConfigurationError(
-            f"SQLMesh {version('sqlmesh')} has no {owner.__qualname__}.{attribute}, which the project changes",
+            f"SQLMesh {version('sqlmesh')} has no {owner.__name__}.{attribute}, which the project changes",
             f"Install SQLMesh {SEEN_ON}, or bring insightmart/transform/sqlmesh_patches.py up to date",
         )
     if not hasattr(operation, "changed_by"):
         changed = change(operation)
-        changed.changed_by = __name__  # type: ignore[attr-defined]
+        changed.changed_by = __name__
         setattr(owner, attribute, changed)
 
 
+# what would be wrong without it
 patch(DuckDBEngineAdapter, "_insert_overwrite_by_condition", in_transaction)
 patch(DuckDBEngineAdapter, "merge", in_transaction)
 patch(SqlModel, "is_breaking_change", every_change_of_a_candidate_breaks)
 patch(SqlMeshLoader._Cache, "_model_cache_entry_id", with_definitions)
+# what would cost more without it
 patch(OptimizedQueryCache, "with_optimized_query", read_once)
 patch(SnowflakeConnectionConfig, "create_engine_adapter", on_our_sessions)
 for step in ("evaluate", "audit", "create_snapshot", "_migrate_snapshot", "_promote_snapshot", "_demote_snapshot"):
@@ -264,4 +346,10 @@ for operation in ("alter_table", "drop_table", "drop_schema", "drop_view"):
     patch(SnowflakeEngineAdapter, operation, forgets)
 patch(SnowflakeEngineAdapter, "get_current_catalog", always_ours)
 patch(SnowflakeEngineAdapter, "_df_to_source_queries", in_one_insert)
+patch(snapshot_cache, "optimized_query_cache_pool", no_processes)
+patch(SnapshotCache, "get_or_load", queries_are_read_when_asked)
+patch(SqlModel, "_query_renderer", read_now)
+patch(Scheduler, "run_merged_intervals", written_once)
+patch(SqlModel, "render_query_or_raise", evaluated_by_template)
+patch(SqlModel, "render_audit_query", audited_by_template)
 gc.set_threshold(*COLLECT_AFTER)

@@ -100,7 +100,13 @@ class Transformer:
 
         try:
             plan = self.context.plan_builder(
-                PROD, restate_models=list(models), start=start, end=end, execution_time=as_of, skip_tests=True
+                PROD,
+                restate_models=list(models),
+                start=start,
+                end=end,
+                execution_time=as_of,
+                skip_tests=True,
+                skip_linter=True,  # prod's models were judged when they became prod's
             ).build()
         except SQLMeshError as error:
             raise InsightMartError(f"SQLMesh refused to restate: {str(error).splitlines()[0]}") from error
@@ -152,8 +158,8 @@ class Transformer:
 
 
 @contextmanager
-def open_transformer(settings: Settings, warehouse: Warehouse) -> Iterator[Transformer]:
-    """Load the project.
+def open_transformer(settings: Settings, warehouse: Warehouse, *, local: bool = False) -> Iterator[Transformer]:
+    """Load the project: the models that prod was built of, or with ``local`` (and where there is no prod) the files.
 
     Raises:
         InsightMartError: a model, check or configuration file cannot be read.
@@ -162,13 +168,16 @@ def open_transformer(settings: Settings, warehouse: Warehouse) -> Iterator[Trans
     from sqlmesh.core.console import set_console
     from sqlmesh.utils.errors import SQLMeshError
 
+    from insightmart.transform.published import PublishedProject
     from insightmart.transform.recorder import Recorder
+    from insightmart.transform.statement_templates import TEMPLATES
 
+    TEMPLATES.keep_in(settings.home / "cache")
     recorder = Recorder()
     set_console(recorder)
     os.environ["INSIGHTMART_HOME"] = str(settings.home)
     try:
-        context = Context(paths=str(PROJECT), gateway=settings.gateway)
+        context = (Context if local else PublishedProject)(paths=str(PROJECT), gateway=settings.gateway)
     except SQLMeshError as error:
         raise InsightMartError(
             f"the SQLMesh project cannot be loaded: {' '.join(str(error).split())[:400]}", "Try `sqlmesh lint`"

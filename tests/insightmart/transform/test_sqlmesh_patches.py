@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import sqlglot
@@ -17,10 +18,14 @@ from sqlmesh.core.engine_adapter.duckdb import DuckDBEngineAdapter
 from sqlmesh.core.loader import SqlMeshLoader
 from sqlmesh.core.model import SqlModel, load_sql_based_model
 from sqlmesh.core.model.cache import OptimizedQueryCache
+from sqlmesh.core.scheduler import Scheduler
+from sqlmesh.core.snapshot import Snapshot
+from sqlmesh.core.snapshot import cache as snapshot_cache
+from sqlmesh.core.snapshot.cache import SnapshotCache
 
 from insightmart.errors import ConfigurationError
 from insightmart.settings import PROJECT
-from insightmart.transform.sqlmesh_patches import COLLECT_AFTER, patch
+from insightmart.transform.sqlmesh_patches import COLLECT_AFTER, patch, written_once
 
 PLACES = [
     (DuckDBEngineAdapter, "_insert_overwrite_by_condition"),
@@ -28,16 +33,22 @@ PLACES = [
     (SqlModel, "is_breaking_change"),
     (SqlMeshLoader._Cache, "_model_cache_entry_id"),
     (OptimizedQueryCache, "with_optimized_query"),
+    (snapshot_cache, "optimized_query_cache_pool"),
+    (SnapshotCache, "get_or_load"),
+    (SqlModel, "_query_renderer"),
+    (Scheduler, "run_merged_intervals"),
+    (SqlModel, "render_query_or_raise"),
+    (SqlModel, "render_audit_query"),
 ]
 
 
 @pytest.mark.parametrize(("owner", "attribute"), PLACES)
-def test_every_change_is_in_place_once(owner: type, attribute: str) -> None:
+def test_every_change_is_in_place_once(owner: Any, attribute: str) -> None:
     changed = getattr(owner, attribute)
     assert changed.changed_by == "insightmart.transform.sqlmesh_patches"
     patch(owner, attribute, lambda operation: lambda *_: None)  # as when SQLMesh loads the project again
     assert getattr(owner, attribute) is changed
-    assert not hasattr(changed.__wrapped__, "changed_by")
+    assert not hasattr(getattr(changed, "__wrapped__", None), "changed_by")
 
 
 def test_a_library_without_the_place_of_a_change_is_refused_with_name_version_and_cure() -> None:
@@ -74,6 +85,47 @@ def test_the_optimised_query_of_a_model_is_read_from_its_file_once(tmp_path: Pat
     assert again.violated_rules_for_query is not first.violated_rules_for_query
     assert not cache.with_optimized_query(changed)
     assert changed.render_query() == model("core.facts", "y::INT AS y").render_query()
+
+
+def test_the_optimised_query_of_a_model_of_the_state_is_read_when_somebody_asks_for_it(tmp_path: Path) -> None:
+    stored = Snapshot.from_node(model("core.facts", "x::INT AS x, @EACH([1], n -> n AS n@n)"), nodes={})
+    stored.node = stored.model.copy()
+    cache, queries = SnapshotCache(tmp_path), tmp_path / "optimized_query"
+    found, _ = cache.get_or_load({stored.snapshot_id}, lambda _: [stored])
+    assert not queries.exists()
+    assert found[stored.snapshot_id].model.columns_to_types.keys() == {"x", "n1"}
+    assert len(list(queries.iterdir())) == 1
+    read, cached = SnapshotCache(tmp_path).get_or_load({stored.snapshot_id}, lambda _: [])
+    assert cached == {stored.snapshot_id}
+    kept = read[stored.snapshot_id].model
+    assert kept.render_query() == stored.model.render_query()
+    assert kept.copy().render_query() == stored.model.render_query()
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_what_was_evaluated_is_written_to_the_state_once_also_when_something_fails(failing: bool) -> None:
+    written: list[list[str]] = []
+    state = SimpleNamespace(add_snapshots_intervals=lambda intervals: written.append(list(intervals)))
+    write = state.add_snapshots_intervals
+
+    def run(self: Any) -> str:
+        for name in ("a", "b"):
+            self.state_sync.add_snapshots_intervals([name])
+            assert written == []
+        if failing:
+            raise KeyError("c")
+        return "done"
+
+    def evaluate() -> Any:
+        return written_once(run)(SimpleNamespace(state_sync=state))
+
+    if failing:
+        with pytest.raises(KeyError):
+            evaluate()
+    else:
+        assert evaluate() == "done"
+    assert written == [["a", "b"]]
+    assert state.add_snapshots_intervals is write
 
 
 def test_models_are_parsed_once_wherever_the_home_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
