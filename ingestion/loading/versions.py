@@ -60,11 +60,14 @@ def is_latest_version(item: Entity, keyed: bool = False) -> str:
     The OLTP promises no key: rows without one are as many records as they have contents. ``keyed`` says that the
     statement leaves them out anyway.
     """
-    is_oltp = item.source == "oltp"
-    key = [*item.key, *([_content_without_key(item)] if is_oltp and not keyed else [])]
-    ties = "".join(f", {name} DESC NULLS LAST" for name in _TIES.get(item.name, ()) if is_oltp)
-    order = f"{believed()} DESC NULLS LAST, _dlt_load_id DESC{ties}"
-    return f"ROW_NUMBER() OVER (PARTITION BY {', '.join(key)} ORDER BY {order}) = 1"
+    key = [*item.key, *([_content_without_key(item)] if item.source == "oltp" and not keyed else [])]
+    return f"ROW_NUMBER() OVER (PARTITION BY {', '.join(key)} ORDER BY {latest_first(item)}) = 1"
+
+
+def latest_first(item: Entity) -> str:
+    """SQL, for ORDER BY, that puts the latest version of a record first."""
+    ties = "".join(f", {name} DESC NULLS LAST" for name in _TIES.get(item.name, ()) if item.source == "oltp")
+    return f"{believed()} DESC NULLS LAST, _dlt_load_id DESC{ties}"
 
 
 def _content_without_key(item: Entity) -> str:

@@ -135,17 +135,21 @@ def stamped_behind_of(extract: TableExtract, compared: Window) -> StampedBehind 
 def _middle_key(context: IngestContext, name: str, day: Window) -> int | None:
     """The median of the keys that were given on a day, as far as raw knows: one absurd key does not move it.
 
-    They are of rows that changed on the day, were not known before it and are not dated before it. A customer of years
-    ago who changed on the day has a key of years ago.
+    They are of rows that changed on the day and are not dated before it. A customer of years ago who changed on the day
+    has a key of years ago: a row without a date counts when it was not known before the day. Only such rows are looked
+    for in all of raw.
     """
     dated, event_at = _DATED[name]
     item = entity(SOURCE, dated)
     key = item.key[0]
     found = context.warehouse.value(
-        f"SELECT PERCENTILE_DISC(0.5) WITHIN GROUP (ORDER BY r.{key}) FROM raw.{item.table} AS r"
-        f" WHERE r.{key} IS NOT NULL AND r.updated_at >= ? AND r.updated_at < ?"
-        f" AND (r.{event_at} IS NULL OR r.{event_at} >= ?)"
-        f" AND NOT EXISTS (SELECT 1 FROM raw.{item.table} AS e WHERE e.{key} = r.{key} AND e.updated_at < ?)",
+        f"WITH given AS (SELECT {key}, {event_at} FROM raw.{item.table}"
+        f" WHERE {key} IS NOT NULL AND updated_at >= ? AND updated_at < ? AND ({event_at} IS NULL OR {event_at} >= ?)),"
+        f" undated AS (SELECT DISTINCT {key} FROM given WHERE {event_at} IS NULL),"
+        f" known AS (SELECT DISTINCT e.{key} FROM raw.{item.table} AS e JOIN undated AS u ON u.{key} = e.{key}"
+        " WHERE e.updated_at < ?)"
+        f" SELECT PERCENTILE_DISC(0.5) WITHIN GROUP (ORDER BY g.{key}) FROM given AS g"
+        f" LEFT JOIN known AS k ON k.{key} = g.{key} WHERE k.{key} IS NULL OR g.{event_at} IS NOT NULL",
         [day.start, day.end, day.start, day.start],
     )
     return None if found is None else int(found)

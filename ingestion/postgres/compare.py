@@ -6,7 +6,7 @@ without touching ``updated_at`` is found. In raw it is over the latest version o
 hashes that came with the rows.
 
 What still differs after a reload (keys that the source holds twice) is remembered in ``ops.source_comparisons``: the
-day is reloaded again only when the difference is another one.
+day is read again only when the source holds something else of it by then and the difference is another one.
 """
 
 from __future__ import annotations
@@ -219,16 +219,25 @@ def compare_day(context: IngestContext, source: OltpSource, item: Entity, day: W
     return at_source.days.get(date, DayFigures()), in_raw.get(date, DayFigures())
 
 
-def known_differences(context: IngestContext, item: Entity, window: Window) -> dict[date, Difference]:
-    """The difference that stayed by day, as last recorded."""
+def known_differences(
+    context: IngestContext, item: Entity, window: Window
+) -> dict[date, tuple[DayFigures, Difference | None]]:
+    """Of the days that differed when they were compared last: what the source had then, and the difference.
+
+    The difference is None where it was recorded before content was compared.
+    """
     found = context.warehouse.rows(
-        "SELECT day, status, source_rows - raw_rows, source_keys - raw_keys, source_sum - raw_sum,"
-        " source_digest - raw_digest"
+        "SELECT day, status, source_rows, source_keys, source_sum, source_digest,"
+        " source_rows - raw_rows, source_keys - raw_keys, source_sum - raw_sum, source_digest - raw_digest"
         " FROM ops.source_comparisons WHERE source = ? AND entity = ? AND day >= ? AND day < ?"
         " QUALIFY ROW_NUMBER() OVER (PARTITION BY day ORDER BY compared_at DESC) = 1",
         [SOURCE, item.name, window.start.date(), window.end.date()],
     )
-    return {day: tuple(difference) for day, status, *difference in found if status == "different"}
+    return {
+        day: (DayFigures(*figures[:4]), None if None in figures else tuple(figures[4:]))
+        for day, status, *figures in found
+        if status == "different"
+    }
 
 
 def remember(

@@ -23,7 +23,7 @@ from ingestion.loading.package import load
 from ingestion.loading.planning import released_through
 from ingestion.loading.records import landed_sum, record
 from ingestion.loading.recovery import give_up
-from ingestion.loading.rejects import new_rejects, reject_key, resolve_rejects
+from ingestion.loading.rejects import FAULTS, new_rejects, reject_key, resolve_rejects
 from ingestion.postgres import touched_windows
 from ingestion.postgres.cured import is_same_record
 from ingestion.postgres.notices import stamped_ahead
@@ -150,6 +150,11 @@ class TableExtract:
                 self.keep(batch)
             yield from self._counted(batch, faults)
         self._ended(sent.bytes, sent.content_hash)
+
+    def chosen(self, batch: pa.Table) -> Pairs:
+        """Rows that were read already and are to be loaded after all."""
+        self._chosen(batch, FAULTS.empty_table())
+        yield from self._counted(batch, FAULTS.empty_table())
 
     def _copy(self, condition: sql.Composable) -> Copy:
         return self.snapshot.copy(copy_query(self.item, self.added, condition, self.deleted, self.context.as_of))

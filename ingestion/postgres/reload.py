@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import ceil
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 from psycopg import sql
 
 from ingestion.clock import utc_now
@@ -22,6 +23,7 @@ from ingestion.loading.context import EPOCH, IngestContext, LoadResult, Window
 from ingestion.loading.deletions import DAYS_BACK, Decision, Missing, decide, digest, settle
 from ingestion.loading.intervals import DAY, cut_at_midnight
 from ingestion.loading.package import load, piece_rows
+from ingestion.loading.versions import believed, latest_first, not_deleted
 from ingestion.postgres.compare import (
     KEYS_AT_ONCE,
     DayFigures,
@@ -51,7 +53,8 @@ def reload_differences(
     equal = 0
     for day in (part.start.date() for part in cut_at_midnight(window)):
         source_day, raw_day = at_source.days.get(day, DayFigures()), in_raw.get(day, DayFigures())
-        if source_day == raw_day or known.get(day) == source_day - raw_day:
+        had, differed = known.get(day, (None, None))
+        if source_day in (raw_day, had) or source_day - raw_day == differed:
             equal += 1
             remember(context, item, day, source_day, raw_day)
         else:
@@ -126,8 +129,10 @@ class _WindowReload:
         self.snapshot = snapshot
         self.item = item
         self.window = window
-        self.seen: list[pa.Table] = []
-        self.held: pa.Table | None = None
+        self.content = (*item.key, ROW_HASH.name)
+        self.seen: list[pa.Table] = []  # keys and hashes
+        self.tied: list[pa.Table] = []
+        self.known_contents: pa.Table | None = None
         self.known = 0  # rows that raw holds of the window
         self.missing = pa.schema(item.columns).empty_table()
         self.elsewhere: list[tuple[object, ...]] = []
@@ -136,10 +141,12 @@ class _WindowReload:
         )
 
     def _keep(self, batch: pa.Table) -> None:
-        self.seen.append(batch.select(list(self.item.key)))
+        self.seen.append(batch.select(list(self.content)))
 
     def pairs(self) -> Pairs:
         yield from self.extract.batches(changed_in(self.window), self._fresh)
+        if (turned := self._turned()) is not None:
+            yield from self.extract.chosen(turned)
         self.missing = self._missing()
         for start in range(0, self.missing.num_rows, KEYS_AT_ONCE):
             keys = self.missing.select(list(self.item.key)).slice(start, KEYS_AT_ONCE)
@@ -156,40 +163,93 @@ class _WindowReload:
                 yield from self.extract.batches(sql.SQL("{} AND {}").format(given, changed))
 
     def _fresh(self, batch: pa.Table) -> pa.Table:
-        """The rows whose content is another one than that of the latest version in raw, or that raw does not hold."""
+        """The rows of the batch that change what raw says: of another content, or that it does not hold.
+
+        One that raw holds and a later version hides changes nothing. Where the source sends several contents of one key
+        with one ``updated_at``, it is known at the end whether the one that counts is among them.
+        """
+        known = self._known()
         with duckdb.connect() as scratch:
             scratch.register("batch", batch)
-            scratch.register("alive", self._alive())
-            by = ", ".join([*self.item.key, ROW_HASH.name])
-            fresh = scratch.execute(f"SELECT * FROM batch ANTI JOIN alive USING ({by})").to_arrow_table()
+            scratch.register("known", known)
+            same = " AND ".join(f"b.{name} IS NOT DISTINCT FROM k.{name}" for name in self.content)
+            fresh = scratch.execute(f"SELECT b.* FROM batch AS b ANTI JOIN known AS k ON {same}").to_arrow_table()
+            tied = scratch.execute(
+                f"SELECT b.*, k.latest_hash FROM batch AS b JOIN known AS k ON {same} WHERE NOT k.is_settled"
+            ).to_arrow_table()
+        if tied.num_rows:
+            self.tied.append(tied)
         return fresh.cast(batch.schema)
 
-    def _alive(self) -> pa.Table:
-        """Keys and hashes of what raw holds of the window."""
-        if self.held is not None:
-            return self.held
-        names = [*self.item.key, ROW_HASH.name]
+    def _turned(self) -> pa.Table | None:
+        """Of the contents of one key with one ``updated_at`` those whose latest one the source no longer sends."""
+        if not self.tied:
+            return None
+        with duckdb.connect() as scratch:
+            tied = pa.concat_tables(self.tied)
+            scratch.register("tied", tied)
+            scratch.register("seen", pa.concat_tables(self.seen))
+            same = " AND ".join(f"t.{name} = s.{name}" for name in self.item.key)
+            turned = scratch.execute(
+                "SELECT t.* EXCLUDE (latest_hash) FROM tied AS t"
+                f" ANTI JOIN seen AS s ON {same} AND s.{ROW_HASH.name} = t.latest_hash"
+            ).to_arrow_table()
+        return turned.cast(tied.drop_columns(["latest_hash"]).schema)
+
+    def _known(self) -> pa.Table:
+        """The contents that raw holds of the window: by key and hash, and the hash of the key's latest version.
+
+        A content is settled when loading it again would change nothing: it is the latest one, a later one hides it, or
+        it has no key, so that nothing replaces it.
+        """
+        if self.known_contents is not None:
+            return self.known_contents
+        has_key = " AND ".join(f"{name} IS NOT NULL" for name in self.item.key)
+        key, hashed = ", ".join(self.item.key), ROW_HASH.name
         statement, params = bind(
-            f"WITH {alive_rows(self.item)} SELECT {', '.join(names)} FROM alive WHERE updated_at < :until",
+            f"""
+            WITH versions AS (
+                SELECT {key}, {hashed}, updated_at, {believed()} AS changed_at,
+                    ROW_NUMBER() OVER (PARTITION BY {key} ORDER BY {latest_first(self.item)}) AS place
+                FROM raw.{self.item.table} AS r
+                WHERE updated_at >= :since AND {not_deleted(self.item, "r")}
+            ), known AS (
+                SELECT *, MAX(CASE WHEN place = 1 THEN changed_at END) OVER (PARTITION BY {key}) AS latest_at,
+                    MAX(CASE WHEN place = 1 THEN {hashed} END) OVER (PARTITION BY {key}) AS latest_hash
+                FROM versions
+            )
+            SELECT {key}, {hashed}, latest_hash, MAX(CASE WHEN place = 1 THEN 1 ELSE 0 END) = 1,
+                MAX(CASE WHEN {hashed} = latest_hash OR changed_at < latest_at OR NOT ({has_key}) THEN 1 ELSE 0 END) = 1
+            FROM known WHERE updated_at < :until GROUP BY {key}, {hashed}, latest_hash""",
             since=self.window.start,
             until=self.window.end,
         )
         kinds = pa.schema([*self.item.columns, *self.item.content])
-        schema = pa.schema([kinds.field(name) for name in names])
-        self.held = self.context.warehouse.arrow(statement, params, schema)
-        return self.held
+        more = [("latest_hash", ROW_HASH.type), ("is_latest", pa.bool_()), ("is_settled", pa.bool_())]
+        schema = pa.schema([*(kinds.field(name) for name in self.content), *more])
+        self.known_contents = self.context.warehouse.arrow(statement, params, schema)
+        return self.known_contents
 
     def _missing(self) -> pa.Table:
         """The rows that raw holds in the window under keys that the source did not send for it."""
+        held = self._known()
+        keys = pc.drop_null(held.filter(held["is_latest"]).select(list(self.item.key)))
+        self.known = keys.num_rows
+        unseen = _without(keys, pa.concat_tables(self.seen), self.item) if self.seen else keys
         columns = ", ".join(column.name for column in self.item.columns)
         statement, params = bind(
             f"WITH {alive_rows(self.item)} SELECT {columns} FROM alive WHERE updated_at < :until",
             since=self.window.start,
             until=self.window.end,
         )
-        alive = self.context.warehouse.arrow(statement, params, pa.schema(self.item.columns))
-        self.known = alive.num_rows
-        return _without(alive, pa.concat_tables(self.seen), self.item) if self.seen else alive
+        schema = pa.schema(self.item.columns)
+        found = [schema.empty_table()]
+        for start in range(0, unseen.num_rows, KEYS_AT_ONCE):
+            some = list(zip(*unseen.slice(start, KEYS_AT_ONCE).to_pydict().values(), strict=True))
+            marks = ", ".join([f"({', '.join('?' for _ in self.item.key)})"] * len(some))
+            among = f" AND ({', '.join(self.item.key)}) IN ({marks})"
+            found.append(self.context.warehouse.arrow(statement + among, [*params, *chain(*some)], schema))
+        return pa.concat_tables(found)
 
     def gone(self) -> pa.Table:
         """The missing rows that the source holds nowhere any more; complete after ``pairs``."""

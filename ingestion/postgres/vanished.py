@@ -43,7 +43,8 @@ def _has_changed(context: IngestContext, source: OltpSource, item: Entity, quest
     """Whether the window differs otherwise than when it was asked for, or not at all any more."""
     at_source, in_raw = compare_day(context, source, item, question.window)
     known = known_differences(context, item, question.window)
-    if known.get(question.window.start.date()) == at_source - in_raw:
+    _, differed = known.get(question.window.start.date(), (None, None))
+    if differed == at_source - in_raw:
         return False
     return in_raw.rows - at_source.rows != question.missing.rows
 

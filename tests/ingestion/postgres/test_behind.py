@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ import pytest
 from ingestion.loading.context import IngestContext, LoadResult, Window
 from ingestion.postgres import behind
 from ingestion.postgres.source import backfill, ingest
+from ingestion.warehouse import Warehouse
+from tests.support.scans import ROWS_A_GROUP, CountingWarehouse
 
 if TYPE_CHECKING:
     from conftest import Oltp
@@ -150,6 +153,22 @@ def test_keys_of_old_rows_that_changed_on_the_day_do_not_make_history_look_behin
     loads = load(night, oltp)
     assert [(loads[name].rows, loads[name].bytes) for name in ("orders", "customers")] == [(0, 0), (0, 0)]
     assert messages(night) == []
+
+
+def test_where_the_keys_of_a_day_begin_is_asked_of_that_day(at: At, warehouse: Warehouse) -> None:
+    """Ten days in the order of time. One key that was given on the fifth is lower than all that there are."""
+    instant = f"TIMESTAMP '2026-03-01' + INTERVAL 1 DAY * (i // {ROWS_A_GROUP}) + to_microseconds(i % {ROWS_A_GROUP})"
+    warehouse.execute(
+        "INSERT INTO raw.oltp_customers (customer_id, updated_at, created_at)"
+        f" SELECT i, {instant}, {instant} FROM range({10 * ROWS_A_GROUP}) AS r(i)"
+        " UNION ALL SELECT -1, TIMESTAMP '2026-03-05', TIMESTAMP '2026-03-05'"
+    )
+    warehouse.checkpoint()
+    counting = CountingWarehouse(warehouse)
+    fifth = Window(datetime(2026, 3, 5), datetime(2026, 3, 6))
+    middle = behind._middle_key(replace(at(NIGHT), warehouse=counting), "customers", fifth)
+    assert middle == 4 * ROWS_A_GROUP + ROWS_A_GROUP // 2 - 1
+    assert counting.looked_at["raw.oltp_customers"] < 2 * ROWS_A_GROUP
 
 
 def test_one_absurd_key_does_not_blind_it(at: At, history: Oltp) -> None:
