@@ -22,10 +22,11 @@ from sqlmesh.core.scheduler import Scheduler
 from sqlmesh.core.snapshot import Snapshot
 from sqlmesh.core.snapshot import cache as snapshot_cache
 from sqlmesh.core.snapshot.cache import SnapshotCache
+from sqlmesh.core.snapshot.evaluator import SnapshotEvaluator
 
 from insightmart.errors import ConfigurationError
 from insightmart.settings import PROJECT
-from insightmart.transform.sqlmesh_patches import COLLECT_AFTER, patch, written_once
+from insightmart.transform.sqlmesh_patches import COLLECT_AFTER, made_of_its_parents, patch, written_once
 
 PLACES = [
     (DuckDBEngineAdapter, "_insert_overwrite_by_condition"),
@@ -37,6 +38,7 @@ PLACES = [
     (SnapshotCache, "get_or_load"),
     (SqlModel, "_query_renderer"),
     (Scheduler, "run_merged_intervals"),
+    (SnapshotEvaluator, "_execute_create"),
     (SqlModel, "render_query_or_raise"),
     (SqlModel, "render_audit_query"),
 ]
@@ -126,6 +128,18 @@ def test_what_was_evaluated_is_written_to_the_state_once_also_when_something_fai
         assert evaluate() == "done"
     assert written == [["a", "b"]]
     assert state.add_snapshots_intervals is write
+
+
+def test_a_table_is_created_from_what_its_model_reads() -> None:
+    parent, child = model("core.a", "x::INT AS x"), model("core.b", "x::INT AS x")
+    child = child.copy(update={"depends_on_": {parent.fqn}})
+    nodes = {node.fqn: node for node in (parent, child, model("core.c", "x::INT AS x"))}
+    snapshots = {name: Snapshot.from_node(node, nodes=nodes) for name, node in nodes.items()}
+    found = made_of_its_parents(lambda self, snapshot, **given: given)(
+        None, snapshots[child.fqn], create_render_kwargs={"snapshots": snapshots, "more": 1}, dry_run=True
+    )
+    assert found["create_render_kwargs"].pop("snapshots").keys() == {parent.fqn, child.fqn}
+    assert found == {"create_render_kwargs": {"more": 1}, "dry_run": True}
 
 
 def test_models_are_parsed_once_wherever_the_home_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,142 @@
+"""`python -m bench.cycle`: processor seconds of whole cycles, each in a process of its own, as cron starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+
+from insightmart.console_tables import print_table
+
+START = datetime(2026, 3, 5)
+PRELOADED = 24  # hours of business before the first cycle
+FLOOR = "import duckdb, dlt, sqlmesh, soda.scan"
+COLUMNS = ("Cycle", "Runs>", "CPU s>", "Lowest>", "Highest>", "Times the imports>", "Evaluations>", "Rows>", "Peak MB>")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a process cost, with those that it started.
+
+    Attributes:
+        seconds: of the processor, user and system.
+        peak_bytes: the most memory that the process itself held.
+        result: what a cycle printed with ``--json``.
+    """
+
+    seconds: float
+    peak_bytes: int
+    result: dict[str, Any]
+
+    @property
+    def kind(self) -> str:
+        """What sort of a cycle it was."""
+        if self.result.get("corrections_closed"):
+            return "an hour with late corrections"
+        return "a steady hour" if self.result["intervals_evaluated"] else "nothing new"
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str]) -> Run:
+    """Run a command to its end; what it prints is taken for JSON if it looks like it.
+
+    Raises:
+        click.ClickException: it ended in another way than a cycle that found something to report.
+    """
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        child = subprocess.Popen(arguments, env=dict(environment), stdout=output, stderr=errors)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        errors.seek(0)
+        if child.returncode not in (0, 1):
+            raise click.ClickException(f"{' '.join(arguments[-4:])} failed: {errors.read().decode()[-500:]}")
+        said = output.read().decode()
+    result = json.loads(said) if said.startswith("{") else {}
+    return Run(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, result)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.option("--hours", type=click.IntRange(1), default=6, show_default=True, help="Hours of business, a cycle each.")
+@click.option("--size", default="tiny", show_default=True, help="Size of the simulated business.")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write every run here.")
+def main(hours: int, size: str, json_file: Path | None) -> None:
+    """Measure what an hour costs beside its rows: cycles over a small sandbox, in processor seconds.
+
+    \b
+    first           a day of history into an empty warehouse
+    steady          one hour more
+    corrections     one hour more, and hours before it that have changed
+    nothing new     the same hour once more
+    floor           the limit: importing the libraries that a cycle is made of, in a process that does nothing else
+
+    Processor seconds include the processes that a cycle starts. It takes a minute an hour of business, and leaves
+    nothing behind.
+    """
+    with tempfile.TemporaryDirectory(prefix="bench-cycle-") as home:
+        measured = measure(Path(home), hours, size)
+    if json_file:
+        json_file.write_text(
+            json.dumps({kind: [asdict(run) for run in runs] for kind, runs in measured.items()}, indent=1)
+        )
+    floor = median(run.seconds for run in measured["floor"])
+    print_table("What a cycle costs", COLUMNS, [_row(kind, runs, floor) for kind, runs in measured.items()])
+
+
+def measure(home: Path, hours: int, size: str) -> dict[str, list[Run]]:
+    """Play the hours; what sort of a cycle -> its runs."""
+    environment = {**os.environ, "INSIGHTMART_HOME": str(home)}
+    sandbox = [sys.executable, "-m", "sandbox"]
+    cycle = [sys.executable, "-m", "insightmart.cli", "cycle", "--json", "--as-of"]
+
+    def called(*arguments: str) -> str:
+        return subprocess.run(
+            [*sandbox, *arguments], env=environment, check=True, capture_output=True, text=True
+        ).stdout
+
+    called("up", "--size", size, "--preload-hours", str(PRELOADED), "--parent", str(os.getpid()))
+    try:
+        environment.update(json.loads(called("env", "--json")))
+        measured = {"floor": [run([sys.executable, "-c", FLOOR], environment) for _ in range(3)]}
+        measured["help"] = [run([sys.executable, "-m", "insightmart.cli", "--help"], environment) for _ in range(3)]
+        for hour in range(PRELOADED, PRELOADED + hours + 1):
+            if hour > PRELOADED:
+                called("advance", "--hours", "1")
+            as_of = START + timedelta(hours=hour, minutes=5)
+            for minutes in (0, 2):
+                found = run([*cycle, (as_of + timedelta(minutes=minutes)).isoformat()], environment)
+                kind = "first" if hour == PRELOADED and not minutes else found.kind
+                measured.setdefault(kind, []).append(found)
+    finally:
+        called("down")
+    return measured
+
+
+def _row(kind: str, runs: Sequence[Run], floor: float) -> list[str]:
+    seconds = sorted(run.seconds for run in runs)
+    evaluations = [run.result["intervals_evaluated"] for run in runs if run.result]
+    rows = [run.result["rows_loaded"] for run in runs if run.result]
+    return [
+        kind,
+        str(len(runs)),
+        f"{median(seconds):.1f}",
+        f"{seconds[0]:.1f}",
+        f"{seconds[-1]:.1f}",
+        f"{median(seconds) / floor:.1f}",
+        f"{median(evaluations):.0f}" if evaluations else "",
+        f"{median(rows):.0f}" if rows else "",
+        f"{max(run.peak_bytes for run in runs) / 1e6:.0f}",
+    ]
+
+
+if __name__ == "__main__":
+    main()
