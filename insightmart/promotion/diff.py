@@ -1,19 +1,23 @@
 """The difference between two builds of a table, row by row and exact: what a change to a model does to its figures.
 
-Everything is one pass of SQL over each build: equal rows cancel out in a GROUP BY over all columns (NULL equals NULL),
-and what is left, the rows that differ, is paired by the table's grain. A second pass adds up the measures by month.
+One pass over each build counts its rows, adds up its measures and a hash of every row, by day (a table without a date:
+by part of its keys). Days with the same count and hashes in both are the same. Of the others, so many at a time as fit,
+equal rows cancel out in a GROUP BY over all columns (NULL equals NULL), and what is left, the rows that differ, is
+paired by the table's grain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from ingestion.warehouse import Warehouse, exact_sum
 
+ROWS_AT_ONCE = 20_000_000  # of both builds together, that are compared row by row
+KEY_PARTS = 1_024
 SAMPLES = 10  # rows shown of each kind of difference
 
 _NUMBERS = ("DECIMAL", "NUMBER", "NUMERIC", "INT", "BIGINT", "SMALLINT", "TINYINT")
@@ -72,6 +76,9 @@ class Sample:
 class TableDiff:
     """How a table differs. ``rows_*`` count rows; ``changed_columns`` counts, per column, the rows it changed in.
 
+    ``parts`` counts days, or parts of a table without a date, and ``parts_compared`` those among them that were
+    compared row by row: their counts or hashes differed.
+
     ``repeated_keys`` counts keys that stand in more than one differing row of a build: such rows are counted, but which
     of their columns changed cannot be said.
     """
@@ -81,6 +88,8 @@ class TableDiff:
     columns_added: dict[str, str] = field(default_factory=dict)
     columns_removed: dict[str, str] = field(default_factory=dict)
     columns_retyped: dict[str, tuple[str, str]] = field(default_factory=dict)
+    parts: int = 0
+    parts_compared: int = 0
     rows_before: int = 0
     rows_after: int = 0
     rows_added: int = 0
@@ -111,6 +120,43 @@ def compare(warehouse: Warehouse, scratch: str, comparison: Comparison) -> Table
     return _Comparer(warehouse, scratch, comparison).run()
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What a build has of a part of a table; ``digest`` adds up a hash of every row."""
+
+    rows: int = 0
+    digest: Decimal | int = 0
+    totals: Mapping[str, Decimal | None] = field(default_factory=dict)
+
+    def __add__(self, other: _Part) -> _Part:
+        names = {**self.totals, **other.totals}
+        return _Part(
+            self.rows + other.rows,
+            self.digest + other.digest,
+            {name: _added(self.totals.get(name), other.totals.get(name)) for name in names},
+        )
+
+
+def _added(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    """As SUM does: NULL where there is no value."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other
+
+
+def _at_once(rows: Mapping[Any, int]) -> list[list[Any]]:
+    """The parts in order, so many together that they hold about ``ROWS_AT_ONCE`` rows; that without a date apart."""
+    groups: list[list[Any]] = [[None]] if None in rows else []
+    held = ROWS_AT_ONCE
+    for part in sorted(part for part in rows if part is not None):
+        if held >= ROWS_AT_ONCE:
+            groups.append([])
+            held = 0
+        groups[-1].append(part)
+        held += rows[part]
+    return groups
+
+
 class _Comparer:
     def __init__(self, warehouse: Warehouse, scratch: str, comparison: Comparison) -> None:
         self.warehouse = warehouse
@@ -136,11 +182,12 @@ class _Comparer:
         self.differing = f"{scratch}.{comparison.table.split('.')[-1].upper()}"
 
     def run(self) -> TableDiff:
-        self._months()
+        found = self._parts()
+        self._months(found)
         if None in self.builds:
             self.diff.rows_added, self.diff.rows_removed = self.diff.rows_after, self.diff.rows_before
             return self.diff
-        self._keep_differing_rows()
+        self._keep_differing_rows(found)
         if self.paired:
             self._count_pairs()
             self._take_samples()
@@ -148,42 +195,83 @@ class _Comparer:
             self._count_rows()
         return self.diff
 
-    def _months(self) -> None:
-        """Rows and exact totals by month, of each build by its own dates."""
-        month = f"CAST(DATE_TRUNC('month', {_quoted(self.month)}) AS DATE)" if self.month else "CAST(NULL AS DATE)"
-        found: dict[date | None, list[tuple[int, dict[str, Decimal | None]]]] = {}
+    @property
+    def _part(self) -> str:
+        """SQL for the part of the table that a row belongs to, in whichever build: its day, else one by its key."""
+        if self.month:
+            return f"CAST({_quoted(self.month)} AS DATE)"
+        if self.paired and not set(self.keys) & set(self.diff.columns_retyped):
+            return f"MOD(ABS({_hash(self.keys)}), {KEY_PARTS})"
+        return "0"
+
+    def _parts(self) -> dict[Any, list[_Part]]:
+        """What each build has of each part."""
+        found: dict[Any, list[_Part]] = {}
         for side, build in enumerate(self.builds):
             if build is None:
                 continue
             names = [name for name in self.diff.measures if name in build.columns]
             sums = "".join(f", {exact_sum(_quoted(name))}" for name in names)
-            for first, count, *totals in self.warehouse.rows(
-                f"SELECT {month}, COUNT(*){sums} FROM {build.view} GROUP BY 1"
+            for part, count, digest, *totals in self.warehouse.rows(
+                f"SELECT {self._part}, COUNT(*), {exact_sum(_hash(self.columns))}{sums} FROM {build.view} GROUP BY 1"
             ):
-                sides = found.setdefault(first.date() if isinstance(first, datetime) else first, [(0, {}), (0, {})])
-                sides[side] = (int(count), dict(zip(names, totals, strict=True)))
-        for first in sorted(found, key=lambda value: value or date.min):
-            (rows_before, before), (rows_after, after) = found[first]
-            self.diff.rows_before += rows_before
-            self.diff.rows_after += rows_after
-            if rows_before == rows_after and before == after:
+                sides = found.setdefault(part.date() if isinstance(part, datetime) else part, [_Part(), _Part()])
+                sides[side] = _Part(int(count), digest, dict(zip(names, totals, strict=True)))
+        self.diff.parts = len(found)
+        return found
+
+    def _months(self, parts: Mapping[Any, Sequence[_Part]]) -> None:
+        """Rows and exact totals by month, of each build by its own dates."""
+        found: dict[date | None, list[_Part]] = {}
+        for part, sides in parts.items():
+            month = part.replace(day=1) if self.month and part is not None else None
+            found[month] = [one + other for one, other in zip(found.get(month, [_Part(), _Part()]), sides, strict=True)]
+        for month in sorted(found, key=lambda value: value or date.min):
+            before, after = found[month]
+            self.diff.rows_before += before.rows
+            self.diff.rows_after += after.rows
+            if before.rows == after.rows and before.totals == after.totals:
                 self.diff.months_equal += 1
                 continue
-            sums_of_both = {name: (before.get(name), after.get(name)) for name in self.diff.measures}
-            self.diff.months.append(Month(first, (rows_before, rows_after), sums_of_both))
+            sums_of_both = {name: (before.totals.get(name), after.totals.get(name)) for name in self.diff.measures}
+            self.diff.months.append(Month(month, (before.rows, after.rows), sums_of_both))
 
-    def _keep_differing_rows(self) -> None:
+    def _keep_differing_rows(self, parts: Mapping[Any, Sequence[_Part]]) -> None:
         """A table of the rows that one build has more often than the other; COPIES says how often, above 0 in prod."""
         columns = ", ".join(_quoted(name) for name in self.columns)
-        sides = [
-            f"SELECT {self._as_compared(build)}, {sign} AS COPIES FROM {build.view}"
-            for build, sign in zip(self.builds, ("1", "-1"), strict=True)
-            if build
-        ]
-        self.warehouse.execute(
-            f"CREATE TABLE {self.differing} AS SELECT {columns}, SUM(COPIES) AS COPIES"
-            f" FROM ({' UNION ALL '.join(sides)}) AS builds GROUP BY {columns} HAVING SUM(COPIES) <> 0"
-        )
+        differing = {
+            part: before.rows + after.rows
+            for part, (before, after) in parts.items()
+            if (before.rows, before.digest) != (after.rows, after.digest)
+        }
+        self.diff.parts_compared = len(differing)
+        begin = f"CREATE TABLE {self.differing} AS"
+        for some in _at_once(differing) or [[]]:
+            condition, params = self._among(some)
+            sides = [
+                f"SELECT {self._as_compared(build)}, {sign} AS COPIES FROM {build.view} WHERE {condition}"
+                for build, sign in zip(self.builds, ("1", "-1"), strict=True)
+                if build
+            ]
+            self.warehouse.execute(
+                f"{begin} SELECT {columns}, SUM(COPIES) AS COPIES"
+                f" FROM ({' UNION ALL '.join(sides)}) AS builds GROUP BY {columns} HAVING SUM(COPIES) <> 0",
+                params * len(sides),
+            )
+            begin = f"INSERT INTO {self.differing}"
+
+    def _among(self, parts: Sequence[Any]) -> tuple[str, list[Any]]:
+        """SQL for rows of these parts, and the values of its marks."""
+        known = [part for part in parts if part is not None]
+        if not known:
+            return (f"{self._part} IS NULL" if parts else "FALSE"), []
+        if not self.month:
+            return f"{self._part} IN ({', '.join('?' for _ in known)})", known
+        # the bounds prune, where the days lie near each other
+        column, mark = _quoted(self.month), "CAST(? AS DATE)"
+        inside = f"{self._part} IN ({', '.join(mark for _ in known)})"
+        bounds = f"{column} >= {mark} AND {column} < {mark}"
+        return f"{bounds} AND {inside}", [min(known), max(known) + timedelta(days=1), *known]
 
     def _as_compared(self, build: Build) -> str:
         """Columns as they are, but as text where their types have nothing in common."""
@@ -248,6 +336,11 @@ class _Comparer:
         shown = [n for n in self.diff.measures if n in self._values() and (kind != "changed" or n in changed)]
         measures = {name: (row[f"before_{name}"], row[f"after_{name}"]) for name in shown}
         return Sample(kind, {name: row[name] for name in self.keys}, measures, changed)
+
+
+def _hash(names: Iterable[str]) -> str:
+    """SQL for a hash of some columns: 64 bits, the same for the same values in both builds of one warehouse."""
+    return f"CAST(HASH({', '.join(_quoted(name) for name in names)}) AS DECIMAL(38, 4))"
 
 
 def _quoted(name: str) -> str:

@@ -14,8 +14,10 @@ import snowflake.connector
 import sqlmesh  # noqa: F401  before sqlglot writes any SQL: its generators know then what a model is
 
 from ingestion.warehouse import Warehouse
+from insightmart.promotion import diff as diffs
 from insightmart.promotion.diff import Build, Comparison, TableDiff, compare
 from tests.support.fakesnow_session import complete_cursors
+from tests.support.scans import ROWS_A_GROUP, CountingWarehouse
 
 COLUMNS = {
     "source_system": "VARCHAR",
@@ -163,6 +165,62 @@ def test_rows_that_cannot_be_recognised_are_removed_and_added(warehouse: Warehou
     found = diff(warehouse, [row("1", "1.0000")], [row("1", "2.0000")], grain=("source_system", "no_such_column"))
     assert (found.rows_added, found.rows_removed, found.rows_changed) == (1, 1, 0)
     assert found.samples == []
+
+
+def test_the_verdict_is_the_same_in_whatever_parts_it_is_found(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day at a time: order 2 moves to another, order 3 changes, order 4 has no day, those of the 8th are equal."""
+    monkeypatch.setattr(diffs, "ROWS_AT_ONCE", 1)
+    same = [row("5", "1.0000", day="2026-03-08"), row("6", "1.0000", day="2026-03-08")]
+    found = diff(
+        warehouse,
+        [
+            row("1", "1.0000"),
+            row("2", "2.0000"),
+            row("3", "3.0000", day="2026-03-06"),
+            row("4", "4.0000", business_date=None),
+            *same,
+        ],
+        [
+            row("1", "1.0000"),
+            row("2", "2.0000", day="2026-03-07"),
+            row("3", "3.5000", day="2026-03-06"),
+            row("4", "4.5000", business_date=None),
+            *same,
+        ],
+    )
+    assert (found.parts, found.parts_compared) == (5, 4)
+    assert (found.rows_added, found.rows_removed, found.rows_changed) == (0, 0, 3)
+    assert found.changed_columns == {"business_date": 1, "gross_sales": 2}
+    undated, march = found.months
+    assert (undated.month, undated.totals["gross_sales"]) == (None, (Decimal("4.0000"), Decimal("4.5000")))
+    assert (march.month, march.totals["gross_sales"]) == (MARCH, (Decimal("8.0000"), Decimal("8.5000")))
+
+
+def test_only_days_that_differ_are_compared_row_by_row() -> None:
+    """Five days, one order of the third changed: one look at each build, and one more at that day of it."""
+    with Warehouse(duckdb.connect(), "duckdb") as warehouse:
+        warehouse.execute("CREATE SCHEMA scratch")
+        warehouse.execute(
+            f"CREATE TABLE b AS SELECT i AS order_id, DATE '2026-03-01' + CAST(i // {ROWS_A_GROUP} AS INT) AS"
+            f" business_date, CAST(1 AS DECIMAL(18, 4)) AS gross_sales FROM range({5 * ROWS_A_GROUP}) AS r(i)"
+        )
+        changed = 2 * ROWS_A_GROUP + 7
+        warehouse.execute(
+            f"CREATE TABLE a AS SELECT * REPLACE (CASE WHEN order_id = {changed} THEN 2 ELSE gross_sales END AS"
+            " gross_sales) FROM b"
+        )
+        counting = CountingWarehouse(warehouse)
+        columns = {"order_id": "BIGINT", "business_date": "DATE", "gross_sales": "DECIMAL(18, 4)"}
+        comparison = Comparison("certified.fct_orders", ("order_id",), Build("b", columns), Build("a", columns))
+        found = compare(counting, "scratch", comparison)
+    assert (found.rows_changed, found.changed_columns) == (1, {"gross_sales": 1})
+    assert [sample.key for sample in found.samples] == [{"order_id": changed}]
+    assert (found.parts, found.parts_compared) == (5, 1)
+    looked_at = {table: rows for table, rows in counting.looked_at.items() if "fct_orders" not in table}
+    assert set(looked_at.values()) == {6 * ROWS_A_GROUP}
+    assert len(looked_at) == 2
 
 
 def test_a_table_that_is_new_or_gone(warehouse: Warehouse) -> None:
