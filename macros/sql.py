@@ -26,8 +26,8 @@ def event_instant(evaluator: t.Any, stated: exp.Expression, updated: exp.Express
     The stated instant where it can be believed: not before the first day of history and at most a day after the
     record's last change, which is believed up to the load. Otherwise that change, so that the row still falls into a
     window and is quarantined there.
-    Loads and reconciliation say the same in ingestion/loading/versions.py, as of ``not_deleted`` and
-    ``is_latest_version``; tests/models/test_rules_agree.py holds the two against each other.
+    Loads and reconciliation say the same in ingestion/loading/versions.py, as of ``ended_by`` (there ``not_deleted``)
+    and ``is_latest_version``; tests/models/test_rules_agree.py holds the two against each other.
     """
     start = f"CAST('{evaluator.var('history_start')}' AS TIMESTAMP_NTZ)"
     load = loaded.sql("snowflake")
@@ -40,17 +40,15 @@ def event_instant(evaluator: t.Any, stated: exp.Expression, updated: exp.Express
 
 
 @macro()
-def not_deleted(evaluator: t.Any, table: exp.Expression, row: exp.Expression, *key: exp.Expression) -> str:
-    """Whether a row of a raw table, read as ``row``, is no tombstone and no earlier version of a record that has one.
+def ended_by(evaluator: t.Any, tombstone: exp.Expression, row: exp.Expression, *key: exp.Expression) -> str:
+    """Whether a row of a raw table, read as ``row``, is a tombstone or an earlier version of a record that has one.
 
+    The condition of a LEFT JOIN to the table's tombstones, read as ``tombstone``: rows that it joins to none are alive.
     A record that was deleted at its source counts no more, up to its tombstone; what was loaded later has come back.
     """
-    alias = row.sql("snowflake")
-    same = " AND ".join(f"d.{column.name} = {alias}.{column.name}" for column in _listed(*key))
-    return (
-        f"NOT EXISTS(SELECT 1 FROM {table.sql('snowflake')} AS d"
-        f" WHERE {same} AND NOT d._deleted_at IS NULL AND d._dlt_load_id >= {alias}._dlt_load_id)"
-    )
+    ended, by = row.sql("snowflake"), tombstone.sql("snowflake")
+    same = " AND ".join(f"{by}.{column.name} = {ended}.{column.name}" for column in _listed(*key))
+    return f"{same} AND NOT {by}._deleted_at IS NULL AND {by}._dlt_load_id >= {ended}._dlt_load_id"
 
 
 @macro()

@@ -1,6 +1,6 @@
 """SQL that every source shares: when a raw row counts, whether it is still alive, and which rows of a load are new.
 
-The models say the same of ``raw`` with macros of the same names (``macros/sql.py``); tests/models/test_rules_agree.py
+The models say the same of ``raw`` with macros (``macros/sql.py``); tests/models/test_rules_agree.py
 holds the two against each other.
 """
 

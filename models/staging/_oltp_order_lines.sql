@@ -11,64 +11,163 @@ MODEL (
   )
 );
 
-WITH loaded AS (
+WITH orders AS (
   SELECT
     order_id,
-    line_number,
-    sku,
-    quantity,
-    unit_price,
+    order_id::BIGINT AS order_number, /* as raw has it, so that lines are found by it without a look at each */
+    event_at,
+    rule_ids,
     discount_amount,
     tax_amount,
-    updated_at,
-    _loaded_at,
-    _dlt_load_id
+    shipping_amount,
+    total_amount
+  FROM staging._oltp_order_headers
+  WHERE
+    event_at BETWEEN @start_ts AND @end_ts AND NOT order_id IS NULL
+), written_elsewhere AS (
+  /* Orders of which lines were written in this window, and that are no orders of it: few. */
+  SELECT
+    order_id
   FROM raw.oltp_order_lines
   WHERE
     _loaded_at >= DATEADD(DAY, -1, @start_ts)
-  UNION ALL
-  /* An order whose instant was corrected into this window has lines that were loaded with its old one. */
+    AND @event_instant(updated_at, updated_at, _loaded_at) BETWEEN @start_ts AND @end_ts
+    AND NOT order_id IS NULL
+  EXCEPT
+  SELECT
+    order_number
+  FROM orders
+), not_staged AS (
+  SELECT
+    order_id
+  FROM written_elsewhere
+  EXCEPT
+  SELECT
+    h.order_id::BIGINT
+  FROM staging._oltp_order_headers AS h
+  WHERE
+    h.order_id IN (
+      SELECT
+        w.order_id::VARCHAR
+      FROM written_elsewhere AS w
+    )
+), known AS (
   SELECT
     order_id,
-    line_number,
-    sku,
-    quantity,
-    unit_price,
-    discount_amount,
-    tax_amount,
-    updated_at,
-    _loaded_at,
-    _dlt_load_id
-  FROM raw.oltp_order_lines
+    MAX(_dlt_load_id) AS last_load_id,
+    MAX(CASE WHEN NOT _deleted_at IS NULL THEN _dlt_load_id END) AS deleted_load_id
+  FROM raw.oltp_orders
   WHERE
-    _loaded_at < DATEADD(DAY, -1, @start_ts)
-    AND order_id IN (
+    order_id IN (
       SELECT
-        w.order_id::BIGINT
-      FROM staging._oltp_order_headers AS w
-      WHERE
-        w.event_at BETWEEN @start_ts AND @end_ts
+        n.order_id
+      FROM not_staged AS n
     )
-), kept AS (
+  GROUP BY
+    order_id
+), without_order AS (
+  /* An order that the source knows but that is not released yet is missed by nobody: its lines come with its window. */
   SELECT
-    *
-  FROM loaded AS r
+    n.order_id,
+    NOT k.order_id IS NULL AS order_is_deleted
+  FROM not_staged AS n
+  LEFT JOIN known AS k
+    ON k.order_id = n.order_id
   WHERE
-    @not_deleted(raw.oltp_order_lines, r, order_id, line_number)
+    k.order_id IS NULL OR k.last_load_id = k.deleted_load_id
+), loaded AS (
+  /* Whenever they were loaded: an order whose instant was corrected into this window has lines from before. */
+  SELECT
+    r.order_id,
+    r.line_number,
+    r.sku,
+    r.quantity,
+    r.unit_price,
+    r.discount_amount,
+    r.tax_amount,
+    r.updated_at,
+    r._deleted_at,
+    r._loaded_at,
+    r._dlt_load_id
+  FROM raw.oltp_order_lines AS r
+  WHERE
+    r.order_id IN (
+      SELECT
+        o.order_number
+      FROM orders AS o
+    )
+  UNION ALL
+  SELECT
+    r.order_id,
+    r.line_number,
+    r.sku,
+    r.quantity,
+    r.unit_price,
+    r.discount_amount,
+    r.tax_amount,
+    r.updated_at,
+    r._deleted_at,
+    r._loaded_at,
+    r._dlt_load_id
+  FROM raw.oltp_order_lines AS r
+  WHERE
+    r._loaded_at >= DATEADD(DAY, -1, @start_ts)
+    AND r.order_id IN (
+      SELECT
+        w.order_id
+      FROM without_order AS w
+    )
+  UNION ALL
+  SELECT
+    r.order_id,
+    r.line_number,
+    r.sku,
+    r.quantity,
+    r.unit_price,
+    r.discount_amount,
+    r.tax_amount,
+    r.updated_at,
+    r._deleted_at,
+    r._loaded_at,
+    r._dlt_load_id
+  FROM raw.oltp_order_lines AS r
+  WHERE
+    r._loaded_at >= DATEADD(DAY, -1, @start_ts) AND r.order_id IS NULL
+), versions AS (
+  /* Read several times, a version is one: of the load that brought it first, whichever loads came after. */
+  SELECT
+    r.order_id,
+    r.line_number,
+    r.sku,
+    r.quantity,
+    r.unit_price,
+    r.discount_amount,
+    r.tax_amount,
+    r.updated_at,
+    @event_instant(r.updated_at, r.updated_at, r._loaded_at) AS changed_at,
+    MIN(r._loaded_at) AS first_loaded_at,
+    MIN(r._dlt_load_id) AS first_load_id,
+    MAX(r._loaded_at) AS _loaded_at,
+    MAX(r._dlt_load_id) AS _dlt_load_id
+  FROM loaded AS r
+  LEFT JOIN loaded AS d
+    ON @ended_by(d, r, order_id, line_number)
+  WHERE
+    d._dlt_load_id IS NULL
+  GROUP BY
+    r.order_id,
+    r.line_number,
+    r.sku,
+    r.quantity,
+    r.unit_price,
+    r.discount_amount,
+    r.tax_amount,
+    r.updated_at,
+    @event_instant(r.updated_at, r.updated_at, r._loaded_at)
 ), latest AS (
   SELECT
-    order_id,
-    line_number,
-    sku,
-    quantity,
-    unit_price,
-    discount_amount,
-    tax_amount,
-    updated_at,
-    _loaded_at,
-    _dlt_load_id,
-    @event_instant(updated_at, updated_at, _loaded_at) AS changed_at
-  FROM kept
+    *
+  FROM versions
   QUALIFY
     @is_latest_version(
       (order_id, line_number),
@@ -77,74 +176,36 @@ WITH loaded AS (
       (quantity, unit_price),
       (sku, quantity, unit_price, discount_amount, tax_amount, updated_at)
     )
-), placed AS (
+), typed AS (
   SELECT
-    l.order_id,
-    l.line_number,
-    l.sku,
-    l.quantity,
-    l.unit_price,
-    l.discount_amount,
-    l.tax_amount,
-    l.updated_at,
-    l._loaded_at,
-    l._dlt_load_id,
-    o.event_at AS ordered_event_at,
+    'oltp'::VARCHAR AS source_system,
+    l.order_id::VARCHAR AS order_id,
+    l.line_number::BIGINT AS line_number,
+    NULLIF(TRIM(l.sku), '')::VARCHAR AS sku,
+    l.quantity::BIGINT AS quantity,
+    l.unit_price::DECIMAL(18, 4) AS unit_price,
+    NULL::DECIMAL(18, 4) AS gross_amount, /* quantity x unit_price; only the online shop states it apart */
+    COALESCE(l.discount_amount, 0)::DECIMAL(18, 4) AS discount_amount,
+    COALESCE(l.tax_amount, 0)::DECIMAL(18, 4) AS tax_amount,
+    @believed(l.updated_at, l.first_loaded_at)::TIMESTAMPNTZ AS source_updated_at,
+    NULL::TIMESTAMPNTZ AS added_at, /* only the online shop says when a line was added */
+    COALESCE(o.event_at, l.changed_at)::TIMESTAMPNTZ AS event_at,
+    l.first_loaded_at::TIMESTAMPNTZ AS _loaded_at,
+    l.first_load_id::VARCHAR AS raw_load_id,
+    o.event_at AS order_event_at,
     o.rule_ids AS order_rule_ids,
     o.discount_amount AS order_discount_amount,
     o.tax_amount AS order_tax_amount,
     o.shipping_amount AS order_shipping_amount,
     o.total_amount AS order_total_amount,
-    NOT d.order_id IS NULL AND o.order_id IS NULL AS order_is_deleted,
-    l.changed_at
+    COALESCE(w.order_is_deleted, FALSE) AS order_is_deleted
   FROM latest AS l
-  LEFT JOIN staging._oltp_order_headers AS o
-    ON o.order_id = l.order_id::VARCHAR
-  LEFT JOIN (
-    SELECT DISTINCT
-      order_id
-    FROM raw.oltp_orders
-    WHERE
-      NOT _deleted_at IS NULL
-  ) AS d
-    ON d.order_id = l.order_id
-), typed AS (
-  SELECT
-    'oltp'::VARCHAR AS source_system,
-    p.order_id::VARCHAR AS order_id,
-    p.line_number::BIGINT AS line_number,
-    NULLIF(TRIM(p.sku), '')::VARCHAR AS sku,
-    p.quantity::BIGINT AS quantity,
-    p.unit_price::DECIMAL(18, 4) AS unit_price,
-    NULL::DECIMAL(18, 4) AS gross_amount, /* quantity x unit_price; only the online shop states it apart */
-    COALESCE(p.discount_amount, 0)::DECIMAL(18, 4) AS discount_amount,
-    COALESCE(p.tax_amount, 0)::DECIMAL(18, 4) AS tax_amount,
-    @believed(p.updated_at, p._loaded_at)::TIMESTAMPNTZ AS source_updated_at,
-    NULL::TIMESTAMPNTZ AS added_at, /* only the online shop says when a line was added */
-    COALESCE(p.ordered_event_at, p.changed_at)::TIMESTAMPNTZ AS event_at,
-    p._loaded_at::TIMESTAMPNTZ AS _loaded_at,
-    p._dlt_load_id::VARCHAR AS raw_load_id,
-    p.ordered_event_at AS order_event_at,
-    p.order_rule_ids AS order_rule_ids,
-    p.order_discount_amount AS order_discount_amount,
-    p.order_tax_amount AS order_tax_amount,
-    p.order_shipping_amount AS order_shipping_amount,
-    p.order_total_amount AS order_total_amount,
-    p.order_is_deleted AS order_is_deleted
-  FROM placed AS p
+  LEFT JOIN orders AS o
+    ON o.order_number = l.order_id
+  LEFT JOIN without_order AS w
+    ON w.order_id = l.order_id
   WHERE
-    p.ordered_event_at BETWEEN @start_ts AND @end_ts
-    OR (
-      p.ordered_event_at IS NULL
-      AND p.changed_at BETWEEN @start_ts AND @end_ts
-      AND NOT EXISTS(
-        SELECT
-          1
-        FROM raw.oltp_orders AS r
-        WHERE
-          r.order_id = p.order_id AND @not_deleted(raw.oltp_orders, r, order_id)
-      )
-    ) /* an order that the source knows but that is not released yet is no orphan: the line comes with its window */
+    COALESCE(o.event_at, l.changed_at) BETWEEN @start_ts AND @end_ts
 ), checked AS (
   SELECT
     *,

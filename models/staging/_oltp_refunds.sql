@@ -11,7 +11,26 @@ MODEL (
   )
 );
 
-WITH latest AS (
+WITH loaded AS (
+  SELECT
+    r.refund_id,
+    r.order_id,
+    r.line_number,
+    r.quantity,
+    r.amount,
+    r.reason,
+    r.refunded_at,
+    r.updated_at,
+    r._loaded_at,
+    r._dlt_load_id,
+    @event_instant(r.refunded_at, r.updated_at, r._loaded_at) AS event_at
+  FROM raw.oltp_refunds AS r
+  LEFT JOIN raw.oltp_refunds AS d
+    ON @ended_by(d, r, refund_id) AND d._loaded_at >= DATEADD(DAY, -1, @start_ts)
+  WHERE
+    r._loaded_at >= DATEADD(DAY, -1, @start_ts) AND d._dlt_load_id IS NULL
+), versions AS (
+  /* Read several times, a version is one: of the load that brought it first, whichever loads came after. */
   SELECT
     refund_id,
     order_id,
@@ -21,13 +40,26 @@ WITH latest AS (
     reason,
     refunded_at,
     updated_at,
-    _loaded_at,
-    _dlt_load_id,
-    @event_instant(refunded_at, updated_at, _loaded_at) AS event_at
-  FROM raw.oltp_refunds AS r
-  WHERE
-    @not_deleted(raw.oltp_refunds, r, refund_id)
-    AND _loaded_at >= DATEADD(DAY, -1, @start_ts)
+    event_at,
+    MIN(_loaded_at) AS first_loaded_at,
+    MIN(_dlt_load_id) AS first_load_id,
+    MAX(_loaded_at) AS _loaded_at,
+    MAX(_dlt_load_id) AS _dlt_load_id
+  FROM loaded
+  GROUP BY
+    refund_id,
+    order_id,
+    line_number,
+    quantity,
+    amount,
+    reason,
+    refunded_at,
+    updated_at,
+    event_at
+), latest AS (
+  SELECT
+    *
+  FROM versions
   QUALIFY
     @is_latest_version(
       refund_id,
@@ -61,6 +93,45 @@ WITH latest AS (
       PARTITION BY order_id
       ORDER BY source_updated_at DESC NULLS LAST, raw_load_id DESC, event_at
     ) = 1 /* until both its hours are restated, an order that moved stands in two */
+), not_released AS (
+  SELECT
+    order_id
+  FROM refunds
+  EXCEPT
+  SELECT
+    order_id::BIGINT
+  FROM released_orders
+), deletions AS (
+  SELECT
+    order_id,
+    MAX(_dlt_load_id) AS deleted_load_id
+  FROM raw.oltp_orders
+  WHERE
+    NOT _deleted_at IS NULL
+    AND order_id IN (
+      SELECT
+        r.order_id
+      FROM refunds AS r
+    )
+  GROUP BY
+    order_id
+), came_back AS (
+  SELECT
+    w.order_id
+  FROM raw.oltp_orders AS w
+  INNER JOIN deletions AS d
+    ON d.order_id = w.order_id
+  WHERE
+    w._dlt_load_id > d.deleted_load_id
+), deleted_orders AS (
+  /* Orders of which the source holds nothing any more, or holds them with a mark; one that came back is none. */
+  SELECT
+    order_id
+  FROM deletions
+  EXCEPT
+  SELECT
+    order_id
+  FROM came_back
 ), waiting_orders AS (
   /* An order whose instant moved into an hour that is not released yet is known all the same. */
   SELECT
@@ -69,18 +140,14 @@ WITH latest AS (
     LOWER(TRIM(w.channel)) AS channel,
     @oltp_order_counts(w.status, w.is_test) AS is_counted
   FROM raw.oltp_orders AS w
+  LEFT JOIN deletions AS d
+    ON d.order_id = w.order_id AND d.deleted_load_id >= w._dlt_load_id
   WHERE
-    @not_deleted(raw.oltp_orders, w, order_id)
+    d.order_id IS NULL
     AND w.order_id IN (
       SELECT
-        r.order_id
-      FROM refunds AS r
-      WHERE
-        NOT r.order_id::VARCHAR IN (
-          SELECT
-            o.order_id
-          FROM released_orders AS o
-        )
+        n.order_id
+      FROM not_released AS n
     )
   QUALIFY
     @is_latest_version(w.order_id, w.updated_at, w._dlt_load_id, (w.total_amount, w.status))
@@ -102,21 +169,6 @@ WITH latest AS (
   FROM waiting_orders
   WHERE
     NOT store_id IS NULL AND channel IN ('store', 'phone')
-), deleted_orders AS (
-  /* Orders of which the source holds nothing any more, or holds them with a mark; one that came back is none. */
-  SELECT
-    d.order_id
-  FROM raw.oltp_orders AS d
-  WHERE
-    d.order_id IN (
-      SELECT
-        r.order_id
-      FROM refunds AS r
-    )
-  GROUP BY
-    d.order_id
-  HAVING
-    MAX(CASE WHEN NOT d._deleted_at IS NULL THEN d._dlt_load_id END) >= COALESCE(MAX(CASE WHEN d._deleted_at IS NULL THEN d._dlt_load_id END), '')
 ), products AS (
   SELECT
     order_id,
@@ -179,10 +231,10 @@ WITH latest AS (
     0::DECIMAL(18, 4) AS gift_cards_amount,
     r.reason::VARCHAR AS refund_reason,
     r.refunded_at::TIMESTAMPNTZ AS refunded_at,
-    @believed(r.updated_at, r._loaded_at)::TIMESTAMPNTZ AS source_updated_at,
+    @believed(r.updated_at, r.first_loaded_at)::TIMESTAMPNTZ AS source_updated_at,
     r.event_at::TIMESTAMPNTZ AS event_at,
-    r._loaded_at::TIMESTAMPNTZ AS _loaded_at,
-    r._dlt_load_id::VARCHAR AS raw_load_id,
+    r.first_loaded_at::TIMESTAMPNTZ AS _loaded_at,
+    r.first_load_id::VARCHAR AS raw_load_id,
     o.rule_ids AS order_rule_ids,
     NOT d.order_id IS NULL AS order_is_deleted
   FROM refunds AS r

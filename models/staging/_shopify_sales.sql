@@ -38,7 +38,7 @@ WITH latest AS (
   FROM raw.shopify_sales AS s
   INNER JOIN staging._shopify_order_headers AS h
     ON h.order_id = s.order_id::VARCHAR
-    AND h.raw_load_id = s._dlt_load_id
+    AND h.ledger_load_id = s._dlt_load_id
     AND h.source_updated_at = s.order_updated_at
   WHERE
     h.event_at BETWEEN @start_ts AND @end_ts

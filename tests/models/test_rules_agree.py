@@ -28,7 +28,8 @@ INSTANTS = (
     "SELECT order_id, @event_instant(ordered_at, updated_at, _loaded_at)::TIMESTAMPNTZ AS at FROM raw.oltp_orders"
 )
 ALIVE = (
-    "SELECT quantity FROM raw.oltp_order_lines AS r WHERE @not_deleted(raw.oltp_order_lines, r, order_id, line_number)"
+    "SELECT r.quantity FROM raw.oltp_order_lines AS r"
+    " LEFT JOIN raw.oltp_order_lines AS d ON @ended_by(d, r, order_id, line_number) WHERE d._dlt_load_id IS NULL"
 )
 LATEST = """
 SELECT refund_id, amount, reason, updated_at, _dlt_load_id FROM raw.oltp_refunds
