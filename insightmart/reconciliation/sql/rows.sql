@@ -11,26 +11,40 @@
 --
 -- To run it alone, print it with the examples in place:
 --   python -m insightmart.reconciliation.statements rows
-WITH measures AS (
+WITH layers AS (
   SELECT
-    t.entity,
-    t.layer,
-    t.business_date,
-    t.store_id,
+    entity,
+    layer,
+    business_date,
+    store_id,
+    SUM(row_count) AS row_count,
+    SUM(amount) AS amount
+  FROM ops.control_totals
+  WHERE
+    event_hour >= :events_from
+    AND event_hour < :events_to
+    AND business_date BETWEEN :date_from AND :date_to
+  GROUP BY
+    entity,
+    layer,
+    business_date,
+    store_id
+), measures AS (
+  SELECT
+    v.entity,
+    v.layer,
+    v.business_date,
+    v.store_id,
     m.measure,
     CASE m.measure
       WHEN 'rows'
-      THEN CAST(t.row_count AS DECIMAL(38, 4))
-      ELSE t.amount
+      THEN CAST(v.row_count AS DECIMAL(38, 4))
+      ELSE CAST(v.amount AS DECIMAL(38, 4))
     END AS total
-  FROM ops.control_totals AS t
+  FROM layers AS v
   CROSS JOIN (VALUES
     ('rows'),
     ('amount')) AS m(measure)
-  WHERE
-    t.event_hour >= :events_from
-    AND t.event_hour < :events_to
-    AND t.business_date BETWEEN :date_from AND :date_to
 ), totals AS (
   SELECT
     entity,

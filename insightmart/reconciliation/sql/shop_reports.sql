@@ -20,18 +20,14 @@
 --
 -- To run it alone, print it with the examples in place:
 --   python -m insightmart.reconciliation.statements shop_reports
-WITH certified_until AS (
-  SELECT
-    :through AS instant
-), days AS (
+WITH days AS (
   SELECT
     d.calendar_date AS business_date
-  FROM certified_until AS u
-  INNER JOIN certified.dim_dates AS d
-    ON d.calendar_date < CAST(CONVERT_TIMEZONE('UTC', :company_timezone, u.instant) AS DATE)
+  FROM certified.dim_dates AS d
   WHERE
     d.calendar_date BETWEEN :date_from AND :date_to
     AND d.calendar_date >= :start_date
+    AND d.calendar_date < CAST(CONVERT_TIMEZONE('UTC', :company_timezone, :through) AS DATE)
 ), reports AS (
   SELECT
     business_date,
@@ -107,7 +103,8 @@ WITH certified_until AS (
   INNER JOIN orders AS o
     ON o.order_id = s.order_id
   LEFT JOIN rejected_lines AS l
-    ON l.order_id = s.order_id AND l.line_number = s.line_number AND s.is_line
+    ON l.order_id = s.order_id
+    AND l.line_number = CASE WHEN s.is_line THEN s.line_number END
   LEFT JOIN rejected_refunds AS f
     ON f.order_id = s.order_id AND f.sale_id = s.sale_id
   WHERE
