@@ -221,11 +221,12 @@ def test_bad_input_is_one_line_and_changes_nothing(dev: Workshop, insightmart: C
     assert code == 75
     assert len(err.splitlines()) == 1
     dev.edit(MODEL, "WITH lines AS (", "WITH lines AS ((")
-    for command in (("promote", "dev"), ("restate", "core.dim_dates", "--from", "2026-03-05", "--to", "2026-03-06")):
-        code, _, err = insightmart(*command, "--yes")
-        assert code in (1, 2)
-        assert "fct_orders__source.sql" in err
-        assert len(err.splitlines()) == 1
+    code, _, err = insightmart("promote", "dev", "--yes")
+    assert code in (1, 2)
+    assert "fct_orders__source.sql" in err
+    assert len(err.splitlines()) == 1
+    # what is published is restated as it was published, whatever the files say meanwhile
+    assert insightmart("restate", "core.dim_dates", "--from", "2026-03-05", "--to", "2026-03-06", "--yes")[0] == 0
     dev.edit(MODEL, "WITH lines AS ((", "WITH lines AS (")
     path = dev.project / dev.unit_tests
     path.write_text("a_test: [unclosed\n", encoding="utf-8")
