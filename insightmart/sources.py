@@ -234,15 +234,23 @@ def source_of(settings: Settings, source: str) -> Any:
     )
 
 
-def check_as_of(warehouse: Warehouse, as_of: datetime) -> None:
+def check_as_of(warehouse: Warehouse, as_of: datetime) -> datetime | None:
     """Refuse to go back in time: what an earlier run released cannot be unreleased by a clock.
+
+    Returns:
+        The instant of the last cycle that went through all its steps, None where none has.
 
     Raises:
         ConfigurationError: a run at a later instant has been recorded.
     """
-    latest = warehouse.value("SELECT MAX(as_of) FROM ops.runs WHERE command IN ('cycle', 'ingest')")
+    [(latest, last_cycle)] = warehouse.rows(
+        "SELECT MAX(as_of), MAX(CASE WHEN command = 'cycle' AND summary <> '{}' THEN as_of END)"
+        " FROM ops.runs WHERE command IN ('cycle', 'ingest')"
+    )
     if latest is not None and as_of < latest:
         raise ConfigurationError(
             f"--as-of {as_of:%Y-%m-%d %H:%M} lies before the last run at {latest:%Y-%m-%d %H:%M} UTC",
             "Use a later instant, or a fresh INSIGHTMART_HOME to replay history",
         )
+    complete: datetime | None = last_cycle
+    return complete

@@ -22,6 +22,7 @@ from insightmart.settings import Settings, load_settings
 from insightmart.sources import check_as_of, ingest
 from insightmart.status import page as status
 from insightmart.status.sending import send_if_due
+from insightmart.transform import history
 from insightmart.transform.restatement import apply_corrections
 from insightmart.transform.transformer import Outcome, Transformer, open_transformer
 
@@ -66,11 +67,11 @@ def open_cycles(settings: Settings) -> Iterator[Callable[[datetime], CycleResult
 def _cycle(session: Session, transformer: Transformer, as_of: datetime) -> CycleResult:
     """Ingest, restate corrections, run the models, reconcile, report. Each step goes on with what the others left."""
     warehouse, settings = session.warehouse, session.settings
-    check_as_of(warehouse, as_of)
+    since = check_as_of(warehouse, as_of) or settings.history_start
     result = CycleResult(as_of)
     with session.recorded_run(as_of) as run:
         _load(warehouse, settings, as_of, result)
-        _build(warehouse, transformer, as_of, result)
+        _build(warehouse, transformer, since, as_of, result)
         _reconcile(warehouse, settings, as_of, run, result)
         run.fail(result.problems)
         run.note(result.notices)
@@ -89,10 +90,17 @@ def _load(warehouse: Warehouse, settings: Settings, as_of: datetime, result: Cyc
     result.notices += [notice for source in loaded for notice in source.notices]
 
 
-def _build(warehouse: Warehouse, transformer: Transformer, as_of: datetime, result: CycleResult) -> None:
+def _build(
+    warehouse: Warehouse, transformer: Transformer, since: datetime, as_of: datetime, result: CycleResult
+) -> None:
     if not transformer.is_set_up():
         with step("Setting up an empty warehouse"):
             transformer.set_up(as_of)
+    windows = history.parts(warehouse, since, as_of)
+    if len(windows) > 1:
+        with step("History") as progress:
+            history.build(transformer, windows, as_of, progress.say)
+            progress.outcome = f"{len(windows)} parts"
     with step("Late corrections") as progress:
         result.corrections_closed, failures = apply_corrections(warehouse, transformer, as_of)
         _tell(progress, failures, f"{result.corrections_closed} windows restated")

@@ -38,6 +38,7 @@ from insightmart.settings import load_settings
 from insightmart.snowflake_sessions import SnowflakeSession, connect, working_on
 from insightmart.transform.model_graph import short_name
 from insightmart.transform.statement_templates import audited_by_template, evaluated_by_template
+from insightmart.transform.time_order import in_order_of_time
 
 SEEN_ON = "0.236.4"
 CANDIDATES = "core"
@@ -351,6 +352,7 @@ def patch(owner: Any, attribute: str, change: Callable[[Any], Any]) -> None:
 # what would be wrong without it
 patch(DuckDBEngineAdapter, "_insert_overwrite_by_condition", in_transaction)
 patch(DuckDBEngineAdapter, "merge", in_transaction)
+patch(EngineAdapter, "_order_projections_and_filter", in_order_of_time)
 patch(SqlModel, "is_breaking_change", every_change_of_a_candidate_breaks)
 patch(SqlMeshLoader._Cache, "_model_cache_entry_id", with_definitions)
 # what would cost more without it

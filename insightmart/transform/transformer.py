@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from ingestion.loading.context import Window
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
 from insightmart.runs import RunProblem
@@ -84,11 +85,43 @@ class Transformer:
                 f"SQLMesh could not set up the warehouse: {reason(error)}", "Try `sqlmesh plan`"
             ) from error
 
-    def run(self, as_of: datetime, *, only: Sequence[str] | None = None, clean_up: bool = False) -> Outcome:
-        """Evaluate everything that is due and whose sources are in; ``only`` these models and what they read."""
+    def run(
+        self,
+        as_of: datetime,
+        *,
+        only: Sequence[str] | None = None,
+        window: Window | None = None,
+        clean_up: bool = False,
+    ) -> Outcome:
+        """Evaluate everything that is due and whose sources are in.
+
+        Args:
+            as_of: the run's now.
+            only: these models and what they read.
+            window: only what is missing of it.
+            clean_up: drop what SQLMesh no longer needs.
+        """
+        start, end = (window.start, window.end) if window else (None, None)
         with self._recorded() as outcome:
-            self.context.run(PROD, execution_time=as_of, skip_janitor=not clean_up, select_models=only)
+            self.context.run(
+                PROD, start=start, end=end, execution_time=as_of, skip_janitor=not clean_up, select_models=only
+            )
         return outcome
+
+    def filled_whole_and_by_time(self) -> tuple[list[str], list[str]]:
+        """Models that hold something, by whether they are, or stand below, one that is filled by its events' time."""
+        by_time = [
+            model.fqn
+            for model in self.context.models.values()
+            if model.kind.is_incremental_by_time_range and model.schema_name.lower() in ("staging", "core")
+        ]
+        found = {*by_time, *(name for model in by_time for name in self.context.dag.downstream(model))}
+        known = [
+            (short_name(name), name in found)
+            for name in self.context.dag.sorted
+            if (model := self.context.models.get(name)) and not (model.kind.is_external or model.kind.is_view)
+        ]
+        return [name for name, below in known if not below], [name for name, below in known if below]
 
     def restate(self, models: Sequence[str], start: datetime, end: datetime, as_of: datetime) -> Outcome:
         """Rebuild a window of these models and of everything below them, in prod. Local changes are not deployed.
