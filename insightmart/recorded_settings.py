@@ -42,7 +42,7 @@ def refuse_recorded_others(warehouse: Warehouse, settings: Settings) -> None:
     """
     if warehouse.value(
         "SELECT COUNT(*) FROM information_schema.tables"
-        " WHERE UPPER(table_schema) = 'OPS' AND UPPER(table_name) = 'SETTINGS'"
+        " WHERE table_schema IN ('OPS', 'ops') AND table_name IN ('SETTINGS', 'settings')"
     ):
         refuse_other(dict(warehouse.rows("SELECT name, value FROM ops.settings")), settings)
 

@@ -78,6 +78,7 @@ class IngestContext:
             each one. None: as they stand when asked. With them, sources that load at once see the same past.
         deletions: how many rows that are missing at a source are taken for deleted.
         notices: what the run found that somebody should look at; loads add to it.
+        covered: watermarks as they stand, by source and entity; asked for once, and again after a load has moved some.
     """
 
     warehouse: Warehouse
@@ -89,6 +90,7 @@ class IngestContext:
     released: Mapping[tuple[str, str], datetime] | None = None
     deletions: DeletionLimit = DeletionLimit()
     notices: list[Notice] = field(default_factory=list)
+    covered: dict[tuple[str, str], datetime] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.as_of.tzinfo is not None or self.history_start.tzinfo is not None:

@@ -23,10 +23,9 @@ class Reading:
 
 def covered_through(context: IngestContext, source: str, entity: str) -> datetime | None:
     """The entity's watermark: every change before it is in raw. None when it was never loaded."""
-    value: datetime | None = context.warehouse.value(
-        "SELECT covered_through FROM ops.source_watermarks WHERE source = ? AND entity = ?", [source, entity]
-    )
-    return value
+    if not context.covered:
+        context.covered.update(watermarks(context.warehouse))
+    return context.covered.get((source, entity))
 
 
 def watermarks(warehouse: Warehouse) -> dict[tuple[str, str], datetime]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from ingestion.contracts import Entity
 from ingestion.loading.context import IngestContext, LoadResult
-from ingestion.loading.planning import covered_through
+from ingestion.loading.planning import watermarks
 
 
 def record(context: IngestContext, results: Sequence[LoadResult]) -> None:
@@ -23,9 +22,7 @@ def record(context: IngestContext, results: Sequence[LoadResult]) -> None:
     for source in {result.source for result in done}:
         context.warehouse.execute("DELETE FROM ops.loads WHERE source = ? AND status = 'started'", [source])
     context.warehouse.insert("ops.loads", [_load_row(context, result) for result in done])
-    for result in done:
-        if result.covered_through is not None:
-            _move_watermark(context, result, result.covered_through)
+    _move_watermarks(context, done)
 
 
 def _load_row(context: IngestContext, result: LoadResult) -> dict[str, Any]:
@@ -50,20 +47,28 @@ def _load_row(context: IngestContext, result: LoadResult) -> dict[str, Any]:
     }
 
 
-def _move_watermark(context: IngestContext, result: LoadResult, through: datetime) -> None:
-    covered = covered_through(context, result.source, result.entity)
-    if covered is not None and covered >= through:
-        return
-    key = [result.source, result.entity]
-    context.warehouse.execute("DELETE FROM ops.source_watermarks WHERE source = ? AND entity = ?", key)
-    row = {
-        "source": result.source,
-        "entity": result.entity,
-        "covered_through": through,
-        "load_id": result.load_id,
-        "updated_at": context.as_of,
-    }
-    context.warehouse.insert("ops.source_watermarks", [row])
+def _move_watermarks(context: IngestContext, results: Sequence[LoadResult]) -> None:
+    known = watermarks(context.warehouse)
+    moved = {}
+    for result in results:
+        key, through = (result.source, result.entity), result.covered_through
+        if through is not None and (key not in known or known[key] < through):
+            known[key] = through
+            moved[key] = {
+                "source": result.source,
+                "entity": result.entity,
+                "covered_through": through,
+                "load_id": result.load_id,
+                "updated_at": context.as_of,
+            }
+    for source in sorted({source for source, _ in moved}):
+        entities = [entity for name, entity in moved if name == source]
+        marks = ", ".join("?" * len(entities))
+        context.warehouse.execute(
+            f"DELETE FROM ops.source_watermarks WHERE source = ? AND entity IN ({marks})", [source, *entities]
+        )
+    context.warehouse.insert("ops.source_watermarks", list(moved.values()))
+    context.covered.clear()  # asked for again: the caller's transaction may yet be undone
 
 
 def landed_sum(context: IngestContext, item: Entity, load_id: str | None) -> Decimal | None:

@@ -65,7 +65,7 @@ def _recover(context: IngestContext, source: str, error: str) -> None:
     shutil.rmtree(working_directory(context, source), ignore_errors=True)
     known = context.warehouse.value(
         "SELECT COUNT(*) FROM information_schema.tables"
-        " WHERE UPPER(table_schema) = 'RAW' AND UPPER(table_name) = '_DLT_LOADS'"
+        " WHERE table_schema IN ('RAW', 'raw') AND table_name IN ('_DLT_LOADS', '_dlt_loads')"
     )
     started = "SELECT load_id FROM ops.loads WHERE source = ? AND status = 'started' AND load_id IS NOT NULL"
     complete = "SELECT load_id FROM raw._dlt_loads WHERE status = 0" if known else "SELECT '' AS load_id"

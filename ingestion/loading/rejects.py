@@ -23,33 +23,34 @@ _KEY = "COALESCE(CAST(r.file_line AS VARCHAR), MD5(COALESCE(r.raw_text, '')))"
 # - another content of its file was loaded. A whole file leaves also when the key has other content again that needs no
 #   load, or that is quarantined itself;
 # - for a whole file: the store's file of the same hour (or date) was loaded from another key.
+# Each is a join and not a NOT EXISTS: Snowflake refuses subqueries that compute with columns from outside. Conditions
+# are comparisons of one side with the other, so that DuckDB can hash them.
 CURRENT_REJECTS = f"""
     SELECT r.source || '_' || r.entity AS entity, r.is_whole_file, r.column_name, r.rule_id, r.reason, r.raw_text,
         r.original_path, r.rejected_at, r.file_name, r.file_hash, r.file_line, r._dlt_load_id AS raw_load_id,
         {_KEY} AS reject_key
     FROM raw.rejects AS r
     LEFT JOIN (
-        SELECT DISTINCT file_name, load_id, entity, store_id, file_date, file_hour FROM ops.files
+        SELECT DISTINCT file_name, load_id, entity, store_id, file_date, COALESCE(file_hour, file_date) AS file_instant
+        FROM ops.files
     ) AS place ON place.file_name = r.file_name AND place.load_id = r._dlt_load_id
-    WHERE NOT EXISTS (
-        SELECT 1 FROM ops.replays AS p
-        WHERE p.reject_load_id = r._dlt_load_id AND p.source = r.source AND p.entity = r.entity
-            AND COALESCE(p.file_name, '') = COALESCE(r.file_name, '') AND p.is_whole_file = r.is_whole_file
-            AND p.reject_key = {_KEY}
-    )
-    AND NOT EXISTS (
-        SELECT 1 FROM ops.files AS other
-        WHERE other.file_name = r.file_name AND other.load_id > r._dlt_load_id
-            AND COALESCE(other.file_hash, '') <> COALESCE(r.file_hash, '')
-            AND (other.status = 'loaded' OR (r.is_whole_file AND other.status IN ('duplicate', 'quarantined')))
-    )
-    AND NOT EXISTS (
-        SELECT 1 FROM ops.files AS again
-        WHERE r.is_whole_file AND again.status = 'loaded' AND again.load_id > r._dlt_load_id
-            AND again.entity = place.entity AND again.store_id = place.store_id
-            AND again.file_date = place.file_date
-            AND COALESCE(again.file_hour, again.file_date) = COALESCE(place.file_hour, place.file_date)
-    )
+    LEFT JOIN ops.replays AS replayed
+        ON replayed.reject_load_id = r._dlt_load_id AND replayed.source = r.source AND replayed.entity = r.entity
+        AND COALESCE(replayed.file_name, '') = COALESCE(r.file_name, '')
+        AND replayed.is_whole_file = r.is_whole_file AND replayed.reject_key = {_KEY}
+    LEFT JOIN ops.files AS other
+        ON other.file_name = r.file_name AND other.load_id > r._dlt_load_id
+        AND COALESCE(other.file_hash, '') <> COALESCE(r.file_hash, '')
+        AND CASE WHEN other.status = 'loaded' THEN 0 WHEN other.status IN ('duplicate', 'quarantined') THEN 1 ELSE 2 END
+            <= CASE WHEN r.is_whole_file THEN 1 ELSE 0 END
+    LEFT JOIN (
+        SELECT entity, store_id, file_date, COALESCE(file_hour, file_date) AS file_instant, load_id
+        FROM ops.files WHERE status = 'loaded'
+    ) AS again
+        ON again.entity = CASE WHEN r.is_whole_file THEN place.entity END AND again.store_id = place.store_id
+        AND again.file_date = place.file_date AND again.file_instant = place.file_instant
+        AND again.load_id > r._dlt_load_id
+    WHERE replayed.reject_key IS NULL AND other.file_name IS NULL AND again.entity IS NULL
 """
 
 
@@ -108,12 +109,15 @@ def _known(context: IngestContext, source: str, entity: str, keys: Sequence[str]
         found.update(
             key
             for (key,) in context.warehouse.rows(
-                f"SELECT DISTINCT {_KEY} FROM raw.{REJECTS_TABLE} AS r WHERE source = ? AND entity = ?"
-                f" AND {_KEY} IN ({', '.join('?' for _ in some)}) AND _dlt_load_id IN"
-                " (SELECT load_id FROM ops.loads WHERE source = ? AND status = 'loaded')"
-                " AND NOT EXISTS (SELECT 1 FROM ops.replays AS p WHERE p.source = ? AND p.entity = ?"
-                f" AND p.reject_load_id = r._dlt_load_id AND p.reject_key = {_KEY})",
-                [source, entity, *some, source, source, entity],
+                "SELECT DISTINCT known.reject_key FROM ("
+                f" SELECT {_KEY} AS reject_key, r._dlt_load_id AS load_id FROM raw.{REJECTS_TABLE} AS r"
+                f" WHERE r.source = ? AND r.entity = ? AND {_KEY} IN ({', '.join('?' for _ in some)})"
+                ") AS known LEFT JOIN ("
+                " SELECT reject_load_id, reject_key FROM ops.replays WHERE source = ? AND entity = ?"
+                ") AS replayed ON replayed.reject_load_id = known.load_id AND replayed.reject_key = known.reject_key"
+                " WHERE replayed.reject_key IS NULL"
+                " AND known.load_id IN (SELECT load_id FROM ops.loads WHERE source = ? AND status = 'loaded')",
+                [source, entity, *some, source, entity, source],
             )
         )
     return found

@@ -6,10 +6,12 @@ table is missing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ingestion.warehouse import Warehouse
+from insightmart.certification.datasets import catalogue
 from insightmart.gate.check_contract import check_contract
 
 SCANS_LOOKED_AT = 200  # per gate, newest first: an hour with many corrections has as many scans
@@ -75,8 +77,8 @@ class OpenCorrection:
 
 def existing_tables(warehouse: Warehouse) -> set[str]:
     """Tables and views of the warehouse as ``schema.table``, in lower case."""
-    rows = warehouse.rows("SELECT LOWER(table_schema), LOWER(table_name) FROM information_schema.tables")
-    return {f"{schema}.{table}" for schema, table in rows}
+    rows = warehouse.rows("SELECT table_schema, table_name FROM information_schema.tables")
+    return {f"{schema}.{table}".lower() for schema, table in rows}
 
 
 def watermarks(warehouse: Warehouse, existing: set[str]) -> dict[str, datetime]:
@@ -111,18 +113,42 @@ def recent_scans(warehouse: Warehouse, existing: set[str]) -> dict[str, list[Sca
     return scans
 
 
-def with_remarks(warehouse: Warehouse, scan: Scan) -> Scan:
-    """A scan with the checks that did not pass."""
+def with_remarks(warehouse: Warehouse, scans: Sequence[Scan]) -> dict[str, Scan]:
+    """Scans with the checks that did not pass, by their ids."""
+    remarks: dict[str, list[CheckResult]] = {scan.scan_id: [] for scan in scans}
+    if not remarks:
+        return {}
     rows = warehouse.rows(
-        "SELECT check_name, dataset, severity, outcome, value, definition FROM ops.check_results"
-        " WHERE scan_id = ? AND outcome <> 'pass' ORDER BY severity, check_name",
-        [scan.scan_id],
+        "SELECT scan_id, check_name, dataset, severity, outcome, value, definition FROM ops.check_results"
+        f" WHERE scan_id IN ({', '.join('?' * len(remarks))}) AND outcome <> 'pass'"
+        " ORDER BY scan_id, severity, check_name",
+        list(remarks),
     )
-    remarks = []
-    for check, dataset, severity, outcome, found, definition in rows:
+    for scan_id, check, dataset, severity, outcome, found, definition in rows:
         allowed, owner = check_contract(definition or "")
-        remarks.append(CheckResult(check, dataset.lower(), severity, outcome, found or "", allowed, owner))
-    return Scan(**{**scan.__dict__, "remarks": tuple(remarks)})
+        remarks[scan_id].append(CheckResult(check, dataset.lower(), severity, outcome, found or "", allowed, owner))
+    return {scan.scan_id: replace(scan, remarks=tuple(remarks[scan.scan_id])) for scan in scans}
+
+
+def gates_passed(warehouse: Warehouse, existing: set[str]) -> dict[str, datetime]:
+    """The end of the last window that passed, by gate, UTC; without those that have passed none."""
+    gates = [part.gate for part in catalogue().parts if f"gate.{part.gate}" in existing]
+    if not gates:
+        return {}
+    ends = " UNION ALL ".join(f"SELECT '{gate}' AS gate, MAX(window_end) AS passed FROM gate.{gate}" for gate in gates)
+    passed = {gate: end for gate, end in warehouse.rows(ends) if end is not None}
+    if "ops.run_intervals" in existing:
+        # Restating the first hours of a long window leaves the gate's table a row of just these hours.
+        evaluated = warehouse.rows(
+            "SELECT model, MAX(interval_end) FROM ops.run_intervals"
+            f" WHERE status = 'evaluated' AND model IN ({', '.join('?' * len(gates))}) GROUP BY model",
+            [f"gate.{gate}" for gate in gates],
+        )
+        for model, end in evaluated:
+            gate = model.removeprefix("gate.")
+            if gate in passed:
+                passed[gate] = max(passed[gate], end or passed[gate])
+    return passed
 
 
 def open_corrections(warehouse: Warehouse, existing: set[str]) -> list[OpenCorrection]:

@@ -13,6 +13,7 @@ from ingestion.warehouse import Warehouse
 from insightmart.certification.datasets import Part, catalogue
 from insightmart.certification.observations import (
     existing_tables,
+    gates_passed,
     open_corrections,
     recent_scans,
     watermarks,
@@ -27,15 +28,20 @@ def part_states(warehouse: Warehouse, as_of: datetime, existing: set[str] | None
     marks = watermarks(warehouse, existing)
     scans = recent_scans(warehouse, existing)
     corrections = open_corrections(warehouse, existing)
+    passed = gates_passed(warehouse, existing)
+    found = {}
+    for part in catalogue().parts:
+        through = _through(part, passed, marks)
+        # A refused scan of an older window is a correction that was refused; the queue has it. What is certified stays.
+        forward = [scan for scan in scans.get(part.gate, []) if through is None or scan.window_end > through]
+        found[part.gate] = through, list(takewhile(lambda scan: scan.blocked, forward))
+    told = [scan for part in catalogue().parts for scan in (*scans.get(part.gate, [])[:1], *found[part.gate][1][:1])]
+    remarked = with_remarks(warehouse, told)
     states = []
     for part in catalogue().parts:
-        scanned = scans.get(part.gate, [])
-        through = _through(warehouse, existing, part, marks)
-        last = with_remarks(warehouse, scanned[0]) if scanned else None
-        # A refused scan of an older window is a correction that was refused; the queue has it. What is certified stays.
-        forward = [scan for scan in scanned if through is None or scan.window_end > through]
-        refusals = list(takewhile(lambda scan: scan.blocked, forward))
-        refused = with_remarks(warehouse, refusals[0]) if refusals else None
+        through, refusals = found[part.gate]
+        last = remarked[scans[part.gate][0].scan_id] if scans.get(part.gate) else None
+        refused = remarked[refusals[0].scan_id] if refusals else None
         pending = tuple(item for item in corrections if restates(item, part))
         late = late_inputs(part, marks, as_of)
         verdict, why = judge(part, as_of, through, refused, pending, late)
@@ -59,25 +65,14 @@ def certified_through(warehouse: Warehouse, existing: set[str] | None = None) ->
     as of its last load, whenever its gate last looked at it.
     """
     existing = existing_tables(warehouse) if existing is None else existing
-    marks = watermarks(warehouse, existing)
-    return {part.gate: _through(warehouse, existing, part, marks) for part in catalogue().parts}
+    marks, passed = watermarks(warehouse, existing), gates_passed(warehouse, existing)
+    return {part.gate: _through(part, passed, marks) for part in catalogue().parts}
 
 
-def _through(warehouse: Warehouse, existing: set[str], part: Part, marks: Mapping[str, datetime]) -> datetime | None:
-    if f"gate.{part.gate}" not in existing:
-        return None
-    passed = warehouse.value(f"SELECT MAX(window_end) FROM gate.{part.gate}")
-    if passed is None:
-        return None
-    if "ops.run_intervals" in existing:
-        # Restating the first hours of a long window leaves the gate's table a row of just these hours.
-        evaluated = warehouse.value(
-            "SELECT MAX(interval_end) FROM ops.run_intervals WHERE model = ? AND status = 'evaluated'",
-            [f"gate.{part.gate}"],
-        )
-        passed = max(passed, evaluated or passed)
+def _through(part: Part, passed: Mapping[str, datetime], marks: Mapping[str, datetime]) -> datetime | None:
+    through = passed.get(part.gate)
     known = [marks[name] for name in part.inputs if name in marks]
-    if not known:
-        return passed  # type: ignore[no-any-return]
+    if through is None or not known:
+        return through
     limit = min(known)
-    return min(passed, whole_hour(limit) if part.is_hourly else limit)  # type: ignore[no-any-return]
+    return min(through, whole_hour(limit) if part.is_hourly else limit)

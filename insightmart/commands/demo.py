@@ -159,7 +159,7 @@ def _call(home: Path, *arguments: str) -> str:
 
 def _quarantined(warehouse: Warehouse) -> int:
     entities = warehouse.rows(
-        "SELECT LOWER(table_name) FROM information_schema.tables WHERE UPPER(table_schema) = 'QUARANTINE'"
+        "SELECT LOWER(table_name) FROM information_schema.tables WHERE table_schema IN ('QUARANTINE', 'quarantine')"
     )
     return sum(warehouse.value(f"SELECT COUNT(*) FROM quarantine.{name}") for (name,) in entities)
 
