@@ -254,13 +254,30 @@ def tagged_with_model(operation: Operation) -> Operation:
     return run
 
 
+def by_declared_columns(render: Operation) -> Operation:
+    """Snowflake: an audit compares with the time column's type as the model declares it.
+
+    Why: SQLMesh describes the table once for each audit, to learn what it has declared itself.
+
+    Test: tests/insightmart/commands/test_cycle.py counts
+    """
+
+    @functools.wraps(render)
+    def render_audit_query(self: Any, audit: Any, **kwargs: Any) -> Any:
+        if isinstance(kwargs.get("engine_adapter"), SnowflakeEngineAdapter) and self.columns_to_types:
+            kwargs.pop("engine_adapter")
+        return render(self, audit, **kwargs)
+
+    return render_audit_query
+
+
 def remembered(ask: Operation) -> Operation:
     """Snowflake: what a table's columns are, and that a schema is there, is asked once a project.
 
-    Why: SQLMesh asks for the columns of a table before each of its audits, and creates each schema in every plan. A
-    physical table is named after what it is made of; one that is altered is asked for again (`forgets`).
+    Why: SQLMesh creates each schema in every plan, and asks for columns again and again. A physical table is named
+    after what it is made of; one that is altered is asked for again (`forgets`).
 
-    Test: tests/insightmart/transform/test_snowflake_statements.py
+    Test: tests/insightmart/test_snowflake_sessions.py
     """
 
     @functools.wraps(ask)
@@ -286,9 +303,10 @@ def forgets(change: Operation) -> Operation:
     return run
 
 
-def always_ours(_: Operation) -> Operation:
+def always_ours(ask: Operation) -> Operation:
     """Snowflake: the current database is the one that every session is opened with, so nobody need ask."""
 
+    @functools.wraps(ask)
     def get_current_catalog(self: SnowflakeEngineAdapter) -> str:
         return DATABASE
 
@@ -301,7 +319,7 @@ def in_one_insert(by_file: Operation) -> Operation:
     Why: SQLMesh makes a temporary table for them, puts a file into a stage, copies it, inserts and drops: six
     statements for the one row of a gate.
 
-    Test: tests/insightmart/transform/test_snowflake_statements.py
+    Test: tests/insightmart/test_snowflake_sessions.py
     """
 
     @functools.wraps(by_file)
@@ -360,6 +378,7 @@ patch(OptimizedQueryCache, "with_optimized_query", read_once)
 patch(SnowflakeConnectionConfig, "create_engine_adapter", on_our_sessions)
 for step in ("evaluate", "audit", "create_snapshot", "_migrate_snapshot", "_promote_snapshot", "_demote_snapshot"):
     patch(SnapshotEvaluator, step, tagged_with_model)
+patch(_Model, "render_audit_query", by_declared_columns)
 for operation in ("columns", "create_schema"):
     patch(SnowflakeEngineAdapter, operation, remembered)
 for operation in ("alter_table", "drop_table", "drop_schema", "drop_view"):

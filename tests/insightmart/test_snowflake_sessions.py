@@ -8,8 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import snowflake.connector.errors
+from sqlglot import exp
 from sqlmesh.core.config.connection import SnowflakeConnectionConfig
 
 import insightmart.transform.sqlmesh_patches  # noqa: F401  which a project that loads imports itself
@@ -48,7 +50,7 @@ def test_every_way_to_the_account_is_told_the_same(account: Any, settings: Setti
         assert warehouse.value("SELECT 1") == own.value("SELECT 1")
         with _dlt_client(settings) as client:
             client.execute_sql("SELECT 1")
-            adapter = SnowflakeConnectionConfig(account="other", user="other", password="other").create_engine_adapter()
+            adapter = _adapter()
             assert adapter.fetchone("SELECT 1") == (1,)
     assert len(account.connections) == 4
     for opened in account.connections:
@@ -137,6 +139,39 @@ def test_a_session_with_changes_that_are_not_committed_is_not_used_again(account
     first.close()
     connect(settings, "transform", autocommit=False)
     assert len(account.connections) == 2
+
+
+def test_what_sqlmesh_has_asked_is_asked_again_after_a_change(account: Any, settings: Settings) -> None:
+    adapter, columns = _adapter(), {"ORDER_ID": exp.DataType.build("bigint")}
+
+    def asked() -> list[int]:
+        sent = [one.split("*/")[-1].strip() for one in account.statements]
+        return [sum(one.startswith(kind) for one in sent) for kind in ("CREATE SCHEMA", "DESCRIBE", "SELECT CURRENT")]
+
+    for _ in range(2):
+        adapter.create_schema("CORE")
+        adapter.create_table("CORE.ORDERS", columns)
+        assert list(adapter.columns("CORE.ORDERS")) == ["ORDER_ID"]
+    assert asked() == [1, 1, 0]
+    adapter.drop_table("CORE.ORDERS")
+    adapter.create_table("CORE.ORDERS", columns)
+    adapter.columns("CORE.ORDERS")
+    assert asked() == [1, 2, 0]
+
+
+def test_the_row_of_a_gate_is_one_insert(account: Any, settings: Settings) -> None:
+    adapter, columns = _adapter(), {"SCAN_ID": exp.DataType.build("varchar"), "PASSED": exp.DataType.build("int")}
+    adapter.create_schema("GATE")
+    adapter.create_table("GATE.SALES", columns)
+    before = len(account.statements)
+    adapter.insert_append("GATE.SALES", pd.DataFrame([{"SCAN_ID": "a", "PASSED": 24}]), columns)
+    assert [one.split()[0] for one in account.statements[before:]] == ["INSERT", "COMMIT"]
+    assert adapter.fetchall("SELECT * FROM GATE.SALES") == [("a", 24)]
+
+
+def _adapter() -> Any:
+    """SQLMesh's, as a project has it."""
+    return SnowflakeConnectionConfig(account="other", user="other", password="other").create_engine_adapter()
 
 
 def _dlt_client(settings: Settings) -> Any:

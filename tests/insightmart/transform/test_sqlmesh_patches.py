@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import sqlglot
 from sqlmesh.core.config import Config
+from sqlmesh.core.config.connection import SnowflakeConnectionConfig
 from sqlmesh.core.config.loader import load_configs
 from sqlmesh.core.engine_adapter.duckdb import DuckDBEngineAdapter
+from sqlmesh.core.engine_adapter.snowflake import SnowflakeEngineAdapter
 from sqlmesh.core.loader import SqlMeshLoader
 from sqlmesh.core.model import SqlModel, load_sql_based_model
 from sqlmesh.core.model.cache import OptimizedQueryCache
@@ -41,6 +43,13 @@ PLACES = [
     (SnapshotEvaluator, "_execute_create"),
     (SqlModel, "render_query_or_raise"),
     (SqlModel, "render_audit_query"),
+    (SnowflakeConnectionConfig, "create_engine_adapter"),
+    (SnapshotEvaluator, "evaluate"),
+    (SnapshotEvaluator, "audit"),
+    (SnowflakeEngineAdapter, "columns"),
+    (SnowflakeEngineAdapter, "alter_table"),
+    (SnowflakeEngineAdapter, "get_current_catalog"),
+    (SnowflakeEngineAdapter, "_df_to_source_queries"),
 ]
 
 
