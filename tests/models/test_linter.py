@@ -22,6 +22,7 @@ RULES = (
     "descriptionisshort",
     "descriptionisthere",
     "grainisthere",
+    "nothingthatsnowflakerefuses",
     "ownerisateam",
     "stepsstayinside",
 )
@@ -46,6 +47,9 @@ SELECT
   weekday::VARCHAR AS weekday /* What it is called */
 FROM core.sound
 """
+REFUSED = (
+    "FROM core.sound AS s WHERE NOT EXISTS (SELECT 1 FROM core._step AS o WHERE o.weekday = COALESCE(s.weekday, ''))"
+)
 STAGING = """
 MODEL (name staging.{name}, kind VIEW, owner finance, description 'The days.');
 SELECT * FROM core.sound
@@ -66,6 +70,7 @@ MODELS = {
     "_step": (CORE, " /* What it is called */", "", None),
     "reads_a_step_beside_it": (CORE, "called */", "called */ FROM core._step", None),
     "reads_a_step_above_it": (CERTIFIED, "core.sound", "core._step", "stepsstayinside"),
+    "computes_inside": (CORE, "called */", f"called */ {REFUSED}", "nothingthatsnowflakerefuses"),
     "half_explained": (CORE, " /* What it is called */", "", "publishedcolumnsarecommented"),
     "half_commented": (CERTIFIED, " /* What it is called */", "", "publishedcolumnsarecommented"),
 }

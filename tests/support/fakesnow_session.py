@@ -5,7 +5,8 @@ them and runs them on DuckDB. This module adds what it lacks: a table's own stag
 REMOVE, values bound with their types, results as Arrow, several statements in one call, a session's schema named with
 its database, temporary tables in a schema, temporary views that their session alone sees, comments on the columns of a
 view, views in INFORMATION_SCHEMA.TABLES, sums of decimals that stay decimals, RTRIM of other characters than blanks,
-MERGE with an alias for its target, and the log of what was sent.
+MERGE with an alias for its target, and the log of what was sent. And it refuses subqueries that Snowflake is reported
+to refuse (`linter/shapes.py`), which DuckDB answers.
 
 What passing on it shows: which statements are sent, in which order, with which identifiers and bound values, and that
 rows arrive equal. What it does not show: that Snowflake compiles them, privileges, real COPY, clustering, cost, and
@@ -17,6 +18,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -38,6 +40,7 @@ from sqlglot.dialects.snowflake import Snowflake
 from sqlglot.tokens import TokenType
 
 from insightmart.snowflake_sessions import close_waiting
+from linter.shapes import refused_shapes
 
 _CREATE_TABLE_AS = transforms.create_table_as
 _PUT = re.compile(r"PUT 'file://(?P<path>[^']+)' '(?P<stage>@[^']+)' OVERWRITE = TRUE, AUTO_COMPRESS = FALSE$")
@@ -50,14 +53,17 @@ _TEMPORARY = re.compile(r"(CREATE\s+(?:OR\s+REPLACE\s+)?)TEMP(?:ORARY)?\s+((?:TA
 _TEMPORARY_VIEW = re.compile(r"CREATE\s+OR\s+REPLACE\s+TEMPORARY\s+VIEW\s+(?P<name>\w+\.\w+)\s", re.I)
 _COMMENTS_OF_A_VIEW = re.compile(r"(/\*.*?\*/\s*)?ALTER\s+VIEW\s.*\sCOMMENT\s", re.I | re.S)
 
+_HANDING_ON = ("ingestion.warehouse", "insightmart.snowflake_sessions", "insightmart.transform.sqlmesh_patches")
+
 
 class Session:
-    """What was sent, in order, with the tag of each statement; what each connection was opened with; the columns of
-    each file put into a stage, and the files there, by stage path."""
+    """What was sent, in order, with the tag of each statement and the model or module it came from; what each
+    connection was opened with; the columns of each file put into a stage, and the files there, by stage path."""
 
     def __init__(self, stages: Path) -> None:
         self.statements: list[str] = []
         self.tags: list[dict[str, str]] = []
+        self.origins: list[str] = []
         self.connections: list[dict[str, Any]] = []
         self.put: list[pa.Schema] = []
         self.stages = stages
@@ -96,6 +102,7 @@ class Session:
     def _note(self, command: str, named: Mapping[str, Any]) -> None:
         self.statements.append(" ".join(command.split()))
         self.tags.append(json.loads(named.get("_statement_params", {}).get("QUERY_TAG", "{}")))
+        self.origins.append(self.tags[-1].get("model") or _module_at_work())
 
     def _put(self, put: re.Match[str]) -> str:
         source = Path(put["path"])
@@ -119,6 +126,25 @@ class Session:
 
     def _staged(self, place: str) -> Path:
         return self.stages / re.sub(r"[^\w./%-]", "", place)
+
+
+def _module_at_work() -> str:
+    """The module of the pipeline that sends a statement: the innermost but for those that only hand on."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_globals.get("__name__", "")
+        if name.startswith(("ingestion.", "insightmart.")) and name not in _HANDING_ON:
+            return str(name)
+        frame = frame.f_back  # type: ignore[assignment]
+    return "sqlmesh"
+
+
+def _refuse(statement: exp.Expr) -> None:
+    """What Snowflake is reported to refuse, and DuckDB answers."""
+    if found := refused_shapes(statement):
+        raise snowflake.connector.errors.ProgrammingError(
+            msg=f"SQL compilation error: Unsupported subquery type cannot be evaluated ({'; '.join(found)})", errno=2031
+        )
 
 
 def _of_its_session(cursor: FakeSnowflakeCursor, command: str) -> str:
@@ -207,6 +233,7 @@ def fake_account(stages: Path) -> Iterator[Session]:
     translate, connect = FakeSnowflakeCursor._transform, FakeSnow.connect
 
     def translate_in_place(cursor: FakeSnowflakeCursor, statement: Any, params: Any) -> Any:
+        _refuse(statement)
         return translate(cursor, _InPlace(statement.copy()), params).statement
 
     def connect_to(fake: FakeSnow, database: str | None = None, schema: str | None = None, **named: Any) -> Any:

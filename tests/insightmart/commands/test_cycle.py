@@ -22,6 +22,7 @@ from insightmart.gateway import open_warehouse
 from insightmart.settings import load_settings
 from sandbox.state import SandboxState
 from tests.support.built_homes import SHAPES, once_a_run, set_up
+from tests.support.statements import as_script, corpus, counted_by_phase, stays_in_budget, unparsable
 
 pytestmark = pytest.mark.slow
 PROJECT = Path(__file__).resolve().parents[3]
@@ -282,7 +283,8 @@ def test_both_engines_certify_the_same_and_refuse_the_same(
     fake_account: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Two cycles, the second with late corrections and a bad hour, on DuckDB and through the Snowflake connector.
+    """A first cycle, an hour with late corrections, and 16 hours with a bad one among them, on DuckDB and through the
+    Snowflake connector. The hour stays in its budget of statements, and Snowflake's dialect knows all that is sent.
 
     fakesnow stands in for the account; SQLMesh's state is in a real PostgreSQL database, as in production.
     """
@@ -315,11 +317,18 @@ def test_both_engines_certify_the_same_and_refuse_the_same(
 
     shutil.copytree(set_up_for_sandbox(sandbox), sandbox.home.parent / "local")
     with fake_account(sandbox.home.parent / "stages") as session:
-        for as_of, is_refused in (("2026-03-06T00:05", False), ("2026-03-06T17:05", True)):
-            if is_refused:
-                sandbox.call("advance", "--hours", "17")
+        for as_of, hours, is_refused in (
+            ("2026-03-06T00:05", 0, False),
+            ("2026-03-06T01:05", 1, False),
+            ("2026-03-06T17:05", 16, True),
+        ):
+            sandbox.call("advance", "--hours", str(hours))
             on_duckdb, expected = cycle({"INSIGHTMART_GATEWAY": "local"}, as_of)
-            on_snowflake, found = cycle(account, as_of)
+            connected = len(session.connections)
+            with counted_by_phase(session.statements) as sent:
+                on_snowflake, found = cycle(account, as_of)
+            if hours == 1:
+                stays_in_budget(sent, len(session.connections) - connected)
             for name, rows in expected.items():
                 assert found[name] == rows, name
             assert on_snowflake == on_duckdb
@@ -330,3 +339,8 @@ def test_both_engines_certify_the_same_and_refuse_the_same(
                 assert net_sales == total(truth, "agg_sales_daily", "net_sales")
     assert on_duckdb.corrections_closed > 0
     assert [one for one in session.statements if "open-sesame" in one] == []
+    assert {tag["app"] for tag in session.tags} == {"insightmart"}
+    sent_once = corpus(session.statements, session.origins)
+    if place := os.environ.get("SNOWFLAKE_CORPUS"):
+        Path(place).write_text(as_script(sent_once), encoding="utf-8")
+    assert unparsable(sent_once) == {}

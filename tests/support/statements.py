@@ -1,0 +1,99 @@
+"""What a fake account was sent: how much in which phase of a cycle, and every statement once, as a corpus."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from insightmart.commands import cycle
+from insightmart.snowflake_sessions import close_waiting
+
+# The functions of a cycle that are its phases; what they send does not overlap.
+PHASES = {"load": "_load", "corrections": "apply_corrections", "reconcile": "_reconcile", "report": "_report"}
+
+# What an hour with late corrections may send; without them, that less the corrections.
+BUDGET = {"load": 120, "corrections": 160, "models": 380, "reconcile": 40, "report": 45, "tables and record": 15}
+CONNECTIONS = 15
+# Statements of dlt that are right by Snowflake's documentation.
+NOT_KNOWN_TO_SQLFLUFF = ("PUT ", "ALTER VIEW ")
+
+_SAME_EACH_TIME = (
+    (re.compile(r"^\s*/\*.*?\*/\s*", re.S), ""),  # SQLMesh's note of the plan
+    (re.compile(r"\bTIMESTAMPNTZ\b"), "TIMESTAMP_NTZ"),  # sqlglot's spelling, which Snowflake takes as well
+    (re.compile(r"%s"), "?"),
+    (re.compile(r"file://[^']*"), "file:///tmp/file.parquet"),
+    (re.compile(r"'\d{4}-\d\d-\d\d([ T][\d:.]+(\+00:00)?)?'"), "'2026-01-01'"),
+    (re.compile(r"\b\d{10}\.\d+(\.[0-9a-f]+)?"), "1"),  # ids of loads, names of their files
+    (re.compile(r"(?<=__)\d{4,}"), "1"),  # versions of physical tables
+    (re.compile(r"\b[0-9a-f]{12,}\b"), "a"),
+    (re.compile(r"\s+"), " "),
+)
+
+
+@contextmanager
+def counted_by_phase(sent: list[str]) -> Iterator[Counter[str]]:
+    """How many statements each phase of the cycles inside sends; ``models`` is what is left of their second step.
+
+    Sessions that wait from before are closed first: a cycle is a process of its own.
+    """
+    counts: Counter[str] = Counter()
+    close_waiting()
+
+    def counted(phase: str, run: Callable[..., Any]) -> Callable[..., Any]:
+        def noting(*arguments: Any, **named: Any) -> Any:
+            before = len(sent)
+            try:
+                return run(*arguments, **named)
+            finally:
+                counts[phase] += len(sent) - before
+
+        return noting
+
+    before = len(sent)
+    with pytest.MonkeyPatch.context() as during:
+        for phase, name in {**PHASES, "build": "_build"}.items():
+            during.setattr(cycle, name, counted(phase, getattr(cycle, name)))
+        yield counts
+    counts["models"] = counts.pop("build", 0) - counts["corrections"]
+    counts["tables and record"] = len(sent) - before - counts.total()
+
+
+def corpus(sent: list[str], origins: list[str]) -> dict[str, str]:
+    """Every statement once, without what differs each time -> the model or module that sent it first."""
+    found: dict[str, str] = {}
+    for statement, origin in zip(sent, origins, strict=True):
+        for pattern, replacement in _SAME_EACH_TIME:
+            statement = pattern.sub(replacement, statement)
+        found.setdefault(statement.strip(), origin)
+    return found
+
+
+def as_script(statements: Mapping[str, str]) -> str:
+    """A corpus as text, each statement below its origin, in order."""
+    return "".join(f"-- {origin}\n{statement};\n\n" for statement, origin in sorted(statements.items()))
+
+
+def stays_in_budget(counts: Mapping[str, int], connections: int) -> None:
+    """Whether an hour with corrections sent no more than docs/performance.md promises, by phase and in all."""
+    over = {phase: number for phase, number in counts.items() if number > BUDGET[phase]}
+    assert over == {}, f"over {BUDGET}: {dict(counts)}"
+    assert connections <= CONNECTIONS
+
+
+def unparsable(statements: Mapping[str, str]) -> dict[str, str]:
+    """Statements that sqlfluff does not know in Snowflake's dialect, with what they came from and what is wrong."""
+    fluff = pytest.importorskip("sqlfluff.core", reason="sqlfluff is not installed: `make setup`")
+    options = {"dialect": "snowflake", "templater": "raw", "large_file_skip_byte_limit": 0}
+    linter = fluff.Linter(config=fluff.FluffConfig(overrides=options))
+    found = {}
+    for statement, origin in statements.items():
+        if not statement.startswith(NOT_KNOWN_TO_SQLFLUFF):
+            violations = linter.parse_string(statement).violations
+            if violations:
+                found[statement] = f"{origin}: {violations[0]}"
+    return found
