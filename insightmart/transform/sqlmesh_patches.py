@@ -378,7 +378,6 @@ patch(OptimizedQueryCache, "with_optimized_query", read_once)
 patch(SnowflakeConnectionConfig, "create_engine_adapter", on_our_sessions)
 for step in ("evaluate", "audit", "create_snapshot", "_migrate_snapshot", "_promote_snapshot", "_demote_snapshot"):
     patch(SnapshotEvaluator, step, tagged_with_model)
-patch(_Model, "render_audit_query", by_declared_columns)
 for operation in ("columns", "create_schema"):
     patch(SnowflakeEngineAdapter, operation, remembered)
 for operation in ("alter_table", "drop_table", "drop_schema", "drop_view"):
@@ -390,6 +389,6 @@ patch(SnapshotCache, "get_or_load", queries_are_read_when_asked)
 patch(SqlModel, "_query_renderer", read_now)
 patch(Scheduler, "run_merged_intervals", written_once)
 patch(SqlModel, "render_query_or_raise", evaluated_by_template)
-patch(SqlModel, "render_audit_query", audited_by_template)
+patch(SqlModel, "render_audit_query", lambda render: audited_by_template(by_declared_columns(render)))
 patch(SnapshotEvaluator, "_execute_create", made_of_its_parents)
 gc.set_threshold(*COLLECT_AFTER)
