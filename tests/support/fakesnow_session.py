@@ -61,7 +61,8 @@ class Session:
     connection was opened with; the columns of each file put into a stage, and the files there, by stage path."""
 
     def __init__(self, stages: Path) -> None:
-        self.statements: list[str] = []
+        self.statements: list[str] = []  # each in a line
+        self.texts: list[str] = []  # as they were sent
         self.tags: list[dict[str, str]] = []
         self.origins: list[str] = []
         self.connections: list[dict[str, Any]] = []
@@ -101,6 +102,7 @@ class Session:
 
     def _note(self, command: str, named: Mapping[str, Any]) -> None:
         self.statements.append(" ".join(command.split()))
+        self.texts.append(command)
         self.tags.append(json.loads(named.get("_statement_params", {}).get("QUERY_TAG", "{}")))
         self.origins.append(self.tags[-1].get("model") or _module_at_work())
 

@@ -24,6 +24,7 @@ NOT_KNOWN_TO_SQLFLUFF = ("PUT ", "ALTER VIEW ")
 
 _SAME_EACH_TIME = (
     (re.compile(r"^\s*/\*.*?\*/\s*", re.S), ""),  # SQLMesh's note of the plan
+    (re.compile(r"(?:^|(?<=\s))--[^\n]*$", re.M), ""),  # a comment would swallow what stands in one line with it
     (re.compile(r"\bTIMESTAMPNTZ\b"), "TIMESTAMP_NTZ"),  # sqlglot's spelling, which Snowflake takes as well
     (re.compile(r"%s"), "?"),
     (re.compile(r"('(?:[^']|'')*')|\?"), lambda found: found[1] or "NULL"),  # what is bound
