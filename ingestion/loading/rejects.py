@@ -18,6 +18,7 @@ KEYS_AT_ONCE = 5_000
 # A record of a file is named by its line, one of another source by its text, a whole file by its name alone.
 _KEY = "COALESCE(CAST(r.file_line AS VARCHAR), MD5(COALESCE(r.raw_text, '')))"
 
+
 # One row a rejected record or file that is in quarantine now. It leaves when
 # - a replay brought its rows in, or a load of PostgreSQL or of the shop brought the record mended (ops.replays);
 # - another content of its file was loaded. A whole file leaves also when the key has other content again that needs no
@@ -25,33 +26,43 @@ _KEY = "COALESCE(CAST(r.file_line AS VARCHAR), MD5(COALESCE(r.raw_text, '')))"
 # - for a whole file: the store's file of the same hour (or date) was loaded from another key.
 # Each is a join and not a NOT EXISTS: Snowflake refuses subqueries that compute with columns from outside. Conditions
 # are comparisons of one side with the other, so that DuckDB can hash them.
-CURRENT_REJECTS = f"""
+def _current_rejects(rejects: str, files: str, replays: str) -> str:
+    return f"""
     SELECT r.source || '_' || r.entity AS entity, r.is_whole_file, r.column_name, r.rule_id, r.reason, r.raw_text,
         r.original_path, r.rejected_at, r.file_name, r.file_hash, r.file_line, r._dlt_load_id AS raw_load_id,
         {_KEY} AS reject_key
-    FROM raw.rejects AS r
+    FROM {rejects} AS r
     LEFT JOIN (
         SELECT DISTINCT file_name, load_id, entity, store_id, file_date, COALESCE(file_hour, file_date) AS file_instant
-        FROM ops.files
+        FROM {files}
     ) AS place ON place.file_name = r.file_name AND place.load_id = r._dlt_load_id
-    LEFT JOIN ops.replays AS replayed
+    LEFT JOIN {replays} AS replayed
         ON replayed.reject_load_id = r._dlt_load_id AND replayed.source = r.source AND replayed.entity = r.entity
         AND COALESCE(replayed.file_name, '') = COALESCE(r.file_name, '')
         AND replayed.is_whole_file = r.is_whole_file AND replayed.reject_key = {_KEY}
-    LEFT JOIN ops.files AS other
+    LEFT JOIN {files} AS other
         ON other.file_name = r.file_name AND other.load_id > r._dlt_load_id
         AND COALESCE(other.file_hash, '') <> COALESCE(r.file_hash, '')
         AND CASE WHEN other.status = 'loaded' THEN 0 WHEN other.status IN ('duplicate', 'quarantined') THEN 1 ELSE 2 END
             <= CASE WHEN r.is_whole_file THEN 1 ELSE 0 END
     LEFT JOIN (
         SELECT entity, store_id, file_date, COALESCE(file_hour, file_date) AS file_instant, load_id
-        FROM ops.files WHERE status = 'loaded'
+        FROM {files} WHERE status = 'loaded'
     ) AS again
         ON again.entity = CASE WHEN r.is_whole_file THEN place.entity END AND again.store_id = place.store_id
         AND again.file_date = place.file_date AND again.file_instant = place.file_instant
         AND again.load_id > r._dlt_load_id
     WHERE replayed.reject_key IS NULL AND other.file_name IS NULL AND again.entity IS NULL
 """
+
+
+CURRENT_REJECTS = _current_rejects("raw.rejects", "ops.files", "ops.replays")
+# Those since an instant, :since. What resolves a reject comes with a later load: nothing older is read.
+RECENT_REJECTS = _current_rejects(
+    "(SELECT * FROM raw.rejects WHERE rejected_at >= :since)",
+    "(SELECT * FROM ops.files WHERE seen_at >= :since)",
+    "(SELECT * FROM ops.replays WHERE replayed_at >= :since)",
+)
 
 
 @dataclass

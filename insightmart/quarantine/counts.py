@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ingestion.loading.rejects import CURRENT_REJECTS
-from ingestion.warehouse import Warehouse
+from ingestion.loading.rejects import CURRENT_REJECTS, RECENT_REJECTS
+from ingestion.warehouse import Warehouse, bind
 from insightmart.quarantine.meanings import rule_of
 from insightmart.quarantine.tables import REJECTS, TABLES
 
@@ -59,7 +59,7 @@ def rule_counts(
 def _reason_counts(
     warehouse: Warehouse, existing: set[str], since: datetime | None
 ) -> Iterable[tuple[str, str, int, Any, Any]]:
-    after, params = ("event_at >= ?", [since]) if since else ("1 = 1", [])
+    after = "event_at >= :since" if since else "1 = 1"
     views = [table for table in TABLES if f"quarantine.{table}" in existing]
     parts = [
         f"SELECT '{table}' AS entity, reasons, COUNT(*) AS row_count, MIN(event_at) AS oldest, MAX(event_at) AS newest"
@@ -68,12 +68,13 @@ def _reason_counts(
     ]
     if existing >= REJECTS:
         parts.append(
-            f"SELECT entity, rule_id, COUNT(*), MIN(rejected_at), MAX(rejected_at) FROM ({CURRENT_REJECTS}) AS rejects"
-            f" WHERE NOT is_whole_file AND {after.replace('event_at', 'rejected_at')} GROUP BY entity, rule_id"
+            "SELECT entity, rule_id, COUNT(*), MIN(rejected_at), MAX(rejected_at)"
+            f" FROM ({RECENT_REJECTS if since else CURRENT_REJECTS}) AS rejects"
+            " WHERE NOT is_whole_file GROUP BY entity, rule_id"
         )
     if not parts:
         return []
-    return warehouse.rows(" UNION ALL ".join(parts), params * len(parts))
+    return warehouse.rows(*bind(" UNION ALL ".join(parts), since=since))
 
 
 def _added_up(entity: str, rule_id: str, parts: Sequence[tuple[int, Any, Any]]) -> RuleCount:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ingestion.loading.rejects import CURRENT_REJECTS
-from ingestion.warehouse import Warehouse
+from ingestion.loading.rejects import CURRENT_REJECTS, RECENT_REJECTS
+from ingestion.warehouse import Warehouse, bind
 from insightmart.quarantine.tables import REJECTS
 
 
@@ -33,12 +33,16 @@ def quarantined_files(
     """Files that are in quarantine as a whole, newest first; same filters as ``rule_counts``."""
     if not existing >= REJECTS:
         return []
-    filters = {"entity = ?": entity, "rule_id = ?": rule, "rejected_at >= ?": since}
-    chosen = {condition: value for condition, value in filters.items() if value is not None}
+    filters = {"entity = :entity": entity, "rule_id = :rule": rule}
+    chosen = [condition for condition, value in filters.items() if value is not None]
     rows = warehouse.rows(
-        "SELECT entity, file_name, rule_id, reason, rejected_at, original_path"
-        f" FROM ({CURRENT_REJECTS}) AS rejects WHERE {' AND '.join(['is_whole_file', *chosen])}"
-        " ORDER BY rejected_at DESC, file_name",
-        list(chosen.values()),
+        *bind(
+            "SELECT entity, file_name, rule_id, reason, rejected_at, original_path"
+            f" FROM ({RECENT_REJECTS if since else CURRENT_REJECTS}) AS rejects"
+            f" WHERE {' AND '.join(['is_whole_file', *chosen])} ORDER BY rejected_at DESC, file_name",
+            entity=entity,
+            rule=rule,
+            since=since,
+        )
     )
     return [QuarantinedFile(*row) for row in rows]

@@ -89,7 +89,8 @@ def test_the_list_can_be_narrowed(rejected: Business, arguments: list[str], rows
     assert len(found["files"]) == files
 
 
-def test_a_file_leaves_when_a_later_content_was_loaded(rejected: Business) -> None:
+@pytest.mark.parametrize("since", [[], ["--since", "2026-03-06T16:20"]])
+def test_a_file_leaves_when_a_later_content_was_loaded(rejected: Business, since: list[str]) -> None:
     seen = {
         "file_name": "inventory/2026/03/06/08/store_003.csv.gz",
         "file_hash": "def",
@@ -98,7 +99,7 @@ def test_a_file_leaves_when_a_later_content_was_loaded(rejected: Business) -> No
         "seen_at": datetime(2026, 3, 6, 17),
     }
     rejected.warehouse.insert("ops.files", [seen])
-    files = _json(rejected, "list")["files"]
+    files = _json(rejected, "list", *since)["files"]
     assert [file["file_name"] for file in files] == ["inventory/2026/03/06/09/store_004.csv.gz"]
     assert files[0]["original_path"] == "/home/quarantine/abc"
 
