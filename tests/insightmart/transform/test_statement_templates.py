@@ -9,10 +9,16 @@ from typing import Any
 
 import pytest
 from sqlglot import exp, parse_one
+from sqlmesh.core.model import SqlModel
 
 from insightmart.settings import load_settings
 from insightmart.transform import statement_templates
-from insightmart.transform.statement_templates import Templates, template_of
+from insightmart.transform.statement_templates import (
+    Templates,
+    audited_by_template,
+    evaluated_by_template,
+    template_of,
+)
 from insightmart.transform.transformer import open_transformer
 from tests.support.workshop import Workshop
 
@@ -96,6 +102,14 @@ def test_a_template_is_made_once_and_kept_in_the_cache_of_its_state(tmp_path: Pa
         assert len(asked) == renderings
 
 
+def _counted(render: Callable[..., exp.Query], rendered: list[str]) -> Callable[..., exp.Query]:
+    def run(model: SqlModel, *args: Any, **given: Any) -> exp.Query:
+        rendered.append(model.name)
+        return render(model, *args, **given)
+
+    return run
+
+
 @pytest.mark.slow
 def test_each_model_and_audit_of_the_project_gives_what_sqlmesh_renders(
     built_home: Path, workshop: Callable[[Path], Workshop], monkeypatch: pytest.MonkeyPatch
@@ -126,6 +140,21 @@ def test_each_model_and_audit_of_the_project_gives_what_sqlmesh_renders(
         staging = [name for name in transformer.models() if name.startswith("staging.")]
         window = datetime(2026, 3, 5, 22), datetime(2026, 3, 6, 1)
         outcome = transformer.restate(staging, *window, datetime(2026, 3, 6, 10, 5))
+        assert outcome.failures == {}
+        # another window: nothing is rendered
+        rendered: list[str] = []
+        monkeypatch.setattr(statement_templates, "_by_template", by_template)
+        monkeypatch.setattr(statement_templates, "template_of", lambda *_: rendered.append("a template"))
+        for operation, change in (
+            ("render_query_or_raise", evaluated_by_template),
+            ("render_audit_query", audited_by_template),
+        ):
+            whole = getattr(SqlModel, operation).__wrapped__
+            monkeypatch.setattr(SqlModel, operation, change(_counted(whole, rendered)))
+        window = datetime(2026, 3, 5, 3), datetime(2026, 3, 5, 5)
+        outcome = transformer.restate(staging, *window, datetime(2026, 3, 6, 10, 5))
     assert outcome.failures == {}
+    assert outcome.evaluated > 40
+    assert rendered == []
     assert len(judged) > 70
     assert [name for name, same in judged.items() if not same] == []
