@@ -15,13 +15,14 @@ from contextvars import ContextVar
 from typing import Any, Literal
 
 from ingestion.warehouse import DATABASE
-from insightmart.errors import ConfigurationError
+from insightmart.errors import ConfigurationError, InsightMartError
 from insightmart.runs import run_under_way
 from insightmart.settings import Settings
 
 Workload = Literal["load", "transform", "report"]
 
 LOCK_TIMEOUT = 600  # seconds a statement waits for another one's table; whoever holds it so long is stuck
+LOGIN_TIMEOUT, NETWORK_TIMEOUT = 60, 300  # seconds with retries; the connector would go on for ever by itself
 APPLICATION = "insightmart"
 
 # What opens a transaction that has to be ended: after what only reads, and after DDL, there is nothing to commit.
@@ -75,7 +76,8 @@ def connect(settings: Settings, workload: Workload, **options: Any) -> Snowflake
 
     Raises:
         ConfigurationError: the account is not configured, or the file with the private key cannot be read.
-        snowflake.connector.errors.Error: the account cannot be reached or refuses the user.
+        InsightMartError: the account cannot be reached.
+        snowflake.connector.errors.Error: the account refuses the user.
     """
     import snowflake.connector
 
@@ -84,12 +86,17 @@ def connect(settings: Settings, workload: Workload, **options: Any) -> Snowflake
     with _one_at_a_time:
         if waiting := _idle.get(kind):
             return SnowflakeSession(waiting.pop(), kind)
-    connection = snowflake.connector.connect(
-        **arguments,
-        database=DATABASE,
-        application=APPLICATION,
-        session_parameters=session_parameters(settings),
-    )
+    try:
+        connection = snowflake.connector.connect(
+            **arguments,
+            database=DATABASE,
+            application=APPLICATION,
+            session_parameters=session_parameters(settings),
+            login_timeout=LOGIN_TIMEOUT,
+            network_timeout=NETWORK_TIMEOUT,
+        )
+    except snowflake.connector.errors.OperationalError as error:
+        raise _lost(error) from error
     return SnowflakeSession(connection, kind)
 
 
@@ -135,6 +142,14 @@ def private_key(settings: Settings) -> str | None:
         ) from None
 
 
+def _lost(error: Exception) -> InsightMartError:
+    """What to say when the account answers no more; the connector's own words run over several lines."""
+    return InsightMartError(
+        f"Snowflake does not answer: {' '.join(str(error).split())[:200]}",
+        "Nothing that was under way is published, and the next cycle goes on from there; see the account's status page",
+    )
+
+
 def close_waiting() -> None:
     """Close the sessions that nobody uses."""
     with _one_at_a_time:
@@ -164,11 +179,16 @@ class SnowflakeSession:
         cursor = self._connection.cursor(*arguments, **named)
         execute = cursor.execute
 
+        from snowflake.connector.errors import InterfaceError, OperationalError
+
         def tagged(command: str, *values: Any, **options: Any) -> Any:
             tag = {"QUERY_TAG": query_tag(), **(options.pop("_statement_params", None) or {})}
             self._is_in_transaction |= bool(self._begins.match(command))
             try:
                 return execute(command, *values, _statement_params=tag, **options)
+            except (OperationalError, InterfaceError) as error:
+                self._is_doubtful = True
+                raise _lost(error) from error
             except Exception:
                 self._is_doubtful = True
                 raise

@@ -11,11 +11,13 @@ from typing import Any
 import pandas as pd
 import pytest
 import snowflake.connector.errors
+from fakesnow.cursor import FakeSnowflakeCursor
 from sqlglot import exp
 from sqlmesh.core.config.connection import SnowflakeConnectionConfig
 
 import insightmart.transform.sqlmesh_patches  # noqa: F401  which a project that loads imports itself
 from insightmart import runs
+from insightmart.errors import InsightMartError
 from insightmart.gateway import dlt_destination, open_beside, open_warehouse
 from insightmart.runs import recorded_run
 from insightmart.settings import Settings, load_settings
@@ -167,6 +169,34 @@ def test_the_row_of_a_gate_is_one_insert(account: Any, settings: Settings) -> No
     adapter.insert_append("GATE.SALES", pd.DataFrame([{"SCAN_ID": "a", "PASSED": 24}]), columns)
     assert [one.split()[0] for one in account.statements[before:]] == ["INSERT", "COMMIT"]
     assert adapter.fetchall("SELECT * FROM GATE.SALES") == [("a", 24)]
+
+
+def test_an_account_that_stops_answering_is_one_line_and_leaves_nothing_half_done(
+    account: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_warehouse(settings) as warehouse:
+        warehouse.execute("CREATE TABLE main.published AS SELECT 1 AS hour")
+        with pytest.raises(InsightMartError) as failure, warehouse.transaction():
+            warehouse.execute("DELETE FROM main.published")
+            with monkeypatch.context() as stopped:
+                stopped.setattr(FakeSnowflakeCursor, "execute", _no_answer)
+                warehouse.execute("INSERT INTO main.published SELECT 2")
+    assert str(failure.value) == (
+        "Snowflake does not answer: 250003: Failed to get the response. Hanging. Nothing that was under way is"
+        " published, and the next cycle goes on from there; see the account's status page"
+    )
+    with open_warehouse(settings) as warehouse:
+        assert warehouse.rows("SELECT hour FROM main.published") == [(1,)]
+
+
+def test_an_account_that_cannot_be_reached_is_one_line(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snowflake.connector, "connect", _no_answer)
+    with pytest.raises(InsightMartError, match=r"^Snowflake does not answer: 250003: Failed"):
+        open_warehouse(settings)
+
+
+def _no_answer(*_: Any, **__: Any) -> Any:
+    raise snowflake.connector.errors.OperationalError(msg="Failed to get the response.\n Hanging", errno=250003)
 
 
 def _adapter() -> Any:
