@@ -85,13 +85,23 @@ def _area(gate: str, model: Model) -> str:
     return model.tags[0]
 
 
-def _upstream(context: Context, models: Mapping[str, Model], name: str) -> set[str]:
-    return {short_name(above) for above in context.dag.upstream(models[name].fqn)}
+def _upstream(context: Context, models: Mapping[str, Model], name: str, area: str) -> set[str]:
+    """The models above a gate, but for what another area only collects its members from: nobody waits for that."""
+    found: set[str] = set()
+    above = [models[name].fqn]
+    while above:
+        model = context.get_model(above.pop(), raise_if_missing=True)
+        if model.disable_restatement and area not in model.tags and not model.kind.is_external:
+            continue
+        new = {fqn for fqn in model.depends_on or () if short_name(fqn) not in found}
+        found |= {short_name(fqn) for fqn in new}
+        above += sorted(new)
+    return found
 
 
 def _inputs(context: Context, models: Mapping[str, Model], gate: str, area: str) -> tuple[tuple[str, ...], str]:
     """The watermarks that the area's staging models above a gate stand on, and the first one's source."""
-    above = _upstream(context, models, gate)
+    above = _upstream(context, models, gate, area)
     read = {
         item
         for name in above & models.keys()
@@ -104,7 +114,7 @@ def _inputs(context: Context, models: Mapping[str, Model], gate: str, area: str)
 
 
 def _corrected_by(context: Context, models: Mapping[str, Model], gate: str, area: str) -> Kind | None:
-    above = _upstream(context, models, gate)
+    above = _upstream(context, models, gate, area)
     kinds = [kind for kind, restated in restated_by(context).items() if kind[1] == area and above.issuperset(restated)]
     return kinds[0] if kinds else None
 
@@ -112,7 +122,7 @@ def _corrected_by(context: Context, models: Mapping[str, Model], gate: str, area
 def _models(context: Context, models: Mapping[str, Model], gate: str, area: str) -> tuple[str, ...]:
     """The models of the area that the gate stands on, the gate, and those that it publishes."""
     below = {short_name(name) for name in context.dag.downstream(models[gate].fqn)}
-    near = {*_upstream(context, models, gate), gate, *below}
+    near = {*_upstream(context, models, gate, area), gate, *below}
     return tuple(sorted(name for name in near & models.keys() if area in models[name].tags))
 
 

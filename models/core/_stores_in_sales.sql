@@ -4,7 +4,7 @@ MODEL (
     unique_key store_id,
     disable_restatement TRUE
   ),
-  description 'Every store id that an order ever named, collected load by load, so that core.dim_stores can infer a store whose reference is not in yet.',
+  description 'Every store id that an accepted order ever named, collected hour by hour, so that core.dim_stores can infer a store whose reference is not in yet.',
   grain store_id,
   signals (
     anything_loaded()
@@ -22,8 +22,8 @@ MODEL (
 SELECT
   store_id::BIGINT AS store_id,
   MAX(_loaded_at)::TIMESTAMPNTZ AS last_seen_at
-FROM raw.oltp_orders
+FROM staging.oltp_orders
 WHERE
-  _loaded_at >= @start_ts AND NOT store_id IS NULL
+  staged_at >= @start_ts AND NOT store_id IS NULL
 GROUP BY
   store_id

@@ -4,7 +4,7 @@ MODEL (
     unique_key (customer_id, valid_from),
     disable_restatement TRUE
   ),
-  description 'Customers with their history (SCD2 by source time), without clear-text e-mail, phone or name; one that an order names before its load is inferred. Candidate of certified.dim_customers.',
+  description 'Customers with their history (SCD2 by source time), without clear-text e-mail, phone or name; one that only an accepted order names is inferred. Candidate of certified.dim_customers.',
   grain (customer_id, valid_from),
   signals (
     anything_loaded()
@@ -19,31 +19,13 @@ MODEL (
   )
 );
 
-WITH touched AS (
+WITH loaded AS (
   /* By load, not by event: whatever a load brought since the window began is looked at again, so nothing is missed. */
-  SELECT
-    customer_id,
-    MAX(_loaded_at) AS seen_at
-  FROM (
-    SELECT
-      customer_id,
-      _loaded_at
-    FROM staging.oltp_customers
-    UNION ALL
-    SELECT
-      customer_id::VARCHAR AS customer_id,
-      _loaded_at
-    FROM raw.oltp_orders
-    UNION ALL
-    SELECT
-      'shopify:' || customer_id::VARCHAR AS customer_id,
-      _loaded_at
-    FROM raw.shopify_orders
-  ) AS loaded
+  SELECT DISTINCT
+    customer_id
+  FROM staging.oltp_customers
   WHERE
     _loaded_at >= @start_ts AND NOT customer_id IS NULL
-  GROUP BY
-    customer_id
 ), versions AS (
   SELECT
     c.customer_id,
@@ -56,20 +38,66 @@ WITH touched AS (
     c.marketing_opt_in,
     c.customer_created_at,
     c.source_updated_at,
-    c._loaded_at,
-    c.raw_load_id
+    MAX(c._loaded_at) AS _loaded_at,
+    MIN(c.raw_load_id) AS raw_load_id
   FROM staging.oltp_customers AS c
   WHERE
     c.customer_id IN (
       SELECT
-        t.customer_id
-      FROM touched AS t
+        l.customer_id
+      FROM loaded AS l
     )
+  GROUP BY
+    c.customer_id,
+    c.email,
+    c.city,
+    c.region,
+    c.country,
+    c.postal_code,
+    c.loyalty_tier,
+    c.marketing_opt_in,
+    c.customer_created_at,
+    c.source_updated_at
   QUALIFY
     ROW_NUMBER() OVER (
       PARTITION BY c.customer_id, c.source_updated_at
-      ORDER BY c.raw_load_id DESC, c.loyalty_tier, c.region, c.city, c.postal_code, c.email
+      ORDER BY MAX(c.raw_load_id) DESC, c.loyalty_tier, c.region, c.city, c.postal_code, c.email
     ) = 1
+), named AS (
+  /* By an order that breaks no rule, and that has been judged since: an order may leave quarantine long after its load. */
+  SELECT
+    customer_id,
+    MIN(_loaded_at) AS seen_at
+  FROM (
+    SELECT
+      customer_id,
+      _loaded_at
+    FROM staging.oltp_orders
+    WHERE
+      staged_at >= @start_ts
+    UNION ALL
+    SELECT
+      customer_id,
+      _loaded_at
+    FROM staging.shopify_orders
+    WHERE
+      staged_at >= @start_ts
+  ) AS orders
+  WHERE
+    NOT customer_id IS NULL
+  GROUP BY
+    customer_id
+), inferred AS (
+  SELECT
+    n.customer_id,
+    GREATEST(n.seen_at, @start_ts::TIMESTAMPNTZ) AS seen_at /* in the window, so that it is published with it */
+  FROM named AS n
+  LEFT JOIN core.dim_customers AS known
+    ON known.customer_id = n.customer_id
+  LEFT JOIN loaded AS l
+    ON l.customer_id = n.customer_id
+  WHERE
+    known.customer_id IS NULL AND l.customer_id IS NULL
 ), history AS (
   SELECT
     *,
@@ -97,7 +125,7 @@ WITH touched AS (
   FROM history
   UNION ALL
   SELECT
-    t.customer_id,
+    i.customer_id,
     '1970-01-01'::TIMESTAMPNTZ,
     NULL,
     TRUE,
@@ -110,17 +138,9 @@ WITH touched AS (
     NULL,
     NULL,
     NULL,
-    t.seen_at,
+    i.seen_at,
     NULL
-  FROM touched AS t
-  WHERE
-    NOT EXISTS(
-      SELECT
-        1
-      FROM versions AS v
-      WHERE
-        v.customer_id = t.customer_id
-    )
+  FROM inferred AS i
 )
 SELECT
   customer_id::VARCHAR AS customer_id, /* Customer; ids of shopify customers begin with shopify: */

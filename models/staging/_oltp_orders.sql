@@ -28,7 +28,8 @@ SELECT
     h.rule_ids,
     l.order_verdict,
     CASE WHEN l.order_id IS NULL THEN @failed_rules__oltp_orders_without_lines() END
-  )::VARCHAR AS rule_ids
+  )::VARCHAR AS rule_ids,
+  @execution_ts::TIMESTAMPNTZ AS staged_at /* dimensions look at what has been judged since they looked last */
 FROM staging._oltp_order_headers AS h
 LEFT JOIN lines AS l
   ON l.order_id = h.order_id

@@ -23,7 +23,7 @@ WITH latest AS (
     FIRST_VALUE(sku_on_order) OVER (PARTITION BY inventory_item_id, location_id, updated_at ORDER BY _dlt_load_id) AS sku_on_order,
     updated_at,
     _loaded_at,
-    _dlt_load_id
+    MIN(_dlt_load_id) OVER (PARTITION BY inventory_item_id, location_id, updated_at, sku, on_hand, on_order) AS first_load_id
   FROM raw.shopify_inventory
   WHERE
     _loaded_at >= DATEADD(DAY, -1, @start_ts)
@@ -48,7 +48,7 @@ WITH latest AS (
     NULL::TIMESTAMPNTZ AS file_modified_at,
     @event_instant(updated_at, _loaded_at, _loaded_at)::TIMESTAMPNTZ AS event_at,
     _loaded_at::TIMESTAMPNTZ AS _loaded_at,
-    _dlt_load_id::VARCHAR AS raw_load_id
+    first_load_id::VARCHAR AS raw_load_id
   FROM latest
   WHERE
     @event_instant(updated_at, _loaded_at, _loaded_at) BETWEEN @start_ts AND @end_ts

@@ -81,5 +81,6 @@ WITH ledger AS (
 SELECT
   *
   EXCLUDE (sales, unknown_sales, greatest_sale, unclear_lines, least_currency, greatest_currency, parts_amount),
-  @failed_rules__shopify_orders()::VARCHAR AS rule_ids
+  @failed_rules__shopify_orders()::VARCHAR AS rule_ids,
+  @execution_ts::TIMESTAMPNTZ AS staged_at /* dimensions look at what has been judged since they looked last */
 FROM typed
