@@ -24,7 +24,15 @@ BOUND_AT_ONCE = 60_000
 
 # How values of a column are told to Snowflake. Left alone, its connector tells a column with values and NULLs in it as
 # text, in which instants and dates are bare numbers that Snowflake has to guess the unit of.
-_BOUND_TYPES = {bool: "BOOLEAN", int: "FIXED", Decimal: "FIXED", str: "TEXT", datetime: "TIMESTAMP_NTZ", date: "DATE"}
+_BOUND_TYPES = {
+    bool: "BOOLEAN",
+    int: "FIXED",
+    Decimal: "FIXED",
+    float: "REAL",  # seconds that something took; never money
+    str: "TEXT",
+    datetime: "TIMESTAMP_NTZ",
+    date: "DATE",
+}
 
 _SQL_TYPES = {
     pa.int64(): "BIGINT",
