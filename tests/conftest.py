@@ -16,6 +16,17 @@ import structlog
 # It is read when SQLMesh is imported.
 os.environ.setdefault("MAX_FORK_WORKERS", "1")
 
+# Fixtures that start a server: PostgreSQL, S3, the shop, a whole sandbox.
+SERVICES = {"oltp_dsns", "endpoint", "online", "own_home"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What meets a real server is slow, whether or not its file says so."""
+    for item in items:
+        if SERVICES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session")
 def fake_account() -> Any:
