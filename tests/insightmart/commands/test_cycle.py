@@ -22,7 +22,14 @@ from insightmart.gateway import open_warehouse
 from insightmart.settings import load_settings
 from sandbox.state import SandboxState
 from tests.support.built_homes import SHAPES, once_a_run, set_up
-from tests.support.statements import as_script, corpus, counted_by_phase, stays_in_budget, unparsable
+from tests.support.statements import (
+    as_script,
+    corpus,
+    counted_by_phase,
+    of_a_model,
+    stays_in_budget,
+    unparsable,
+)
 
 pytestmark = pytest.mark.slow
 PROJECT = Path(__file__).resolve().parents[3]
@@ -344,4 +351,6 @@ def test_both_engines_certify_the_same_and_refuse_the_same(
     sent_once = corpus(session.texts, session.origins)
     if place := os.environ.get("SNOWFLAKE_CORPUS"):
         Path(place).write_text(as_script(sent_once), encoding="utf-8")
+    else:  # what sqlglot writes for models takes minutes, and is parsed where somebody asks for it
+        sent_once = {statement: origin for statement, origin in sent_once.items() if not of_a_model(origin)}
     assert unparsable(sent_once) == {}
