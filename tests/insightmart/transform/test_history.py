@@ -105,7 +105,9 @@ def test_a_first_build_that_is_killed_half_way_goes_on_and_ends_in_the_same_tabl
         dimensions, others = transformer.filled_whole_and_by_time()
     assert {"core.dim_dates", "core.dim_products", "gate.products"} <= set(dimensions)
     assert {"staging._oltp_orders", "gate.sales__oltp", "certified.fct_inventory__stores"} <= set(others)
-    assert {"core.dim_stores", "core.dim_customers", "gate.customers"} <= set(others)  # orders name those not loaded yet
+    assert {"core.dim_stores", "core.dim_customers", "gate.customers"} <= set(
+        others
+    )  # orders name those not loaded yet
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, str(home)],
         cwd=PROJECT,
