@@ -1,8 +1,8 @@
 """The first history in parts, in the order of time: as much at once as fits, and a kill costs one part.
 
 A table is filled part by part, each in the order of its time column (``time_order``), so that what asks for a window
-later finds it in few blocks. What no event adds to is built first and once; a part is its days of the rest, from staging
-through the gates to certified. What a part has done is in SQLMesh's state when it ends; the next cycle goes on there.
+later finds it in few blocks. What no event adds to is built first and once; a part is its days of the rest, staging
+to certified, through the gates. What a part has done is in SQLMesh's state when it ends; the next cycle goes on there.
 """
 
 from __future__ import annotations
