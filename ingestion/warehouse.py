@@ -178,7 +178,10 @@ def _with_types(rows: Sequence[tuple[Any, ...]]) -> list[tuple[tuple[str, Any], 
 
 
 def _bound_type(value: Any) -> str:
-    return next(name for kind, name in _BOUND_TYPES.items() if isinstance(value, kind))
+    for kind, name in _BOUND_TYPES.items():
+        if isinstance(value, kind):
+            return name
+    raise TypeError(f"nobody has said how a {type(value).__name__} is bound on Snowflake")
 
 
 def bind(sql: str, **values: Any) -> tuple[str, list[Any]]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from insightmart.errors import ConfigurationError, InsightMartError
 from insightmart.promotion.windows import utc
-from insightmart.transform.transformer import PROD, Transformer
+from insightmart.transform.model_graph import PROD
+from insightmart.transform.transformer import Transformer
 
 if TYPE_CHECKING:
     from sqlmesh.core.environment import Environment

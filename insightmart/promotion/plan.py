@@ -9,8 +9,7 @@ from insightmart.promotion.diff import Build, Comparison
 from insightmart.promotion.environments import Environments
 from insightmart.promotion.review import Change
 from insightmart.promotion.windows import from_intervals, listed_names, spoken
-from insightmart.transform.model_graph import short_name
-from insightmart.transform.transformer import PROD
+from insightmart.transform.model_graph import PROD, short_name
 
 if TYPE_CHECKING:
     from sqlmesh.core.environment import Environment

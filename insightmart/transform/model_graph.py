@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sqlmesh import Context
     from sqlmesh.core.model import Model
 
+PROD = "prod"  # the environment that readers see
 Kind = tuple[str, str]  # source and subject area of an entry in the queue of corrections
 
 _ENTITY_OF = {f"raw.{item.table}": item for item in ENTITIES}

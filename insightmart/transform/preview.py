@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ingestion.warehouse import Warehouse
 from insightmart.console_tables import print_table
 from insightmart.settings import Settings
-from insightmart.transform.model_graph import with_steps
-from insightmart.transform.transformer import PROD, Transformer
+from insightmart.transform.model_graph import PROD, with_steps
+from insightmart.transform.transformer import Transformer
 
 if TYPE_CHECKING:
     from sqlmesh.core.model import Model

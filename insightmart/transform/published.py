@@ -10,11 +10,8 @@ from sqlmesh.core.model import Model
 from sqlmesh.core.snapshot import Snapshot
 from sqlmesh.utils import UniqueKeyDict
 
-from insightmart.transform import sqlmesh_patches
-
-PROD = "prod"
-
-__all__ = ["PublishedProject", "sqlmesh_patches"]  # a project read from its files imports the patches by macros/
+from insightmart.transform import sqlmesh_patches  # noqa: F401  a project read from its files imports it by macros/
+from insightmart.transform.model_graph import PROD
 
 
 class PublishedProject(Context):

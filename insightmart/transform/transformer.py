@@ -14,15 +14,13 @@ from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
 from insightmart.runs import RunProblem
 from insightmart.settings import PROJECT, Settings
-from insightmart.transform.model_graph import short_name
+from insightmart.transform.model_graph import PROD, short_name
 
 if TYPE_CHECKING:
     from sqlmesh import Context
     from sqlmesh.core.plan import Plan
 
     from insightmart.transform.recorder import Recorder
-
-PROD = "prod"
 
 
 @dataclass

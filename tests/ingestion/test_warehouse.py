@@ -84,6 +84,15 @@ def test_each_column_is_sent_with_its_type_whatever_is_null_in_it(account: Accou
     ]
 
 
+def test_seconds_are_bound_as_numbers_and_what_has_no_type_of_its_own_is_named(
+    account: Account, on_snowflake: Warehouse
+) -> None:
+    on_snowflake.insert("ops.some", [{"seconds": 0.25}, {"seconds": None}])
+    assert account.bound() == [[("REAL", ["0.25", None])]]
+    with pytest.raises(TypeError, match="how a bytes is bound"):
+        on_snowflake.insert("ops.some", [{"payload": b"x"}])
+
+
 def test_no_more_is_bound_at_once_than_the_connector_sends_itself(
     account: Account, on_snowflake: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
