@@ -9,17 +9,16 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import click
 
+from bench.business import PRELOADED, as_of, open_business
 from insightmart.console_tables import print_table
 
-START = datetime(2026, 3, 5)
-PRELOADED = 24  # hours of business before the first cycle
 FLOOR = "import duckdb, dlt, sqlmesh, soda.scan"
 COLUMNS = ("Cycle", "Runs>", "CPU s>", "Lowest>", "Highest>", "Times the imports>", "Evaluations>", "Rows>", "Peak MB>")
 
@@ -94,30 +93,18 @@ def main(hours: int, size: str, json_file: Path | None) -> None:
 
 def measure(home: Path, hours: int, size: str) -> dict[str, list[Run]]:
     """Play the hours; what sort of a cycle -> its runs."""
-    environment = {**os.environ, "INSIGHTMART_HOME": str(home)}
-    sandbox = [sys.executable, "-m", "sandbox"]
     cycle = [sys.executable, "-m", "insightmart.cli", "cycle", "--json", "--as-of"]
-
-    def called(*arguments: str) -> str:
-        return subprocess.run(
-            [*sandbox, *arguments], env=environment, check=True, capture_output=True, text=True
-        ).stdout
-
-    called("up", "--size", size, "--preload-hours", str(PRELOADED), "--parent", str(os.getpid()))
-    try:
-        environment.update(json.loads(called("env", "--json")))
+    with open_business(home, size) as business:
+        environment = business.environment
         measured = {"floor": [run([sys.executable, "-c", FLOOR], environment) for _ in range(3)]}
         measured["help"] = [run([sys.executable, "-m", "insightmart.cli", "--help"], environment) for _ in range(3)]
         for hour in range(PRELOADED, PRELOADED + hours + 1):
             if hour > PRELOADED:
-                called("advance", "--hours", "1")
-            as_of = START + timedelta(hours=hour, minutes=5)
+                business.advance()
             for minutes in (0, 2):
-                found = run([*cycle, (as_of + timedelta(minutes=minutes)).isoformat()], environment)
+                found = run([*cycle, (as_of(hour) + timedelta(minutes=minutes)).isoformat()], environment)
                 kind = "first" if hour == PRELOADED and not minutes else found.kind
                 measured.setdefault(kind, []).append(found)
-    finally:
-        called("down")
     return measured
 
 
