@@ -132,7 +132,7 @@ def apply_corrections(
     failures: dict[str, RunProblem] = {}
     restatements = open_restatements(warehouse, as_of)
     if restatements:  # facts take their business date from the stores' time zones: the load may have brought new ones
-        failures |= transformer.run(as_of, only=["core.dim_stores"]).failures
+        failures |= transformer.run(as_of, only=["core.dim_stores__reference"]).failures
     results = [restate(warehouse, transformer, restatement, as_of) for restatement in restatements]
     for result in results:
         failures |= result.failures

@@ -24,7 +24,7 @@ FROM (
     timezone,
     valid_from,
     LEAD(valid_from, 1, '9999-12-31'::TIMESTAMPNTZ) OVER (PARTITION BY store_id ORDER BY valid_from, valid_to, timezone) AS valid_to
-  FROM core.dim_stores
+  FROM core.dim_stores__reference
 ) AS versions
 WHERE
   valid_from < valid_to

@@ -55,9 +55,8 @@ WITH hours AS (
     h.counted_hour,
     s.store_id
   FROM hours AS h
-  LEFT JOIN core.dim_stores AS s
+  LEFT JOIN core.dim_stores__reference AS s
     ON s.store_id > 0
-    AND NOT s.is_inferred
     AND h.counted_hour >= s.valid_from
     AND h.counted_hour < s.valid_to
     AND CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, @VAR('company_timezone')), h.counted_hour)::DATE >= COALESCE(s.opened_on, '1970-01-01'::DATE)

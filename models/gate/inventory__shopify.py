@@ -10,6 +10,6 @@ gate(
         "AGG_INVENTORY_DAILY": ("core.agg_inventory_daily__shopify", "counted_date"),
     },
     days_before={"PAST_COUNTS": ("core.fct_inventory__shopify", "counted_hour", 28)},
-    whole={"ALL_STORES": "core.dim_stores"},
+    whole={"ALL_STORES": "core.dim_stores__reference"},
     whole_days=True,
 )

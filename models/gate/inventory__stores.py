@@ -12,6 +12,6 @@ gate(
         "INVENTORY_COVERAGE": ("core.inventory_coverage", "counted_hour"),
     },
     days_before={"PAST_COUNTS": ("core.fct_inventory__stores", "counted_hour", 1)},
-    whole={"ALL_STORES": "core.dim_stores"},
+    whole={"ALL_STORES": "core.dim_stores__reference"},
     whole_days=True,
 )

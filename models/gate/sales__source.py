@@ -2,7 +2,10 @@
 
 from macros.gates import gate
 
-for source in ("oltp", "shopify"):
+# Stores are inferred from PostgreSQL's orders: no other source waits for these.
+STORES = {"oltp": "core.dim_stores", "shopify": "core.dim_stores__reference"}
+
+for source, stores in STORES.items():
     gate(
         "sales",
         source,
@@ -15,6 +18,6 @@ for source in ("oltp", "shopify"):
         },
         weeks_before={"PAST_ROW_COUNTS": (f"core.row_counts__{source}", "event_hour")},
         days_before={"PAST_LINES": (f"core.fct_order_lines__{source}", "sold_at", 28)},
-        whole={"ALL_STORES": "core.dim_stores"},
+        whole={"ALL_STORES": stores},
         sources=(source,),
     )

@@ -60,7 +60,7 @@ BREAKAGES = {
     ),
     "orphans": (
         "DELETE FROM spoilt.dim_stores WHERE store_id = 2",
-        {"the store of every order is known or inferred", "the store of every count is known or inferred"},
+        {"the store of every order is known or inferred", "the store of every count is in the reference"},
     ),
     "freshness": (
         "UPDATE ops.source_watermarks SET covered_through = TIMESTAMP '2026-03-05 12:00:00'",

@@ -103,7 +103,7 @@ def test_a_first_build_that_is_killed_half_way_goes_on_and_ends_in_the_same_tabl
     with project_in(home, SHAPE) as (warehouse, transformer):
         fill(warehouse)
         dimensions, others = transformer.filled_whole_and_by_time()
-    assert {"core.dim_dates", "core.dim_products", "gate.products"} <= set(dimensions)
+    assert {"core.dim_dates", "core.dim_stores__reference", "core.dim_products", "gate.products"} <= set(dimensions)
     assert {"staging._oltp_orders", "gate.sales__oltp", "certified.fct_inventory__stores"} <= set(others)
     assert {"core.dim_stores", "core.dim_customers", "gate.customers"} <= set(
         others
