@@ -154,10 +154,10 @@ def _scan(
     warehouse: Warehouse, schema: str, checks: str, variables: str, looked_at: Mapping[str, str]
 ) -> list[dict[str, str]]:
     """Run Soda on the views: one record a check. An error of the scan is a record too, never "no failures"."""
-    from soda.scan import Scan
+    from insightmart.gate.known_checks import KnownScan
 
     thresholds = {name: str(value) for name, value in yaml.safe_load(variables)["variables"].items()}
-    scan = Scan()
+    scan = KnownScan(load_settings().home / "cache")
     scan.disable_telemetry()
     scan.set_verbose(False)
     scan.set_data_source_name(DATA_SOURCE)
@@ -166,8 +166,9 @@ def _scan(
     else:
         _add_snowflake_connection(scan, warehouse.connection)
     scan.add_variables({**thresholds, **looked_at})
-    scan.add_sodacl_yaml_str(checks)
+    scan.add_checks(checks)
     scan.execute()
+    scan.keep()
     results = scan.get_scan_results()["checks"]
     outcomes = [_outcome(result) for result in results]
     if scan.has_error_logs() or not outcomes:
