@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ import click
 from bench.business import PRELOADED, as_of, open_business
 from insightmart.console_tables import print_table
 
+LAUNCHED = Path(__file__).with_name("launched.py")
 FLOOR = "import duckdb, dlt, sqlmesh, soda.scan"
 COLUMNS = ("Cycle", "Runs>", "CPU s>", "Lowest>", "Highest>", "Times the imports>", "Evaluations>", "Rows>", "Peak MB>")
 
@@ -51,17 +51,14 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> Run:
     Raises:
         click.ClickException: it ended in another way than a cycle that found something to report.
     """
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        child = subprocess.Popen(arguments, env=dict(environment), stdout=output, stderr=errors)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        errors.seek(0)
-        if child.returncode not in (0, 1):
-            raise click.ClickException(f"{' '.join(arguments[-4:])} failed: {errors.read().decode()[-500:]}")
-        said = output.read().decode()
-    result = json.loads(said) if said.startswith("{") else {}
-    return Run(usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, result)
+    with tempfile.NamedTemporaryFile() as used:
+        launched = [sys.executable, "-I", "-S", str(LAUNCHED), used.name, *arguments]
+        done = subprocess.run(launched, env=dict(environment), capture_output=True, text=True, check=False)
+        if done.returncode not in (0, 1):
+            raise click.ClickException(f"{' '.join(arguments[-4:])[-300:]} failed: {done.stderr[-500:]}")
+        usage = json.load(used)
+    result = json.loads(done.stdout) if done.stdout.startswith("{") else {}
+    return Run(usage["seconds"], usage["peak_bytes"], result)
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})

@@ -31,6 +31,7 @@ FLOORS = {
     DBT: "import duckdb, dbt.cli.main, dbt.adapters.duckdb",
 }
 FIRST, NOTHING_NEW = "a day, into nothing", "nothing new"
+STEADY, CORRECTED = "a steady hour", "an hour with late corrections"
 DATABASE = "INSIGHTMART.duckdb"
 COMPARED = ("certified.fct_", "certified.agg_", "certified.dim_", "certified.inventory_", "certified.row_counts")
 
@@ -94,32 +95,49 @@ class Play:
         run(self._cli("ingest", now), self._environment(OURS))
         for name in self.names[1:]:
             share_raw(self._database(OURS), self._database(name), self._tables_of_raw())
-        hour = Hour(now, number == PRELOADED, self._restatements(now))
-        self._build(FIRST if hour.first else None, hour, repeat)
-        self._compare(number)
+        restatements = self._restatements(now)
+        hour = Hour(now, number == PRELOADED, restatements)
+        if hour.first:
+            self._build(FIRST, hour, repeat, number)
+            return
+        if restatements:  # first as if nothing had come late, and taken back
+            self._build(STEADY, replace(hour, restatements=[]), repeat, number, lasting=False)
+        self._build(CORRECTED if restatements else STEADY, hour, repeat, number)
 
     def nothing_new(self, number: int, repeat: int) -> None:
         """The hour once more, two minutes later. dbt keeps no record of what is done, and builds it again."""
-        self._build(NOTHING_NEW, Hour(as_of(number) + timedelta(minutes=2), False, [], self.last_windows), repeat)
+        again = Hour(as_of(number) + timedelta(minutes=2), False, [], self.last_windows)
+        self._build(NOTHING_NEW, again, repeat, number)
 
-    def _build(self, kind: str | None, hour: Hour, repeat: int) -> None:
+    def _build(self, kind: str, hour: Hour, repeat: int, number: int, *, lasting: bool = True) -> None:
         for name in self.names:
             shutil.copytree(self._home_of(name), self._kept(name))
-        for number in range(repeat):
-            for name in self.names if number % 2 == 0 else reversed(self.names):
-                if number:
-                    shutil.rmtree(self._home_of(name))
-                    shutil.copytree(self._kept(name), self._home_of(name))
+        for turn in range(repeat):
+            for name in self.names if turn % 2 == 0 else reversed(self.names):
+                if turn:
+                    self._take_back(name)
+                if name == OURS and not lasting:
+                    self._hold_corrections()
                 covered = self._covered() if name == OURS else {}
                 found = run(self._command(name, hour), self._environment(name))
-                if name == OURS and not number:
-                    kind = kind or found.kind
+                if name == OURS and not turn:
                     hour = replace(hour, windows=hour.windows or self._windows(covered, hour.as_of))
                 self.say(f"{hour.as_of:%d %H:%M} {kind}: {name} {found.seconds:.1f} s")
-                self._keep(kind or found.kind, name, found)
+                self._keep(kind, name, found)
+        self._compare(number)
         self.last_windows = hour.windows
         for name in self.names:
+            if not lasting:
+                self._take_back(name)
             shutil.rmtree(self._kept(name))
+
+    def _take_back(self, name: str) -> None:
+        shutil.rmtree(self._home_of(name))
+        shutil.copytree(self._kept(name), self._home_of(name))
+
+    def _hold_corrections(self) -> None:
+        with open_duckdb(self._database(OURS)) as warehouse:
+            warehouse.execute("UPDATE ops.correction_windows SET status = 'cancelled' WHERE status = 'open'")
 
     def _keep(self, kind: str, name: str, found: Run) -> None:
         if name != OURS:

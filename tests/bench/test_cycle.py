@@ -24,7 +24,7 @@ def test_a_cycle_is_counted_for_its_kind_also_one_that_reports_a_problem(printed
     found = run([sys.executable, "-c", f"print({printed!r}); raise SystemExit({code})"], os.environ)
     assert found.kind == kind
     assert found.seconds > 0
-    assert found.peak_bytes > 1_000_000
+    assert 1_000_000 < found.peak_bytes < 60_000_000  # not what the process held that started it
 
 
 def test_a_cycle_that_cannot_run_is_no_figure() -> None:
