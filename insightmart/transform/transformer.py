@@ -195,6 +195,9 @@ def open_transformer(settings: Settings, warehouse: Warehouse, *, local: bool = 
     Raises:
         InsightMartError: a model, check or configuration file cannot be read.
     """
+    from insightmart.transform.time_zones import compiled_when_asked_for
+
+    compiled_when_asked_for()
     from sqlmesh import Context
     from sqlmesh.core.console import set_console
     from sqlmesh.utils.errors import SQLMeshError
