@@ -13,7 +13,8 @@ from pathlib import Path
 
 import click
 
-from bench.ingestion import children
+from bench.environments import environment
+from bench.ingestion import children, rivals
 from bench.ingestion.costs import CommandFailed, Cost, in_child
 from bench.ingestion.hours import NOW
 from bench.ingestion.prepared import Prepared, prepared
@@ -35,8 +36,12 @@ class WrongResult(Exception):
 @click.option("--only", multiple=True, type=click.Choice(list(PARTS)), help="Measure just this; may be repeated.")
 @click.option("--repeat", type=click.IntRange(1), default=3, show_default=True,
               help="Runs of each, the limit and ours in turn; the table has medians.")  # fmt: skip
+@click.option("--rivals", "rivals_environment", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+              help="Other loaders, too, once each, by the environment in DIR, made if it is not there.")  # fmt: skip
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write every run here.")
-def main(scale: float, only: Sequence[str], repeat: int, json_file: Path | None) -> None:
+def main(
+    scale: float, only: Sequence[str], repeat: int, rivals_environment: Path | None, json_file: Path | None
+) -> None:
     """Measure the ingestion of one production hour, each source beside the limit of this machine.
 
     \b
@@ -50,6 +55,9 @@ def main(scale: float, only: Sequence[str], repeat: int, json_file: Path | None)
     earlier load, so that what is measured is an hour and not a first load. Every row is counted afterwards: a load that
     is not exact is an error, not a result. At scale 1 it needs 3 GB of disk and 10 minutes on an idle machine.
 
+    With --rivals also dlt's own sources of databases (by their backends) and of files, ADBC and ConnectorX. They load
+    into a new DuckDB file, without rejects, records and corrections; if rows are not those of the source, it is told.
+
     \b
     Examples:
       python -m bench.ingestion
@@ -57,7 +65,8 @@ def main(scale: float, only: Sequence[str], repeat: int, json_file: Path | None)
     """
     parts = list(only) or list(PARTS)
     try:
-        measured = measure(parts, scale, repeat)
+        python = environment(rivals_environment, rivals.REQUIREMENTS) if rivals_environment else None
+        measured = measure(parts, scale, repeat, python)
     except (WrongResult, CommandFailed, SandboxError, BrokenProcessPool, RuntimeError) as error:
         click.echo(f"bench: {error}", err=True)
         raise SystemExit(1) from None
@@ -80,8 +89,8 @@ def main(scale: float, only: Sequence[str], repeat: int, json_file: Path | None)
         json_file.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
 
 
-def measure(parts: Sequence[str], scale: float, repeat: int) -> list[Measured]:
-    """Measure some of ``PARTS``.
+def measure(parts: Sequence[str], scale: float, repeat: int, python: Path | None = None) -> list[Measured]:
+    """Measure some of ``PARTS``, and other loaders if an interpreter that has them is given.
 
     Raises:
         WrongResult: a load was not exact.
@@ -92,7 +101,12 @@ def measure(parts: Sequence[str], scale: float, repeat: int) -> list[Measured]:
     with tempfile.TemporaryDirectory(prefix="insightmart-bench-") as directory:
         Path(directory).chmod(0o711)  # PostgreSQL may have to run as another account
         with prepared(Path(directory), scale, sources, _say) as hour:
-            return [item for part in PARTS if part in parts for item in measurements[part](hour, repeat)]
+            measured = [item for part in PARTS if part in parts for item in measurements[part](hour, repeat)]
+            if python and "postgres" in parts:
+                measured += rivals.of_databases(hour, python, _say)
+            if python and "stores" in parts:
+                measured += rivals.of_files(hour, python, _say)
+            return measured
 
 
 def _postgres(hour: Prepared, repeat: int) -> list[Measured]:

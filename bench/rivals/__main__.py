@@ -9,10 +9,12 @@ from pathlib import Path
 
 import click
 
-from bench.rivals.environment import dbt_python
+from bench.environments import environment
 from bench.rivals.play import DBT, play
 from bench.rivals.results import COLUMNS, DOES, DOES_COLUMNS, as_json, table_rows
 from insightmart.console_tables import print_table
+
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -44,7 +46,7 @@ def main(hours: int, size: str, repeat: int, dbt_environment: Path | None, json_
       python -m bench.rivals
       python -m bench.rivals --hours 8 --repeat 3 --dbt-environment ~/dbt --json figures.json
     """
-    python = dbt_python(dbt_environment) if dbt_environment else None
+    python = environment(dbt_environment, REQUIREMENTS) if dbt_environment else None
     if python is None:
         click.echo("dbt is left out: name a folder for its environment with --dbt-environment DIR", err=True)
     with tempfile.TemporaryDirectory(prefix="bench-rivals-") as directory:

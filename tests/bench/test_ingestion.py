@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.ingestion import rivals
+from bench.ingestion.costs import CommandFailed
+from bench.ingestion.rival_child import LOADERS
 from insightmart.settings import PROJECT
 
 
@@ -35,3 +38,16 @@ def test_help_says_what_is_measured() -> None:
         [sys.executable, "-m", "bench.ingestion", "--help"], cwd=PROJECT, capture_output=True, text=True, check=True
     )
     assert "limit: psql, COPY of the same rows" in done.stdout
+
+
+def test_every_other_loader_that_is_measured_is_there() -> None:
+    assert {*rivals.OF_DATABASES, *rivals.OF_FILES} == set(LOADERS)
+    assert (
+        rivals.url_of("host=127.0.0.1 port=5433 user=a password=b dbname=shop")
+        == "postgresql://a:b@127.0.0.1:5433/shop"
+    )
+
+
+def test_a_loader_that_fails_says_why_in_a_line() -> None:
+    with pytest.raises(CommandFailed, match="KeyError: 'none'"):
+        rivals.loaded(Path(sys.executable), {"what": "none"})
