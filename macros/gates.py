@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlmesh import model
 from sqlmesh.core.model.kind import ModelKindName
 
-from insightmart.gate.candidates import Candidates
+from insightmart.gate.candidates import Candidates, Hourly
 from insightmart.gate.thresholds import read_checks, thresholds_of
 
 PROJECT = Path(__file__).parents[1]
@@ -27,6 +27,7 @@ def gate(
     days_before: t.Dict[str, t.Tuple[str, str, int]] | None = None,
     whole: t.Dict[str, str] | None = None,
     published: t.Dict[str, t.Tuple[str, str, t.Tuple[str, ...]]] | None = None,
+    hourly: t.Dict[str, t.Tuple[str, str, str, t.Tuple[str, ...], str]] | None = None,
     sources: t.Tuple[str, ...] = (),
     whole_days: bool = False,
     checks: t.Tuple[str, ...] = (),
@@ -43,12 +44,16 @@ def gate(
         whole: variable of the checks -> model, all of it; for looking up keys.
         published: variable of the checks -> (certified table, instant column, columns): what another area has
             published, of the window and the day before it, read without waiting for it.
+        hourly: name in the checks -> (model, column of its hour, certified table of the same rows, columns that make
+            two rows the same, variable of the checks for all rows of the dates); of a whole date only the hours to be
+            published and those not published as they are.
         sources: sources whose watermarks the window stands on.
         whole_days: widen the window to whole UTC dates.
         checks: further files of soda/checks.
     """
     text = read_checks(PROJECT, (area, *checks))
     looked_up = {*(whole or {}), *(weeks_before or {}), *(days_before or {}), *(published or {})}
+    looked_up |= {all_rows for *_, all_rows in (hourly or {}).values()}
     told: t.Dict[str, t.Any] = {
         "area": area,
         "part": part,
@@ -63,9 +68,10 @@ def gate(
         "whole_days": whole_days,
     }
     published_elsewhere = published or {}
+    hourly_facts = hourly or {}
 
     def execute(context: t.Any, start: t.Any, end: t.Any, execution_time: t.Any, **kwargs: t.Any) -> t.Any:
-        from insightmart.gate import Published, scan_window
+        from insightmart.gate import Hourly, Published, scan_window
 
         return scan_window(
             context,
@@ -73,6 +79,7 @@ def gate(
             end=end,
             execution_time=execution_time,
             published={name: Published(*stated) for name, stated in published_elsewhere.items()},
+            hourly={name: Hourly(*stated) for name, stated in hourly_facts.items()},
             **told,
         )
 
@@ -85,7 +92,12 @@ def gate(
         description=f"Soda scans of {area} candidates; a row is a window that passed; a failed critical check raises.",
         tags=[area],
         depends_on=Candidates(
-            datasets, changed_since or {}, weeks_before or {}, days_before or {}, whole or {}
+            datasets,
+            changed_since or {},
+            weeks_before or {},
+            days_before or {},
+            whole or {},
+            hourly={name: Hourly(*stated) for name, stated in hourly_facts.items()},
         ).models(),
         columns={
             "window_start": "timestamp_ntz",

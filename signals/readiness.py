@@ -14,11 +14,9 @@ def source_covered(batch: DatetimeRanges, entities: str, context: ExecutionConte
         entities: ``source.entity`` names separated by a space, as in ops.source_watermarks. SQLMesh hands literals of a
             snowflake model over in any case, so they are compared in lower case.
     """
-    wanted = entities.lower().split()
-    rows = context.engine_adapter.fetchall(
-        "SELECT LOWER(source || '.' || entity), MAX(covered_through) FROM ops.source_watermarks GROUP BY 1"
-    )
-    covered = {name: instant for name, instant in rows if instant is not None}
+    from insightmart.transform.watermarks import covered_through
+
+    wanted, covered = entities.lower().split(), covered_through(context.engine_adapter)
     if any(name not in covered for name in wanted):
         return False
     through = min(covered[name] for name in wanted)
@@ -32,7 +30,10 @@ def anything_loaded(batch: DatetimeRanges, context: ExecutionContext) -> t.Union
     For models that pick up whatever a load brought, from every source: no source may hold them back, but an hour in
     which nobody has loaded yet is not done either.
     """
-    row = context.engine_adapter.fetchone("SELECT MAX(covered_through) FROM ops.source_watermarks")
-    if not row or row[0] is None:
+    from insightmart.transform.watermarks import covered_through
+
+    covered = covered_through(context.engine_adapter)
+    if not covered:
         return False
-    return [(start, end) for start, end in batch if end.replace(tzinfo=None) <= row[0]]
+    latest = max(covered.values())
+    return [(start, end) for start, end in batch if end.replace(tzinfo=None) <= latest]

@@ -9,6 +9,7 @@ from datetime import datetime, time, timedelta
 
 from sqlglot import exp
 
+from ingestion.loading.context import Window
 from ingestion.warehouse import Warehouse
 
 PAST_WEEKS = 4
@@ -39,6 +40,56 @@ class Published:
 
 
 @dataclass(frozen=True)
+class Hourly:
+    """A fact by hours: a gate looks at the hours to be published, and at those that are not published as they are.
+
+    What is published has been scanned. An hour that equals it is not scanned again each time that a figure of its date
+    is published; one that a gate refused, or that changed since, is.
+
+    Attributes:
+        model: the fact.
+        hour: its column of the hour.
+        published: certified table of the same rows.
+        columns: what makes two rows the same.
+        all_rows: variable of the checks that names its rows of the whole dates, for sums that figures of a date are
+            compared with.
+    """
+
+    model: str
+    hour: str
+    published: str
+    columns: tuple[str, ...]
+    all_rows: str
+
+    def condition(self, warehouse: Warehouse, table: str, asked: Window, dates: Window) -> str:
+        """What a view of it is cut by.
+
+        Args:
+            warehouse: open connection.
+            table: physical table of the model.
+            asked: the hours to be published.
+            dates: whole dates around them.
+        """
+        asked_for = _bounds(self.hour, asked.start, asked.end)
+        around = f"{_bounds(self.hour, dates.start, dates.end)} AND NOT ({asked_for})"
+        found = warehouse.value(
+            "SELECT COUNT(*) FROM INFORMATION_SCHEMA.COLUMNS WHERE TABLE_SCHEMA = 'CERTIFIED' AND TABLE_NAME = ?"
+            f" AND COLUMN_NAME IN ({', '.join('?' * len(self.columns))})",
+            [self.published.upper(), *(column.upper() for column in self.columns)],
+        )
+        if found < len(self.columns):  # not published yet, or in another form
+            return _bounds(self.hour, dates.start, dates.end)
+        digest = f"SELECT {self.hour}, COUNT(*) AS row_count, SUM(HASH({', '.join(self.columns)})) AS content"
+        changed = warehouse.rows(
+            f"SELECT c.{self.hour} FROM ({digest} FROM {table} WHERE {around} GROUP BY 1) AS c"
+            f" LEFT JOIN ({digest} FROM certified.{self.published} WHERE {around} GROUP BY 1) AS p"
+            f" ON p.{self.hour} = c.{self.hour} AND p.row_count = c.row_count AND p.content = c.content"
+            f" WHERE p.{self.hour} IS NULL ORDER BY 1"
+        )
+        return " OR ".join([f"({asked_for})", *(f"{self.hour} = TIMESTAMP '{hour}'" for (hour,) in changed)])
+
+
+@dataclass(frozen=True)
 class Candidates:
     """What the checks of a gate look at, by the names the checks use; a model is named as in the project.
 
@@ -49,6 +100,7 @@ class Candidates:
         days_before: (model, column, days), cut to so many days before the window.
         whole: models to look keys up in.
         published: what is certified, of the window and the day before it.
+        hourly: facts of which not the whole window is looked at, where that is whole dates.
     """
 
     datasets: Mapping[str, tuple[str, str | None]]
@@ -57,12 +109,14 @@ class Candidates:
     days_before: Mapping[str, tuple[str, str, int]] = field(default_factory=dict)
     whole: Mapping[str, str] = field(default_factory=dict)
     published: Mapping[str, Published] = field(default_factory=dict)
+    hourly: Mapping[str, Hourly] = field(default_factory=dict)
 
     def models(self) -> list[str]:
         """Every model that is looked at, once."""
         cut = [*self.datasets.values(), *self.changed_since.values(), *self.weeks_before.values()]
         before = [model for model, _, _ in self.days_before.values()]
-        return list(dict.fromkeys([*(model for model, _ in cut), *before, *self.whole.values()]))
+        hourly = [fact.model for fact in self.hourly.values()]
+        return list(dict.fromkeys([*(model for model, _ in cut), *before, *hourly, *self.whole.values()]))
 
     def variables(self, schema: str, tables: Mapping[str, str]) -> dict[str, str]:
         """The variables of the checks that name something looked at."""
@@ -71,6 +125,7 @@ class Candidates:
             "CANDIDATE_COLUMNS": self._columns(tables),
             **{name: tables[model] for name, model in self.whole.items()},
             **{name: f"{schema}.{name}" for name in [*self.weeks_before, *self.days_before, *self.published]},
+            **{fact.all_rows: f"{schema}.{fact.all_rows}" for fact in self.hourly.values()},
         }
 
     def _columns(self, tables: Mapping[str, str]) -> str:
@@ -79,8 +134,9 @@ class Candidates:
         Of the tables and not of the views: who asks for a temporary view may be told nothing. The names are exact, as
         a function around a column of INFORMATION_SCHEMA would read all of it.
         """
-        cut = {**self.datasets, **self.changed_since}
-        found = {name: exp.to_table(tables[model], dialect="snowflake") for name, (model, _) in cut.items()}
+        cut = {name: model for name, (model, _) in {**self.datasets, **self.changed_since}.items()}
+        cut |= {name: fact.model for name, fact in self.hourly.items()}
+        found = {name: exp.to_table(tables[model], dialect="snowflake") for name, model in cut.items()}
         named = " ".join(f"WHEN '{table.name}' THEN '{name}'" for name, table in found.items())
         schemas = ", ".join(f"'{schema}'" for schema in sorted({table.db for table in found.values()}))
         listed = ", ".join(f"'{table.name}'" for table in found.values())
@@ -91,7 +147,7 @@ class Candidates:
 
     @contextmanager
     def seen(
-        self, warehouse: Warehouse, schema: str, tables: Mapping[str, str], start: datetime, end: datetime
+        self, warehouse: Warehouse, schema: str, tables: Mapping[str, str], window: Window, asked: Window
     ) -> Iterator[None]:
         """The views: temporary ones on Snowflake, on DuckDB in a schema of their own, which is gone afterwards.
 
@@ -99,9 +155,10 @@ class Candidates:
             warehouse: the connection that will be scanned.
             schema: where the views stand.
             tables: model -> physical table.
-            start: first instant of the window.
-            end: first instant after it.
+            window: what the checks look at.
+            asked: the part of it that is to be published.
         """
+        start, end = window.start, window.end
         views = {
             name: (model, _bounds(column, start, end) if column else "TRUE")
             for name, (model, column) in self.datasets.items()
@@ -116,6 +173,11 @@ class Candidates:
             name: (model, _bounds(column, start - timedelta(days=days), start))
             for name, (model, column, days) in self.days_before.items()
         }
+        views |= {
+            name: (fact.model, fact.condition(warehouse, tables[fact.model], asked, window))
+            for name, fact in self.hourly.items()
+        }
+        views |= {fact.all_rows: (fact.model, _bounds(fact.hour, start, end)) for fact in self.hourly.values()}
         selected = {
             name: f"SELECT * FROM {tables[model]} WHERE {condition}" for name, (model, condition) in views.items()
         }
@@ -136,18 +198,19 @@ class Candidates:
             warehouse.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
 
 
-def asked_window(start: datetime, end: datetime) -> tuple[datetime, datetime]:
+def asked_window(start: datetime, end: datetime) -> Window:
     """The half-open window in UTC without a zone."""
     first, last = start.replace(tzinfo=None), end.replace(tzinfo=None)
     if last.microsecond == 999999:  # SQLMesh makes the end inclusive for Python models
         last += timedelta(microseconds=1)
-    return first, last
+    return Window(first, last)
 
 
-def whole_days(start: datetime, end: datetime) -> tuple[datetime, datetime]:
+def whole_days(window: Window) -> Window:
     """The UTC dates that a window touches."""
-    last_day = (end - timedelta(microseconds=1)).date()
-    return datetime.combine(start.date(), time.min), datetime.combine(last_day, time.min) + timedelta(days=1)
+    last_day = (window.end - timedelta(microseconds=1)).date()
+    first = datetime.combine(window.start.date(), time.min)
+    return Window(first, datetime.combine(last_day, time.min) + timedelta(days=1))
 
 
 def _bounds(column: str, start: datetime, end: datetime) -> str:

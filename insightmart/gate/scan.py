@@ -11,9 +11,10 @@ import pandas as pd
 import yaml
 
 from ingestion.clock import utc_now
-from ingestion.warehouse import DATABASE, Warehouse
+from ingestion.loading.context import Window
+from ingestion.warehouse import Warehouse
 from insightmart.errors import GateError
-from insightmart.gate.candidates import TEMPORARY, Candidates, Published, asked_window
+from insightmart.gate.candidates import TEMPORARY, Candidates, Hourly, Published, asked_window
 from insightmart.gate.candidates import whole_days as asked_whole_days
 from insightmart.gate.check_contract import check_contract
 from insightmart.gate.evidence import record, snapshot_versions
@@ -21,7 +22,6 @@ from insightmart.gateway import open_warehouse
 from insightmart.settings import load_settings
 
 if TYPE_CHECKING:
-    from soda.scan import Scan
     from sqlmesh import ExecutionContext
 
 DATA_SOURCE = "insightmart"
@@ -44,6 +44,7 @@ def scan_window(
     days_before: Mapping[str, tuple[str, str, int]] | None = None,
     whole: Mapping[str, str] | None = None,
     published: Mapping[str, Published] | None = None,
+    hourly: Mapping[str, Hourly] | None = None,
     sources: Sequence[str] = (),
     whole_days: bool = False,
 ) -> pd.DataFrame:
@@ -69,6 +70,8 @@ def scan_window(
         whole: variable of the checks -> model, all of it; for looking up keys.
         published: variable of the checks -> what is published, cut to the window and the day before it. Read without
             depending on it: what another area publishes must not hold this one back.
+        hourly: name in the checks -> a fact, cut to the hours to be published and to those of their dates that are not
+            published as they are.
         sources: names of the sources whose watermarks the window stands on.
         whole_days: widen the window to whole UTC dates.
 
@@ -76,41 +79,41 @@ def scan_window(
         GateError: a critical check failed, or the scan itself could not run.
     """
     asked = asked_window(start, end)
-    window = asked_whole_days(*asked) if whole_days else asked
+    window = asked_whole_days(asked) if whole_days else asked
     gate = f"{area}__{part}" if part else area
     scan_id = uuid.uuid4().hex
     scratch = TEMPORARY if context.engine_adapter.dialect == "snowflake" else f"GATE_SCAN_{scan_id[:12].upper()}"
     candidates = Candidates(
-        datasets, changed_since or {}, weeks_before or {}, days_before or {}, whole or {}, published or {}
+        datasets, changed_since or {}, weeks_before or {}, days_before or {}, whole or {}, published or {}, hourly or {}
     )
     tables = {model: str(context.resolve_table(model)) for model in candidates.models()}
     looked_at = {
         "SOURCES": ", ".join(f"'{source}'" for source in sources) or "''",
-        "WINDOW_START": f"CAST('{window[0]}' AS TIMESTAMP)",
-        "WINDOW_END": f"CAST('{window[1]}' AS TIMESTAMP)",
+        "WINDOW_START": f"CAST('{window.start}' AS TIMESTAMP)",
+        "WINDOW_END": f"CAST('{window.end}' AS TIMESTAMP)",
         **candidates.variables(scratch, tables),
     }
 
     scanning = _connection(context)
-    with candidates.seen(scanning, scratch, tables, *window):
+    with candidates.seen(scanning, scratch, tables, window, asked):
         outcomes = _scan(scanning, scratch, checks, variables, looked_at)
     # the gate's own table stands for the version of its checks
     scanned = snapshot_versions({**tables, f"gate.{gate}": str(context.resolve_table(f"gate.{gate}"))})
     with _own_connection(context) as warehouse:
-        record(warehouse, gate, scan_id, outcomes, *window, scanned, execution_time)
+        record(warehouse, gate, scan_id, outcomes, window.start, window.end, scanned, execution_time)
 
     failed = [o for o in outcomes if o["outcome"] == "fail" and o["severity"] == BLOCKING]
     broken = [o for o in outcomes if o["outcome"] == "error"]
     if broken:
-        raise GateError(f"gate.{gate} {_spoken(*window)}: the scan could not run: {broken[0]['value']}")
+        raise GateError(f"gate.{gate} {_spoken(window)}: the scan could not run: {broken[0]['value']}")
     if failed:
         listed = "; ".join(_finding(outcome) for outcome in failed)
-        raise GateError(f"gate.{gate} {_spoken(*window)}: {listed}")
+        raise GateError(f"gate.{gate} {_spoken(window)}: {listed}")
     return pd.DataFrame(
         [
             {
-                "WINDOW_START": asked[0],
-                "WINDOW_END": asked[1],
+                "WINDOW_START": asked.start,
+                "WINDOW_END": asked.end,
                 "SCAN_ID": scan_id,
                 "CHECKS_PASSED": sum(o["outcome"] == "pass" for o in outcomes),
                 "CHECKS_WARNED": sum(o["outcome"] in ("warn", "fail") for o in outcomes),
@@ -146,8 +149,8 @@ def _own_connection(context: ExecutionContext) -> Warehouse:
     return open_warehouse(load_settings())
 
 
-def _spoken(start: datetime, end: datetime) -> str:
-    return f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
+def _spoken(window: Window) -> str:
+    return f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC"
 
 
 def _scan(
@@ -164,7 +167,9 @@ def _scan(
     if warehouse.dialect == "duckdb":
         scan.add_duckdb_connection(warehouse.connection, DATA_SOURCE)
     else:
-        _add_snowflake_connection(scan, warehouse.connection)
+        from insightmart.gate.snowflake_source import add_snowflake_connection
+
+        add_snowflake_connection(scan, warehouse.connection, DATA_SOURCE)
     scan.add_variables({**thresholds, **looked_at})
     scan.add_checks(checks)
     scan.execute()
@@ -199,14 +204,3 @@ def _outcome(result: Mapping[str, Any]) -> dict[str, str]:
         "value": str(diagnostics.get("value")),  # never diagnostics.blocks: they may hold personal data
         "definition": str(result.get("definition", ""))[:2000],
     }
-
-
-def _add_snowflake_connection(scan: Scan, connection: Any) -> None:
-    """What Soda offers for DuckDB only: a scan on a connection that is open already."""
-    from soda.data_sources.snowflake_data_source import SnowflakeDataSource
-
-    properties = {"type": "snowflake", "connection_type": "snowflake", "database": DATABASE}
-    scan._configuration.data_source_properties_by_name[DATA_SOURCE] = properties
-    source = SnowflakeDataSource(scan._logs, DATA_SOURCE, properties)
-    source.connection = connection
-    scan._data_source_manager.data_sources[DATA_SOURCE] = source

@@ -30,19 +30,24 @@ from sqlmesh.core.snapshot.cache import SnapshotCache
 from sqlmesh.core.snapshot.definition import SnapshotIntervals, parent_snapshots_by_name
 from sqlmesh.core.snapshot.evaluator import SnapshotEvaluator
 
-from ingestion.warehouse import DATABASE
 from insightmart.definitions.files import DEFINITIONS
 from insightmart.errors import ConfigurationError
-from insightmart.runs import current_run_id
-from insightmart.settings import load_settings
-from insightmart.snowflake_sessions import SnowflakeSession, connect, working_on
-from insightmart.transform.model_graph import short_name
+from insightmart.transform.audit_queries import counted_together, noted
+from insightmart.transform.snowflake_adapter import (
+    always_ours,
+    by_declared_columns,
+    forgets,
+    in_one_insert,
+    on_our_sessions,
+    remembered,
+    tagged_with_model,
+    without_history,
+)
 from insightmart.transform.statement_templates import audited_by_template, evaluated_by_template
 from insightmart.transform.time_order import in_order_of_time
 
 SEEN_ON = "0.236.4"
 CANDIDATES = "core"
-FEW_ROWS = 100
 NOT_READ_YET = "optimised_query_is_in"  # in a model of the state: the cache that has its query
 
 # A syntax tree is a circle of objects, millions of them while a project is loaded. At Python's own threshold (700) it
@@ -217,120 +222,6 @@ def written_once(run: Operation) -> Operation:
     return run_merged_intervals
 
 
-def on_our_sessions(create: Operation) -> Operation:
-    """Snowflake: SQLMesh works on the pipeline's own sessions, with their parameters.
-
-    Why: SQLMesh opens a connection for each thread of each run and plan, and closes it after. Here a closed one waits
-    for the next thread; and one place says what every session is told (`insightmart/snowflake_sessions.py`).
-
-    Test: tests/insightmart/test_snowflake_sessions.py
-    """
-
-    @functools.wraps(create)
-    def create_engine_adapter(self: SnowflakeConnectionConfig, *args: Any, **kwargs: Any) -> Any:
-        adapter = create(self, *args, **kwargs)
-        adapter._connection_pool._connection_factory = open_session
-        return adapter
-
-    def open_session() -> SnowflakeSession:
-        current_run_id()  # plain `sqlmesh` is a run, too
-        return connect(load_settings(), "transform", autocommit=False, paramstyle="qmark")
-
-    return create_engine_adapter
-
-
-def tagged_with_model(operation: Operation) -> Operation:
-    """Snowflake: what is sent for a model says so in its query tag.
-
-    Test: tests/insightmart/test_snowflake_sessions.py
-    """
-
-    @functools.wraps(operation)
-    def run(self: SnapshotEvaluator, *args: Any, **kwargs: Any) -> Any:
-        snapshot = kwargs.get("snapshot") or next(value for value in args if isinstance(value, Snapshot))
-        with working_on(short_name(snapshot.name)):
-            return operation(self, *args, **kwargs)
-
-    return run
-
-
-def by_declared_columns(render: Operation) -> Operation:
-    """Snowflake: an audit compares with the time column's type as the model declares it.
-
-    Why: SQLMesh describes the table once for each audit, to learn what it has declared itself.
-
-    Test: tests/insightmart/commands/test_cycle.py counts
-    """
-
-    @functools.wraps(render)
-    def render_audit_query(self: Any, audit: Any, **kwargs: Any) -> Any:
-        if isinstance(kwargs.get("engine_adapter"), SnowflakeEngineAdapter) and self.columns_to_types:
-            kwargs.pop("engine_adapter")
-        return render(self, audit, **kwargs)
-
-    return render_audit_query
-
-
-def remembered(ask: Operation) -> Operation:
-    """Snowflake: what a table's columns are, and that a schema is there, is asked once a project.
-
-    Why: SQLMesh creates each schema in every plan, and asks for columns again and again. A physical table is named
-    after what it is made of; one that is altered is asked for again (`forgets`).
-
-    Test: tests/insightmart/test_snowflake_sessions.py
-    """
-
-    @functools.wraps(ask)
-    def run(self: SnowflakeEngineAdapter, name: Any, *args: Any, **kwargs: Any) -> Any:
-        known: dict[Any, Any] = self._connection_pool.__dict__.setdefault("answers", {})
-        key = (ask.__name__, str(name), repr(args), repr(sorted(kwargs.items())))
-        if key not in known:
-            known[key] = ask(self, name, *args, **kwargs)
-        found = known[key]
-        return dict(found) if isinstance(found, dict) else found  # who asks may change it
-
-    return run
-
-
-def forgets(change: Operation) -> Operation:
-    """Snowflake: what is altered or dropped is asked for again."""
-
-    @functools.wraps(change)
-    def run(self: SnowflakeEngineAdapter, *args: Any, **kwargs: Any) -> Any:
-        self._connection_pool.__dict__.pop("answers", None)
-        return change(self, *args, **kwargs)
-
-    return run
-
-
-def always_ours(ask: Operation) -> Operation:
-    """Snowflake: the current database is the one that every session is opened with, so nobody need ask."""
-
-    @functools.wraps(ask)
-    def get_current_catalog(self: SnowflakeEngineAdapter) -> str:
-        return DATABASE
-
-    return get_current_catalog
-
-
-def in_one_insert(by_file: Operation) -> Operation:
-    """Snowflake: the few rows of a Python model, as a gate's, are inserted as they are.
-
-    Why: SQLMesh makes a temporary table for them, puts a file into a stage, copies it, inserts and drops: six
-    statements for the one row of a gate.
-
-    Test: tests/insightmart/test_snowflake_sessions.py
-    """
-
-    @functools.wraps(by_file)
-    def _df_to_source_queries(self: SnowflakeEngineAdapter, df: Any, *args: Any, **kwargs: Any) -> Any:
-        if len(df) <= FEW_ROWS:
-            return EngineAdapter._df_to_source_queries(self, df, *args, **kwargs)
-        return by_file(self, df, *args, **kwargs)
-
-    return _df_to_source_queries
-
-
 def made_of_its_parents(create: Operation) -> Operation:
     """A table is created from what its model reads, and not from the names of all tables of the project.
 
@@ -376,10 +267,12 @@ patch(SqlMeshLoader._Cache, "_model_cache_entry_id", with_definitions)
 # what would cost more without it
 patch(OptimizedQueryCache, "with_optimized_query", read_once)
 patch(SnowflakeConnectionConfig, "create_engine_adapter", on_our_sessions)
-for step in ("evaluate", "audit", "create_snapshot", "_migrate_snapshot", "_promote_snapshot", "_demote_snapshot"):
+patch(SnapshotEvaluator, "audit", lambda audit: tagged_with_model(counted_together(audit)))
+patch(SnowflakeEngineAdapter, "fetchone", noted)
+for step in ("evaluate", "create_snapshot", "_migrate_snapshot", "_promote_snapshot", "_demote_snapshot"):
     patch(SnapshotEvaluator, step, tagged_with_model)
-for operation in ("columns", "create_schema"):
-    patch(SnowflakeEngineAdapter, operation, remembered)
+patch(SnowflakeEngineAdapter, "columns", remembered)
+patch(SnowflakeEngineAdapter, "create_schema", lambda create: remembered(without_history(create)))
 for operation in ("alter_table", "drop_table", "drop_schema", "drop_view"):
     patch(SnowflakeEngineAdapter, operation, forgets)
 patch(SnowflakeEngineAdapter, "get_current_catalog", always_ours)

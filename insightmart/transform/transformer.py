@@ -15,6 +15,7 @@ from insightmart.errors import InsightMartError
 from insightmart.runs import RunProblem
 from insightmart.settings import PROJECT, Settings
 from insightmart.transform.model_graph import PROD, short_name
+from insightmart.transform.watermarks import asked_once
 
 if TYPE_CHECKING:
     from sqlmesh import Context
@@ -180,7 +181,8 @@ class Transformer:
         outcome = Outcome()
         self._recorder.clear()
         try:
-            yield outcome
+            with asked_once():
+                yield outcome
         finally:
             outcome.failures = dict(self._recorder.failures)
             outcome.skipped = set(self._recorder.skipped)

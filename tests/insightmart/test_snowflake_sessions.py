@@ -14,8 +14,10 @@ import snowflake.connector.errors
 from fakesnow.cursor import FakeSnowflakeCursor
 from sqlglot import exp
 from sqlmesh.core.config.connection import SnowflakeConnectionConfig
+from sqlmesh.core.dialect import schema_
 
 import insightmart.transform.sqlmesh_patches  # noqa: F401  which a project that loads imports itself
+from ingestion.warehouse import DATABASE
 from insightmart import runs
 from insightmart.errors import InsightMartError
 from insightmart.gateway import dlt_destination, open_beside, open_warehouse
@@ -159,6 +161,14 @@ def test_what_sqlmesh_has_asked_is_asked_again_after_a_change(account: Any, sett
     adapter.create_table("CORE.ORDERS", columns)
     adapter.columns("CORE.ORDERS")
     assert asked() == [1, 2, 0]
+
+
+def test_what_can_be_built_again_pays_for_no_history(account: Any, settings: Settings) -> None:
+    adapter = _adapter()
+    for schema in ("STAGING", "CORE", "GATE", "CERTIFIED"):
+        adapter.create_schema(schema_(f"sqlmesh__{schema}", DATABASE))
+    sent = [one.split("*/")[-1].split("SCHEMA")[0].strip() for one in account.statements if "SCHEMA IF NOT" in one]
+    assert sent == ["CREATE TRANSIENT", "CREATE TRANSIENT", "CREATE", "CREATE"]
 
 
 def test_the_row_of_a_gate_is_one_insert(account: Any, settings: Settings) -> None:

@@ -16,8 +16,8 @@ from insightmart.snowflake_sessions import close_waiting
 # The functions of a cycle that are its phases; what they send does not overlap.
 PHASES = {"load": "_load", "corrections": "apply_corrections", "reconcile": "_reconcile", "report": "_report"}
 
-# What an hour with late corrections may send; without them, that less the corrections.
-BUDGET = {"load": 155, "corrections": 180, "models": 375, "reconcile": 40, "report": 40, "tables and record": 30}
+# What an hour with one late correction sends; without it, that less the corrections.
+SENT = {"load": 151, "corrections": 102, "models": 234, "reconcile": 35, "report": 36, "tables and record": 25}
 CONNECTIONS = 15
 # Statements of dlt that are right by Snowflake's documentation.
 NOT_KNOWN_TO_SQLFLUFF = ("PUT ", "ALTER VIEW ")
@@ -80,10 +80,9 @@ def as_script(statements: Mapping[str, str]) -> str:
     return "".join(f"-- {origin}\n{statement};\n\n" for statement, origin in sorted(statements.items()))
 
 
-def stays_in_budget(counts: Mapping[str, int], connections: int) -> None:
-    """Whether an hour with corrections sent no more than docs/performance.md promises, by phase and in all."""
-    over = {phase: number for phase, number in counts.items() if number > BUDGET[phase]}
-    assert over == {}, f"over {BUDGET}: {dict(counts)}"
+def sent_as_promised(counts: Mapping[str, int], connections: int) -> None:
+    """Whether an hour with a correction sent what docs/performance.md says, by phase: also less is to be said there."""
+    assert dict(counts) == SENT
     assert connections <= CONNECTIONS
 
 

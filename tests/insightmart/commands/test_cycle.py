@@ -27,7 +27,7 @@ from tests.support.statements import (
     corpus,
     counted_by_phase,
     of_a_model,
-    stays_in_budget,
+    sent_as_promised,
     unparsable,
 )
 
@@ -336,7 +336,7 @@ def test_both_engines_certify_the_same_and_refuse_the_same(
             with counted_by_phase(session.statements) as sent:
                 on_snowflake, found = cycle(account, as_of)
             if hours == 1:
-                stays_in_budget(sent, len(session.connections) - connected)
+                sent_as_promised(sent, len(session.connections) - connected)
             for name, rows in expected.items():
                 assert found[name] == rows, name
             assert on_snowflake == on_duckdb
