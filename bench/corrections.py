@@ -99,9 +99,9 @@ def measure(place: Path, orders: int, days: int, windows: Sequence[int], repeat:
         for number in windows if turn else [0]:  # the first cycle after a build has more to do: it is left out
             span = span.next()
             spans.append(span)
-            in_child(played_cycle.load, home, span)
             if number:
                 in_child(played_cycle.correct, home, span, corrected(span, number))
+            in_child(played_cycle.load, home, span)
             played = in_child(played_cycle.play, home, span)
             if played.corrections != number:
                 raise CycleFailed(f"{number} windows were to be corrected, {played.corrections} were")

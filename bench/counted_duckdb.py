@@ -17,9 +17,8 @@ from typing import Any
 
 import duckdb
 
+from bench.raw_rows import ROWS_A_GROUP
 from ingestion.warehouse import DATABASE
-
-ROWS_A_GROUP = 8192
 
 _PHYSICAL = re.compile(r"^(?:\w+\.)?sqlmesh__(\w+)\.\1__(\w+?)__\d+$", re.IGNORECASE)
 _VARIES = re.compile(r"'[^']*'|\b\d[\d.]*\b|\s+|(?<=__)\d+")

@@ -17,11 +17,10 @@ from typing import Any
 import click
 
 from bench import played_cycle
-from bench.counted_duckdb import ROWS_A_GROUP
 from bench.ingestion.costs import in_child
 from bench.ingestion.results import MEGABYTE, machine
 from bench.played_cycle import PHASE_NAMES, CycleFailed, Played, WrongTotals
-from bench.raw_rows import HOUR, Span
+from bench.raw_rows import HOUR, ROWS_A_GROUP, Span
 from bench.shown import Bar, say, spread, write_chart
 from insightmart.console_tables import print_table
 

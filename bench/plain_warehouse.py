@@ -1,7 +1,8 @@
 """An hour in hand-written DuckDB: COPY of its rows, and plain SQL that builds the same (bench/sql/plain_hour.sql).
 
 What it is for is to be the limit that the pipeline is held against, so it does what somebody would write who has just
-these tables in mind, and nothing else.
+these tables in mind, and nothing else. DuckDB is imported inside the functions: in a process that it takes for a session
+of somebody it draws progress bars (``bench.ingestion.costs.in_child``).
 """
 
 from __future__ import annotations
@@ -9,22 +10,24 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-
-import duckdb
+from typing import TYPE_CHECKING, Any
 
 from bench.ingestion.costs import Cost, cost_of
 from bench.played_cycle import warehouse_of
 from bench.raw_rows import Span, copy_into_raw, fill, statements
 from ingestion.contracts import raw_tables
-from ingestion.ops_tables import create_tables
-from ingestion.warehouse import Warehouse, open_duckdb
+
+if TYPE_CHECKING:
+    from ingestion.warehouse import Warehouse
 
 Totals = dict[str, tuple[Any, ...]]
 
 
 def write_parquet(directory: Path, span: Span) -> int:
     """The raw rows of a span as parquet files, one a table that has any; how many bytes they are."""
+    from ingestion.ops_tables import create_tables
+    from ingestion.warehouse import open_duckdb
+
     directory.mkdir()
     scratch = directory / "scratch.duckdb"
     with open_duckdb(scratch) as warehouse:
@@ -40,6 +43,11 @@ def write_parquet(directory: Path, span: Span) -> int:
 
 def build(path: Path, directory: Path, loaded_from: datetime) -> Cost:
     """Copy the files of a span and build the certified tables of it, beside what the warehouse holds already."""
+
+    import duckdb
+
+    from ingestion.ops_tables import create_tables
+    from ingestion.warehouse import Warehouse
 
     def work() -> None:
         with duckdb.connect(str(path)) as connection:
@@ -62,6 +70,8 @@ def build(path: Path, directory: Path, loaded_from: datetime) -> Cost:
 
 def totals(path: Path) -> Totals:
     """What the certified tables of a hand-written warehouse come to."""
+    from ingestion.warehouse import open_duckdb
+
     with open_duckdb(path) as warehouse:
         return _totals(warehouse)
 

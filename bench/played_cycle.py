@@ -8,11 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.ingestion.costs import cost_of
 from bench.raw_rows import HOUR, Span
-from ingestion.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from ingestion.warehouse import Warehouse
 
 PHASES = {"corrections": "apply_corrections", "reconcile": "_reconcile", "report": "_report"}
 MODELS = "models and gates"
@@ -71,7 +73,10 @@ def load(home: Path, span: Span) -> None:
 
 
 def correct(home: Path, span: Span, hours: list[datetime]) -> None:
-    """Load a change to some orders of each of these hours, late, and queue the hours as a load does."""
+    """Bring a change to some orders of each of these hours, late, and queue the hours as a load does.
+
+    To be called before the hour itself is loaded, which records all loads of its instant.
+    """
     from bench.counted_duckdb import connect_counted
     from insightmart.gateway import open_warehouse
 
@@ -83,7 +88,7 @@ def correct(home: Path, span: Span, hours: list[datetime]) -> None:
                 "INSERT INTO raw.oltp_orders SELECT * REPLACE ('shipped' AS status, ? AS updated_at, ? AS _loaded_at,"
                 " ? AS _dlt_load_id) FROM raw.oltp_orders"
                 " WHERE ordered_at >= ? AND ordered_at < ? AND order_id % 10 = 0 AND status = 'completed'",
-                [span.end, span.as_of, f"{span.as_of.replace(tzinfo=UTC).timestamp():.0f}.1", hour, hour + HOUR],
+                [span.end, span.as_of, f"{span.as_of.replace(tzinfo=UTC).timestamp():.0f}.4", hour, hour + HOUR],
             )
             warehouse.insert(
                 "ops.correction_windows",

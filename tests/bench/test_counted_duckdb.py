@@ -7,7 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from bench.counted_duckdb import ROWS_A_GROUP, connect_counted
+from bench.counted_duckdb import connect_counted
+from bench.raw_rows import ROWS_A_GROUP
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 
@@ -79,3 +81,9 @@ def test_corrected_hours_lie_apart_within_a_week_and_are_released() -> None:
     assert len(set(hours)) == 16
     assert max(hours) == SPAN.end - 2 * HOUR
     assert min(hours) > SPAN.end - 7 * 24 * HOUR
+
+
+def test_duckdb_is_not_imported_before_its_process_is_known_to_be_no_session() -> None:
+    """A measured process imports these before anything else; DuckDB would draw progress bars in it."""
+    asked = "import sys, bench.history, bench.volume, bench.corrections; sys.exit('duckdb' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asked], check=False).returncode == 0
