@@ -1,8 +1,8 @@
 """An hour in hand-written DuckDB: COPY of its rows, and plain SQL that builds the same (bench/sql/plain_hour.sql).
 
 What it is for is to be the limit that the pipeline is held against, so it does what somebody would write who has just
-these tables in mind, and nothing else. DuckDB is imported inside the functions: in a process that it takes for a session
-of somebody it draws progress bars (``bench.ingestion.costs.in_child``).
+these tables in mind, and nothing else. DuckDB is imported inside the functions: in a process that it takes for
+somebody's session it draws progress bars (``bench.ingestion.costs.in_child``).
 """
 
 from __future__ import annotations
