@@ -277,4 +277,4 @@ SELECT
   COALESCE(c.own_rule_ids, CASE WHEN NOT j.order_verdict IS NULL THEN 'order_quarantined' END)::VARCHAR AS rule_ids
 FROM checked AS c
 LEFT JOIN judged AS j
-  ON j.order_id = c.order_id AND NOT c.order_event_at IS NULL
+  ON j.order_id = c.order_id
