@@ -2,7 +2,8 @@
 -- status is the worst of its stores. It says how many comparisons it adds up, and how many of them match.
 --
 -- Parameters, each with an example:
---   :run_id  'reconcile-20260308T1005'  the run that wrote the comparisons
+--   :reconciled_at  '2026-03-08 10:05:00'::TIMESTAMP_NTZ  when that run compared: of other runs nothing is read
+--   :run_id         'reconcile-20260308T1005'             the run that wrote the comparisons
 --
 -- To run it alone, print it with the examples in place:
 --   python -m insightmart.reconciliation.statements all_stores
@@ -28,7 +29,7 @@ SELECT
   SUM(matched) AS matched
 FROM ops.reconciliations
 WHERE
-  run_id = :run_id AND NOT store_id IS NULL
+  run_id = :run_id AND reconciled_at = :reconciled_at AND NOT store_id IS NULL
 GROUP BY
   entity,
   control,

@@ -4,15 +4,17 @@
 -- It writes: an analyst reads it, and leaves it to the pipeline.
 --
 -- Parameters, each with an example:
---   :date_from  '2026-03-01'::DATE         first business date
---   :date_to    '2026-03-08'::DATE         last business date
---   :run_id     'reconcile-20260308T1005'  the run that wrote the comparisons
+--   :date_from      '2026-03-01'::DATE                    first business date
+--   :date_to        '2026-03-08'::DATE                    last business date
+--   :reconciled_at  '2026-03-08 10:05:00'::TIMESTAMP_NTZ  when that run compared: of other runs, only these dates are read
+--   :run_id         'reconcile-20260308T1005'             the run that wrote the comparisons
 --
 -- To run it alone, print it with the examples in place:
 --   python -m insightmart.reconciliation.statements forget_repetitions
 DELETE FROM ops.reconciliations
 WHERE
   run_id = :run_id
+  AND reconciled_at = :reconciled_at
   AND status = 'matched'
   AND NOT store_id IS NULL
   AND (
