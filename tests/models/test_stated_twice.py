@@ -57,7 +57,7 @@ def test_the_stores_whose_file_of_an_hour_is_missing(warehouse: Warehouse, proje
     warehouse.insert("raw.stores_reference", [{"reference_date": DAY, "_dlt_load_id": "1"} | one for one in stores()])
     warehouse.execute("CREATE SCHEMA core")
     warehouse.execute(
-        "CREATE TABLE core.dim_stores AS SELECT store_id, timezone, opened_on, closed_on, FALSE AS is_inferred,"
+        "CREATE TABLE core.dim_stores__reference AS SELECT store_id, timezone, opened_on, closed_on,"
         " TIMESTAMP '1970-01-01' AS valid_from, TIMESTAMP '9999-12-31' AS valid_to FROM raw.stores_reference"
     )
     warehouse.execute("CREATE TABLE core.dim_dates (calendar_date DATE)")
