@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from sqlglot import exp
 
 from ingestion.contracts import ENTITIES, entity
 from ingestion.loading.versions import event_instant, not_deleted
+from ingestion.ops_tables import OPS_TABLES
 from ingestion.stores.content import current_loads
 from ingestion.warehouse import Warehouse, bind, sql_type
 from insightmart.reconciliation.controls import ROWS, Scope
@@ -26,6 +28,7 @@ FILES = sorted(path.stem for path in SQL.glob("*.sql") if path.stem != "duckdb")
 COUNTED = list(itertools.chain(*ROWS.values()))
 CONTROLS = ["loads", "rows", "levels", "order_totals", "tills", "shop_reports"]
 START = datetime(2026, 1, 1)
+NAMES = ", ".join(MOVEMENT)
 AT = datetime(2026, 3, 5, 12)
 OF_HOURS = {"known_from": START, "is_sweep": True}  # what the run says of the hours that are counted
 
@@ -103,6 +106,48 @@ def test_snowflake_gets_a_value_for_every_mark(settings: Settings) -> None:
         tree = sqlglot.parse_one(sql, read="snowflake")
         assert len(list(tree.find_all(exp.Placeholder))) == len(params)
         assert "AT TIME ZONE" not in sql
+
+
+def test_rows_are_counted_by_hour_under_the_date_that_each_of_them_has_in_its_store(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In Kolkata the date changes at 18:30 UTC, within an hour; store 2 is no store yet, store 3 moves there then."""
+    warehouse = Warehouse(duckdb.connect(), "duckdb")
+    for schema in ("core", "ops"):
+        warehouse.execute(f"CREATE SCHEMA {schema}")
+    warehouse.execute(f"CREATE TABLE ops.control_totals ({OPS_TABLES['control_totals']})")
+    warehouse.execute(
+        "CREATE TABLE core.dim_stores AS SELECT * FROM (VALUES"
+        " (1, 'Asia/Kolkata', TIMESTAMP '1970-01-01', TIMESTAMP '9999-12-31'),"
+        " (3, 'UTC', TIMESTAMP '1970-01-01', TIMESTAMP '2026-03-05 18:30'),"
+        " (3, 'Asia/Kolkata', TIMESTAMP '2026-03-05 18:30', TIMESTAMP '9999-12-31')"
+        ") AS s (store_id, timezone, valid_from, valid_to)"
+    )
+    rows = [(at, "NULL", store, 1.25) for at in ("18:29:59.999999", "18:30:00", "18:45:10") for store in (1, 2, 3)]
+    rows += [("18:30:00", "'2026-02-28'", 1, 4), ("17:59:59", "NULL", 1, 8), ("19:00:00", "NULL", 1, 8)]
+    values = ", ".join(
+        f"('orders', 'raw', TIMESTAMP '2026-03-05 {at}', {day}::DATE, {store}, {amount})"
+        for at, day, store, amount in rows
+    )
+    monkeypatch.setattr(
+        "insightmart.reconciliation.statements.statement",
+        lambda name: statement(name) if name == "duckdb" else f"SELECT * FROM (VALUES {values}) AS v ({NAMES})\n",
+    )
+    hour = {"events_from": datetime(2026, 3, 5, 18), "events_to": datetime(2026, 3, 5, 19)}
+    Statements(warehouse, {"company_timezone": settings.timezone}).count("orders", hour)
+    counted = warehouse.rows(
+        "SELECT store_id, business_date, row_count, amount FROM ops.control_totals"
+        " WHERE event_hour = TIMESTAMP '2026-03-05 18:00' ORDER BY ALL"
+    )
+    assert counted == [
+        (1, date(2026, 2, 28), 1, Decimal(4)),
+        (1, date(2026, 3, 5), 1, Decimal("1.25")),
+        (1, date(2026, 3, 6), 2, Decimal("2.5")),
+        (2, date(2026, 3, 5), 3, Decimal("3.75")),
+        (3, date(2026, 3, 5), 1, Decimal("1.25")),
+        (3, date(2026, 3, 6), 2, Decimal("2.5")),
+    ]
+    assert warehouse.value("SELECT SUM(row_count) FROM ops.control_totals") == 10
 
 
 # --- rules that loads and models state too ------------------------------------------------------------------------
