@@ -39,10 +39,12 @@ OPS_TABLES: dict[str, str] = {
         window_end TIMESTAMP_NTZ, rows_known BIGINT, rows_missing BIGINT, missing_keys DECIMAL(38, 0),
         asked_at TIMESTAMP_NTZ, state VARCHAR, confirmed_by VARCHAR, confirmed_at TIMESTAMP_NTZ, reason VARCHAR,
         closed_at TIMESTAMP_NTZ, load_id VARCHAR""",
-    # event windows that a load touched after they had been released to the models
+    # event windows that a load touched after they had been released to the models; closed_at is of the run's "now",
+    # settled_at of the real clock
     "correction_windows": """window_id VARCHAR, source VARCHAR, entity VARCHAR, window_start TIMESTAMP_NTZ,
         window_end TIMESTAMP_NTZ, reason VARCHAR, load_id VARCHAR, "ROWS" BIGINT, queued_at TIMESTAMP_NTZ,
-        status VARCHAR, attempts BIGINT, last_error VARCHAR, closed_at TIMESTAMP_NTZ, plan_id VARCHAR""",
+        status VARCHAR, attempts BIGINT, last_error VARCHAR, closed_at TIMESTAMP_NTZ, plan_id VARCHAR,
+        settled_at TIMESTAMP_NTZ""",
     # every object seen in the store drops, by key and content; content_hash is of the unpacked bytes of a gzipped one
     "files": """source VARCHAR, entity VARCHAR, file_name VARCHAR, etag VARCHAR, file_hash VARCHAR,
         content_hash VARCHAR, bytes BIGINT, modified_at TIMESTAMP_NTZ, store_id BIGINT, file_date DATE,
@@ -52,9 +54,11 @@ OPS_TABLES: dict[str, str] = {
     "missing_files": "store_id BIGINT, file_hour TIMESTAMP_NTZ, missed_at TIMESTAMP_NTZ, arrived_at TIMESTAMP_NTZ,"
     " load_id VARCHAR",
     # what `insightmart quarantine replay` resolved: the rejected record or file, and the load that brought its rows
-    # (NULL: they were in already). reject_key: the line for a line of a file, MD5 of the text for a record without one
+    # (NULL: they were in already). reject_key: the line for a line of a file, MD5 of the text for a record without one.
+    # replayed_at is of the run's "now", recorded_at of the real clock
     "replays": """source VARCHAR, entity VARCHAR, reject_load_id VARCHAR, file_name VARCHAR, file_hash VARCHAR,
-        reject_key VARCHAR, is_whole_file BOOLEAN, rule_id VARCHAR, load_id VARCHAR, replayed_at TIMESTAMP_NTZ""",
+        reject_key VARCHAR, is_whole_file BOOLEAN, rule_id VARCHAR, load_id VARCHAR, replayed_at TIMESTAMP_NTZ,
+        recorded_at TIMESTAMP_NTZ""",
     "runs": """run_id VARCHAR, command VARCHAR, as_of TIMESTAMP_NTZ, git_sha VARCHAR, gateway VARCHAR,
         environment VARCHAR, plan_id VARCHAR, status VARCHAR, error VARCHAR, started_at TIMESTAMP_NTZ,
         ended_at TIMESTAMP_NTZ, summary VARCHAR, actor VARCHAR""",
@@ -70,6 +74,11 @@ OPS_TABLES: dict[str, str] = {
         severity VARCHAR, outcome VARCHAR, value VARCHAR, definition VARCHAR, window_start TIMESTAMP_NTZ,
         window_end TIMESTAMP_NTZ, environment VARCHAR, snapshot_versions VARCHAR, scanned_at TIMESTAMP_NTZ,
         as_of TIMESTAMP_NTZ""",
+    # what was done and by whom, each entry with the hash of the one before and digests of the rows it speaks of:
+    # nothing here is ever updated or deleted (insightmart/ledger)
+    "ledger": """sequence BIGINT, entry_id VARCHAR, recorded_at TIMESTAMP_NTZ, kind VARCHAR, subject VARCHAR,
+        run_id VARCHAR, actor VARCHAR, git_sha VARCHAR, is_dirty BOOLEAN, lock_hash VARCHAR, models_hash VARCHAR,
+        details VARCHAR, digests VARCHAR, previous_hash VARCHAR, entry_hash VARCHAR""",
     # what reconciliations count: rows and money or pieces of each layer, by UTC hour of the event; of hours that may
     # still change. control: the file of insightmart/reconciliation/sql that says what is to be counted
     "control_totals": """control VARCHAR, entity VARCHAR, layer VARCHAR, event_hour TIMESTAMP_NTZ, business_date DATE,
@@ -127,6 +136,9 @@ def table_statements() -> Iterator[str]:
         yield f"ALTER TABLE ops.source_comparisons ADD COLUMN IF NOT EXISTS {digest} DECIMAL(38, 4)"
     for count in ("comparisons", "matched"):  # a warehouse from before only what changed was compared
         yield f"ALTER TABLE ops.reconciliations ADD COLUMN IF NOT EXISTS {count} BIGINT"
+    # a warehouse from before there was a ledger, which goes by the real clock
+    yield "ALTER TABLE ops.correction_windows ADD COLUMN IF NOT EXISTS settled_at TIMESTAMP_NTZ"
+    yield "ALTER TABLE ops.replays ADD COLUMN IF NOT EXISTS recorded_at TIMESTAMP_NTZ"
     # a warehouse from before it was kept who acted
     yield "ALTER TABLE ops.runs ADD COLUMN IF NOT EXISTS actor VARCHAR"
 

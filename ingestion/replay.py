@@ -15,6 +15,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingestion.clock import utc_now
 from ingestion.contracts import ENTITIES, TEXT, Entity
 from ingestion.loading import correction_queue
 from ingestion.loading.context import IngestContext, LoadResult
@@ -134,6 +135,7 @@ def _load_records(context: IngestContext, item: Entity, tables: Sequence[tuple[s
             "rule_id": row["rule_id"],
             "load_id": load_id,
             "replayed_at": context.as_of,
+            "recorded_at": utc_now(),
         }
         for row in read.to_pylist()
     ]

@@ -55,6 +55,7 @@ class Cursor(Protocol):
 
     def execute(self, sql: str, params: Any = ...) -> Any: ...
     def fetchall(self) -> list[Any]: ...
+    def fetchmany(self, size: int = ...) -> list[Any]: ...
 
 
 class Warehouse:
@@ -97,6 +98,13 @@ class Warehouse:
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query, as tuples."""
         return [tuple(row) for row in self._run(sql, params).fetchall()]
+
+    def streamed(self, sql: str, params: Sequence[Any] = (), at_once: int = 5_000) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query, so many at a time, for answers that no memory should hold. Nothing else may be asked on
+        the connection until the last one is read."""
+        cursor = self._run(sql, params)
+        while found := cursor.fetchmany(at_once):
+            yield from (tuple(row) for row in found)
 
     def records(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """All rows of a query, as dictionaries with lower-case column names."""

@@ -53,6 +53,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "reconcile_command",
         "Tie control totals from the sources to the certified tables.",
     ),
+    "ledger": (
+        "insightmart.commands.ledger",
+        "ledger",
+        "What was done and by whom, and whether anybody has changed it since.",
+    ),
     "sql": ("insightmart.commands.sql", "sql_command", "Ask the warehouse a question; reads only."),
     "report": (
         "insightmart.commands.report",

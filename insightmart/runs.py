@@ -8,7 +8,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
-import subprocess
+import socket
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,8 +19,9 @@ from typing import Any
 
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
+from insightmart.checkout import look_at
 from insightmart.errors import InsightMartError, sentence
-from insightmart.settings import PROJECT, Settings
+from insightmart.settings import Settings
 
 CI_ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID")  # GitHub, GitLab, Jenkins
 ERROR_LENGTH = 1000  # of ops.runs.error; ops.run_problems keeps everything
@@ -52,6 +53,7 @@ class ProblemKind(StrEnum):
     RECONCILIATION = "reconciliation"  # totals that differ without an explanation
     PROMOTION = "promotion"  # an environment that prod is not pointed at
     REPORT = "report"  # the mail of a cycle
+    EVIDENCE = "evidence"  # the bucket that heads of the ledger are kept in; the run has not failed by it
     COMMAND = "command"  # the command itself: it ended in an error, or was killed
 
 
@@ -117,6 +119,7 @@ class Run:
     notices: list[RunProblem] = field(default_factory=list)
     plan_id: str | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
+    models_hash: str | None = None  # fingerprint of the models in prod, of a command that has them open
 
     def fail(self, problems: Iterable[RunProblem]) -> None:
         """Add problems; with any of them the run has failed."""
@@ -148,7 +151,7 @@ def recorded_run(warehouse: Warehouse, settings: Settings, command: str, as_of: 
                 "run_id": run.run_id,
                 "command": command,
                 "as_of": as_of,
-                "git_sha": git_sha(),
+                "git_sha": look_at().commit,
                 "gateway": settings.gateway,
                 "environment": "prod",
                 "status": "running",
@@ -200,19 +203,12 @@ def _bury_killed(warehouse: Warehouse) -> None:
 
 
 def actor(settings: Settings) -> str:
-    """Who acts: INSIGHTMART_ACTOR, else whom a CI job runs for, else the operating system's user."""
+    """Who acts: INSIGHTMART_ACTOR, else whom a CI job runs for, else the operating system's user on this machine."""
     from_ci = next((os.environ[name] for name in CI_ACTORS if os.environ.get(name)), None)
     if named := settings.actor or from_ci:
         return named
     try:
-        return getpass.getuser()
+        user = getpass.getuser()
     except (OSError, KeyError):  # a container's user without a name
-        return f"uid {os.getuid()}"
-
-
-def git_sha() -> str | None:
-    """Commit of the checkout this runs from, None where there is none."""
-    found = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=PROJECT, capture_output=True, text=True, check=False, timeout=10
-    )
-    return found.stdout.strip() or None
+        user = f"uid {os.getuid()}"
+    return f"{user}@{socket.gethostname()}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from ingestion.clock import utc_now
 from ingestion.contracts import REJECTS, REJECTS_TABLE, TEXT, Entity, entity
 from ingestion.loading.context import IngestContext, LoadResult
 
@@ -174,6 +175,7 @@ def _resolve(context: IngestContext, item: Entity, result: LoadResult, is_same: 
             "rule_id": rule,
             "load_id": result.load_id,
             "replayed_at": context.as_of,
+            "recorded_at": utc_now(),
         }
         for load_id, key, rule in found
         if key not in result.rejected_keys

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ingestion.clock import utc_now
 from ingestion.contracts import Entity, entity
 from ingestion.loading.context import IngestContext
 from ingestion.loading.planning import covered_through
@@ -219,6 +220,7 @@ class _Again(Package):
                 "is_whole_file": True,
                 "rule_id": rejected.rule_id,
                 "replayed_at": self.context.as_of,
+                "recorded_at": utc_now(),
             }
         )
         return None
@@ -243,11 +245,11 @@ class _FileReplay(StoreFilesLoad):
             item = entity(SOURCE, kind)
             self.context.warehouse.execute(
                 "INSERT INTO ops.replays (source, entity, reject_load_id, file_name, file_hash, reject_key,"
-                " is_whole_file, rule_id, load_id, replayed_at)"
+                " is_whole_file, rule_id, load_id, replayed_at, recorded_at)"
                 " SELECT ?, ?, c.raw_load_id, c.file_name, c.file_hash, c.reject_key, FALSE, c.rule_id, ?,"
-                " CAST(? AS TIMESTAMP_NTZ)"
+                " CAST(? AS TIMESTAMP_NTZ), CAST(? AS TIMESTAMP_NTZ)"
                 f" FROM ({CURRENT_REJECTS}) AS c JOIN raw.{item.table} AS n ON n.file_name = c.file_name"
                 " AND n.file_hash = c.file_hash AND n.file_line = c.file_line"
                 " WHERE c.entity = ? AND NOT c.is_whole_file AND n._dlt_load_id = ?",
-                [SOURCE, kind, load_id, self.context.as_of, item.table, load_id],
+                [SOURCE, kind, load_id, self.context.as_of, utc_now(), item.table, load_id],
             )

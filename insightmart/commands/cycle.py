@@ -72,6 +72,7 @@ def _cycle(session: Session, transformer: Transformer, as_of: datetime) -> Cycle
     with session.recorded_run(as_of) as run:
         _load(warehouse, settings, as_of, result)
         _build(warehouse, transformer, since, as_of, result)
+        run.models_hash = transformer.models_hash()
         _reconcile(warehouse, settings, as_of, run, result)
         run.fail(result.problems)
         run.note(result.notices)

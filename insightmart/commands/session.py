@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from ingestion.clock import as_of_or_now
+import structlog
+
+from ingestion.clock import as_of_or_now, utc_now
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
 from insightmart.errors import ConfigurationError
 from insightmart.gateway import open_warehouse
+from insightmart.ledger.recording import enter
 from insightmart.lock import writer_lock
 from insightmart.recorded_settings import keep_or_refuse, refuse_recorded_others
 from insightmart.runs import Run, recorded_run
 from insightmart.settings import Settings
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -26,9 +31,26 @@ class Session:
     settings: Settings
     warehouse: Warehouse
 
-    def recorded_run(self, as_of: datetime) -> AbstractContextManager[Run]:
-        """Record what follows in ops.runs under the command's name (of a group: the subcommand's)."""
-        return recorded_run(self.warehouse, self.settings, self.command.split()[-1], as_of)
+    @contextmanager
+    def recorded_run(self, as_of: datetime) -> Iterator[Run]:
+        """Record what follows in ops.runs under the command's name (of a group: the subcommand's), and when it has
+        ended, also by an error, in the ledger."""
+        begun = utc_now()
+        run: Run | None = None
+        try:
+            with recorded_run(self.warehouse, self.settings, self.command.split()[-1], as_of) as run:
+                yield run
+        except BaseException:
+            if run is not None:
+                try:
+                    self._enter(run, begun)
+                except Exception as error:  # noqa: BLE001 why the run ended says more; the next one enters it
+                    log.warning("not in the ledger yet", run=run.run_id, error=str(error))
+            raise
+        self._enter(run, begun)
+
+    def _enter(self, run: Run, begun: datetime) -> None:
+        enter(self.warehouse, self.settings, run.run_id, begun, run.models_hash)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
+from insightmart.checkout import look_at
 from insightmart.errors import InsightMartError
 from insightmart.progress import step
 from insightmart.promotion.diff import compare
@@ -28,7 +29,7 @@ from insightmart.promotion.proof import (
 )
 from insightmart.promotion.review import PassedGate, Review, new_folder, write_review
 from insightmart.promotion.windows import count, listed_names
-from insightmart.runs import ProblemKind, Run, RunFailedError, RunProblem, git_sha
+from insightmart.runs import ProblemKind, Run, RunFailedError, RunProblem
 from insightmart.settings import Settings
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def promote(
         gateway=settings.gateway,
         reviewed_at=run.as_of,
         built_at=environments.built_at,
-        git_sha=git_sha(),
+        git_sha=look_at().commit,
         unit_tests=unit_tests,
         changes=changes(environments),
         warnings=proof.warnings,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
 from insightmart.runs import ProblemKind, RunProblem, problem_lines
@@ -180,8 +181,15 @@ def _settle(
     found = int(warehouse.value(f"SELECT COUNT(*) FROM ops.correction_windows WHERE {covered}", bounds))
     warehouse.execute(
         "UPDATE ops.correction_windows SET status = ?, closed_at = ?, attempts = attempts + 1, last_error = ?,"
-        f" plan_id = ? WHERE {covered}",
-        ["open" if error else "closed", None if error else as_of, error[:1000] if error else None, plan_id, *bounds],
+        f" plan_id = ?, settled_at = ? WHERE {covered}",
+        [
+            "open" if error else "closed",
+            None if error else as_of,
+            error[:1000] if error else None,
+            plan_id,
+            None if error else utc_now(),
+            *bounds,
+        ],
     )
     return 0 if error else found
 

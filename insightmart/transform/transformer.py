@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -63,6 +64,14 @@ class Transformer:
     def is_set_up(self) -> bool:
         """Whether the prod environment exists."""
         return self.context.state_reader.get_environment(PROD) is not None
+
+    def models_hash(self) -> str | None:
+        """SHA-256 over the names and fingerprints of all models in prod: what makes figures now. None without prod."""
+        environment = self.context.state_reader.get_environment(PROD)
+        if environment is None:
+            return None
+        lines = sorted(f"{found.name} {found.fingerprint.to_identifier()}" for found in environment.snapshots)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
     def set_up(self, as_of: datetime) -> None:
         """Create the prod environment on an empty warehouse, without data: the run that follows fills it, so that a bad

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import socket
 from collections.abc import Callable
 from datetime import date, datetime
 
@@ -78,7 +79,7 @@ def test_an_instant_before_history_is_one_line(settings: Settings, insightmart: 
 def test_a_run_says_who_acted(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in CI_ACTORS:
         monkeypatch.delenv(name, raising=False)
-    assert actor(settings) == getpass.getuser()
+    assert actor(settings) == f"{getpass.getuser()}@{socket.gethostname()}"
     monkeypatch.setenv("GITHUB_ACTOR", "octocat")
     assert actor(settings) == "octocat"
     named = other(settings, actor="nightly job")
