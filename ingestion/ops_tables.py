@@ -8,6 +8,37 @@ from collections.abc import Iterator
 from ingestion.contracts import DELETED_AT, ROW_HASH, entity, raw_tables
 from ingestion.warehouse import Warehouse, sql_type
 
+# What the journal of publications keeps of each certified aggregate that it follows, before and after a change.
+PUBLISHED_MEASURES: dict[str, dict[str, str]] = {
+    "agg_sales_daily": {
+        "orders": "BIGINT",
+        "units": "BIGINT",
+        **dict.fromkeys(
+            (
+                "gross_sales",
+                "discounts",
+                "returns",
+                "net_sales",
+                "taxes",
+                "shipping",
+                "duties",
+                "fees",
+                "total_sales",
+                "tips",
+                "gift_cards",
+            ),
+            "DECIMAL(38, 4)",
+        ),
+    },
+    "agg_inventory_daily": dict.fromkeys(("products", "closing_on_hand", "counted_hours", "stockout_hours"), "BIGINT"),
+}
+_PUBLISHED = {
+    f"{measure}_{when}": kind
+    for measures in PUBLISHED_MEASURES.values()
+    for measure, kind in measures.items()
+    for when in ("before", "after")
+}
+
 # ops tables that plain SQL writes. Instants are UTC; *_sum are exact sums of the entity's money or quantity column.
 OPS_TABLES: dict[str, str] = {
     # one row a load package and entity: what the source said it has, what landed, what was rejected
@@ -62,6 +93,21 @@ OPS_TABLES: dict[str, str] = {
     "runs": """run_id VARCHAR, command VARCHAR, as_of TIMESTAMP_NTZ, git_sha VARCHAR, gateway VARCHAR,
         environment VARCHAR, plan_id VARCHAR, status VARCHAR, error VARCHAR, started_at TIMESTAMP_NTZ,
         ended_at TIMESTAMP_NTZ, summary VARCHAR, actor VARCHAR""",
+    # windows of certified parts that are (perhaps) written anew and not in the journal yet: one row an evaluation,
+    # written before it (macros/journal.py)
+    "unpublished_windows": """mark_id VARCHAR, model VARCHAR, window_start TIMESTAMP_NTZ, window_end TIMESTAMP_NTZ""",
+    # one row each time the journal was written: publication counts microseconds since 1970, published_at is the run's
+    # now, recorded_at the clock's. published_through: part -> through when its hours are in the journal, as JSON.
+    # models_version: digest of the code that the figures are made by; complete_at: when all was compared last
+    "publications": """publication BIGINT, published_at TIMESTAMP_NTZ, recorded_at TIMESTAMP_NTZ, run_id VARCHAR,
+        plan_id VARCHAR, git_sha VARCHAR, models_version VARCHAR, windows VARCHAR, published_through VARCHAR,
+        complete_at TIMESTAMP_NTZ""",
+    # the journal: one row for each cell that became another one. before NULL: the cell was not there; after NULL: it is
+    # gone. cause: first, new hours, late rows, released, restated, changed rule or model, unexplained
+    "published_changes": f"""publication BIGINT, table_name VARCHAR, business_date DATE, store_id BIGINT,
+        channel VARCHAR, {", ".join(f"{name} {kind}" for name, kind in _PUBLISHED.items())}, cause VARCHAR,
+        loads VARCHAR, windows VARCHAR, scan_ids VARCHAR, published_at TIMESTAMP_NTZ, recorded_at TIMESTAMP_NTZ,
+        run_id VARCHAR, plan_id VARCHAR, git_sha VARCHAR""",
     # settings that shape figures, as the warehouse was set up with them
     "settings": "name VARCHAR, value VARCHAR, recorded_at TIMESTAMP_NTZ",
     # what went wrong in a run, one row each: of what (kind and subject), what happened, what to do
@@ -139,6 +185,8 @@ def table_statements() -> Iterator[str]:
     # a warehouse from before there was a ledger, which goes by the real clock
     yield "ALTER TABLE ops.correction_windows ADD COLUMN IF NOT EXISTS settled_at TIMESTAMP_NTZ"
     yield "ALTER TABLE ops.replays ADD COLUMN IF NOT EXISTS recorded_at TIMESTAMP_NTZ"
+    for measure, kind in _PUBLISHED.items():  # a warehouse from before a measure was there
+        yield f"ALTER TABLE ops.published_changes ADD COLUMN IF NOT EXISTS {measure} {kind}"
     # a warehouse from before it was kept who acted
     yield "ALTER TABLE ops.runs ADD COLUMN IF NOT EXISTS actor VARCHAR"
 

@@ -58,6 +58,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "ledger",
         "What was done and by whom, and whether anybody has changed it since.",
     ),
+    "history": (
+        "insightmart.commands.history",
+        "history_command",
+        "The life of a published figure: when it changed, from what to what, and why.",
+    ),
     "sql": ("insightmart.commands.sql", "sql_command", "Ask the warehouse a question; reads only."),
     "report": (
         "insightmart.commands.report",

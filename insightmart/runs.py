@@ -27,6 +27,7 @@ CI_ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID")  # GitHub, Gi
 ERROR_LENGTH = 1000  # of ops.runs.error; ops.run_problems keeps everything
 
 _current: str | None = None
+_plan: str | None = None
 
 
 def current_run_id() -> str:
@@ -40,6 +41,22 @@ def current_run_id() -> str:
 def run_under_way() -> str | None:
     """Id of the run this process is in, None where it is in none (yet)."""
     return _current
+
+
+def plan_under_way() -> str | None:
+    """Id of the plan that SQLMesh is applying in this process, None where it applies none."""
+    return _plan
+
+
+@contextmanager
+def applying(plan_id: str) -> Iterator[None]:
+    """What happens inside belongs to a plan of SQLMesh."""
+    global _plan
+    _plan = plan_id
+    try:
+        yield
+    finally:
+        _plan = None
 
 
 class ProblemKind(StrEnum):

@@ -131,7 +131,7 @@ def _datasets(context: Context, models: Mapping[str, Model], parts: Sequence[Par
     found = []
     for name, model in models.items():
         table = name.removeprefix("certified.")
-        if layer(model) != "certified" or "__" in table:
+        if layer(model) != "certified" or "__" in table or _is_record(model):
             continue
         above = _gates_above(model, models)
         passed = [place for place, part in enumerate(parts) if part.gate in above]
@@ -143,6 +143,12 @@ def _datasets(context: Context, models: Mapping[str, Model], parts: Sequence[Par
         found.append((passed[0], table, Dataset(table, _clause(model.description or ""), gates)))
     areas = [part.area for part in parts]
     return tuple(item for *_, item in sorted(found, key=lambda found: (areas.index(parts[found[0]].area), found[1])))
+
+
+def _is_record(model: Model) -> bool:
+    """Whether a model shows what the pipeline itself has noted, which no gate can judge."""
+    above = {short_name(name).split(".")[0] for name in model.depends_on or ()}
+    return above == {"ops"}
 
 
 def _gates_above(model: Model, models: Mapping[str, Model]) -> set[str]:

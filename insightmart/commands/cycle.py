@@ -11,10 +11,12 @@ from functools import partial
 
 import click
 
+from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
 from insightmart.commands.options import as_of_option
 from insightmart.commands.session import Session, acting_instant, writing
 from insightmart.errors import FAILED, InsightMartError
+from insightmart.journal.figures import unexplained
 from insightmart.progress import Step, console, step
 from insightmart.reconciliation import reconcile
 from insightmart.runs import ProblemKind, Run, RunProblem, problem_lines, record_problems
@@ -69,11 +71,13 @@ def _cycle(session: Session, transformer: Transformer, as_of: datetime) -> Cycle
     warehouse, settings = session.warehouse, session.settings
     since = check_as_of(warehouse, as_of) or settings.history_start
     result = CycleResult(as_of)
+    began = utc_now()
     with session.recorded_run(as_of) as run:
         _load(warehouse, settings, as_of, result)
         _build(warehouse, transformer, since, as_of, result)
         run.models_hash = transformer.models_hash()
         _reconcile(warehouse, settings, as_of, run, result)
+        result.problems += unexplained(warehouse, began)
         run.fail(result.problems)
         run.note(result.notices)
         run.summary = {

@@ -12,8 +12,10 @@ from typing import Any
 
 import click
 
+from insightmart.commands.options import Instant
 from insightmart.console_tables import print_table, without_control, without_formula
 from insightmart.errors import ConfigurationError, InsightMartError
+from insightmart.journal.as_published import shown_at
 from insightmart.read_only import answer
 from insightmart.settings import load_settings
 
@@ -25,7 +27,13 @@ from insightmart.settings import load_settings
     "--json", "as_json", is_flag=True, help="Print a JSON list of rows; decimals are texts, so that they stay exact."
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV; an empty field is NULL.")
-def sql_command(query: str, limit: int | None, as_json: bool, as_csv: bool) -> None:
+@click.option(
+    "--as-published",
+    type=Instant(),
+    help="Read certified.agg_sales_daily as it was shown at this UTC instant; of certified.agg_inventory_daily the"
+    " sums of each date and store.",
+)
+def sql_command(query: str, limit: int | None, as_json: bool, as_csv: bool, as_published: datetime | None) -> None:
     """Ask the warehouse one QUERY, or the one on standard input (-). It cannot change anything.
 
     The dialect is the warehouse's own: DuckDB's locally, Snowflake's there. Values are printed as they are, in full
@@ -35,6 +43,7 @@ def sql_command(query: str, limit: int | None, as_json: bool, as_csv: bool) -> N
     Examples:
       insightmart sql "SELECT business_date, SUM(net_sales) FROM certified.agg_sales_daily GROUP BY 1 ORDER BY 1"
       insightmart sql --csv - < question.sql > answer.csv
+      insightmart sql --as-published 2026-03-06T09:00 "SELECT SUM(net_sales) FROM certified.agg_sales_daily"
 
     Exit codes: 0 done; 1 the warehouse refused the query; 2 it is not a query that only reads.
     """
@@ -47,6 +56,8 @@ def sql_command(query: str, limit: int | None, as_json: bool, as_csv: bool) -> N
         raise ConfigurationError(
             f"there is no warehouse at {settings.database_path}", "Set INSIGHTMART_HOME, or run `insightmart cycle`"
         )
+    if as_published:
+        query = shown_at(query, as_published, "duckdb" if settings.gateway == "local" else "snowflake")
     names, rows, left_out = answer(settings, query, limit)
     note = f"Only the first {len(rows):,} rows." if left_out else ""
     if as_json:

@@ -90,6 +90,23 @@ def _replays(rows: Sequence[Row]) -> dict[str, Any]:
     return {"resolved": dict(Counter(f"{row['source']} {row['entity']}" for row in rows))}
 
 
+def _publications(rows: Sequence[Row]) -> dict[str, Any]:
+    row = rows[0]
+    return _without_nothing(
+        {
+            "published_at": canonical_value(row["published_at"]),
+            "models_version": row["models_version"],
+            "commit": row["git_sha"],
+            "plan_id": row["plan_id"],
+            "run": row["run_id"],
+        }
+    )
+
+
+def _published_changes(rows: Sequence[Row]) -> dict[str, Any]:
+    return {"cells": _counted(rows, "table_name"), "causes": _counted(rows, "cause")}
+
+
 def _runs(rows: Sequence[Row]) -> dict[str, Any]:
     row = rows[0]
     try:
@@ -124,6 +141,8 @@ _SAYING: dict[str, Callable[[Sequence[Row]], dict[str, Any]]] = {
     "correction_windows": _correction_windows,
     "reconciliations": _reconciliations,
     "replays": _replays,
+    "publications": _publications,
+    "published_changes": _published_changes,
     "runs": _runs,
     "run_intervals": _run_intervals,
     "run_problems": _run_problems,

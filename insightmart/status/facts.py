@@ -12,6 +12,7 @@ from insightmart.certification.observations import OpenCorrection, existing_tabl
 from insightmart.certification.state import dataset_states, part_states
 from insightmart.certification.verdict import DatasetState, PartState, Verdict
 from insightmart.deletion_questions import AskedOfEntity, open_questions
+from insightmart.journal.figures import Surprise, surprises
 from insightmart.quarantine.counts import RuleCount, rule_counts
 from insightmart.quarantine.rejected_files import QuarantinedFile, quarantined_files
 from insightmart.runs import RunProblem
@@ -50,6 +51,7 @@ class Facts:
     asked: list[AskedOfEntity]
     missing_tables: list[str]
     notices: Sequence[RunProblem] = ()
+    surprises: Sequence[Surprise] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -107,6 +109,7 @@ def gather(warehouse: Warehouse, settings: Settings, as_of: datetime) -> Facts:
         last_cycle=last_cycle(warehouse, existing),
         notices=recent_notices(warehouse, existing, as_of),
         asked=open_questions(warehouse) if "ops.deletion_questions" in existing else [],
+        surprises=surprises(warehouse, as_of) if "ops.published_changes" in existing else [],
         missing_tables=[f"certified.{state.dataset.table}" for state in datasets if not state.exists],
     )
 

@@ -23,6 +23,7 @@ from sqlmesh.core.engine_adapter.snowflake import SnowflakeEngineAdapter
 from sqlmesh.core.loader import SqlMeshLoader
 from sqlmesh.core.model.cache import OptimizedQueryCache, OptimizedQueryCacheEntry
 from sqlmesh.core.model.definition import SqlModel
+from sqlmesh.core.plan.evaluator import BuiltInPlanEvaluator
 from sqlmesh.core.scheduler import Scheduler
 from sqlmesh.core.snapshot import Snapshot
 from sqlmesh.core.snapshot import cache as snapshot_cache
@@ -32,6 +33,7 @@ from sqlmesh.core.snapshot.evaluator import SnapshotEvaluator
 
 from insightmart.definitions.files import DEFINITIONS
 from insightmart.errors import ConfigurationError
+from insightmart.runs import applying
 from insightmart.transform.audit_queries import counted_together, noted
 from insightmart.transform.snowflake_adapter import (
     always_ours,
@@ -240,6 +242,22 @@ def made_of_its_parents(create: Operation) -> Operation:
     return _execute_create
 
 
+def known_as_a_plan(evaluate: Operation) -> Operation:
+    """Whoever writes evidence while a plan is applied knows which plan it is.
+
+    Why: SQLMesh hands the plan neither to models nor to `after_all`, and a published figure names what published it.
+
+    Test: tests/insightmart/journal/test_publish.py
+    """
+
+    @functools.wraps(evaluate)
+    def run(self: Any, plan: Any, *args: Any, **kwargs: Any) -> Any:
+        with applying(plan.plan_id):
+            return evaluate(self, plan, *args, **kwargs)
+
+    return run
+
+
 def patch(owner: Any, attribute: str, change: Callable[[Any], Any]) -> None:
     """Put a changed operation in the place of one of SQLMesh's, once.
 
@@ -263,6 +281,7 @@ patch(DuckDBEngineAdapter, "_insert_overwrite_by_condition", in_transaction)
 patch(DuckDBEngineAdapter, "merge", in_transaction)
 patch(EngineAdapter, "_order_projections_and_filter", in_order_of_time)
 patch(SqlModel, "is_breaking_change", every_change_of_a_candidate_breaks)
+patch(BuiltInPlanEvaluator, "evaluate", known_as_a_plan)
 patch(SqlMeshLoader._Cache, "_model_cache_entry_id", with_definitions)
 # what would cost more without it
 patch(OptimizedQueryCache, "with_optimized_query", read_once)

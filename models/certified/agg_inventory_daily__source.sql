@@ -21,6 +21,8 @@ MODEL (
   )
 );
 
+@MARKS_WINDOW(agg_inventory_daily__@{source});
+
 SELECT
   counted_date::DATE AS counted_date, /* UTC date of this part */
   business_date::DATE AS business_date, /* Local date of the store */

@@ -18,6 +18,8 @@ MODEL (
   )
 );
 
+@MARKS_WINDOW(agg_sales_hourly__@{source});
+
 SELECT
   sold_hour::TIMESTAMPNTZ AS sold_hour, /* UTC hour of this part */
   business_date::DATE AS business_date, /* Local date of the store */

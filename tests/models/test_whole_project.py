@@ -412,3 +412,26 @@ def test_customers_that_arrive_complete_the_inferred_ones(after: dict[str, list[
         (12, False, "America/Los_Angeles"),
         (99, True, "America/New_York"),
     ]
+
+
+def test_plain_plans_and_runs_write_the_journal(second: Project) -> None:
+    for measure in ("orders", "net_sales", "tips"):
+        difference = f"COALESCE({measure}_after, 0) - COALESCE({measure}_before, 0)"
+        journal = second.rows(
+            f"SELECT business_date, store_id, channel, SUM({difference}) FROM certified.published_changes"
+            " WHERE table_name = 'agg_sales_daily' GROUP BY ALL HAVING MAX_BY(orders_after, publication) IS NOT NULL"
+            " ORDER BY ALL"
+        )
+        certified = second.rows(
+            f"SELECT business_date, store_id, channel, {measure} FROM certified.agg_sales_daily ORDER BY ALL"
+        )
+        assert journal == certified
+    told = second.rows("SELECT published_at, table_name, cause, plan_id IS NULL FROM certified.published_changes")
+    assert set(told) == {
+        (at("03:05"), "agg_sales_daily", "first", False),  # a plan that fills what it sets up
+        (at("03:05"), "agg_inventory_daily", "first", False),
+        (at("04:05"), "agg_sales_daily", "restated", False),
+        (at("04:05"), "agg_sales_daily", "new hours", True),  # the order that was placed at 03:30 after all
+        (at("04:05"), "agg_inventory_daily", "restated", False),
+        (at("04:05"), "agg_inventory_daily", "new hours", True),
+    }

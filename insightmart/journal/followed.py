@@ -1,0 +1,60 @@
+"""Which certified aggregates the journal follows, cell by cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ingestion.ops_tables import PUBLISHED_MEASURES
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A certified aggregate whose figures are kept, with what they were before.
+
+    Attributes:
+        table: its name in certified.
+        area: its subject area, as corrections name it.
+        keys: the columns that make a cell; none of them is ever NULL.
+        cells: what certified says of its cells, a SELECT with ``{dates}`` for a condition on business_date.
+        parts: the certified models that fill it -> the source of each.
+        by_utc_date: whether its parts are written anew by whole UTC dates, whatever the window.
+    """
+
+    table: str
+    area: str
+    keys: tuple[str, ...]
+    cells: str
+    parts: dict[str, str]
+    by_utc_date: bool = False
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Its measures, in the order of the table."""
+        return tuple(PUBLISHED_MEASURES[self.table])
+
+    @property
+    def gates(self) -> dict[str, str]:
+        """The gate of each part."""
+        return {part: f"{self.area}__{source}" for part, source in self.parts.items()}
+
+
+SALES = Followed(
+    table="agg_sales_daily",
+    area="sales",
+    keys=("business_date", "store_id", "channel"),
+    cells=f"SELECT business_date, store_id, channel, {', '.join(PUBLISHED_MEASURES['agg_sales_daily'])}"
+    " FROM certified.agg_sales_daily WHERE {dates}",
+    parts={"agg_sales_hourly__oltp": "oltp", "agg_sales_hourly__shopify": "shopify"},
+)
+# A cell is a store's stock of a day: products are too many to be followed one by one.
+INVENTORY = Followed(
+    table="agg_inventory_daily",
+    area="inventory",
+    keys=("business_date", "store_id"),
+    cells="SELECT business_date, store_id, COUNT(*) AS products, SUM(closing_on_hand) AS closing_on_hand,"
+    " SUM(counted_hours) AS counted_hours, SUM(stockout_hours) AS stockout_hours"
+    " FROM certified.agg_inventory_daily WHERE {dates} GROUP BY business_date, store_id",
+    parts={"agg_inventory_daily__stores": "stores", "agg_inventory_daily__shopify": "shopify"},
+    by_utc_date=True,
+)
+FOLLOWED = (SALES, INVENTORY)

@@ -1,0 +1,256 @@
+"""Writes the journal: what certified says now, against what the journal says it said.
+
+Called before and after everything that SQLMesh does to prod, plain `sqlmesh` too (macros/journal.py). Every evaluation
+of a followed part leaves a mark before it writes; dates without a mark are not read. Whatever kills a run, its marks
+are there for the next one, and a comparison that finds no difference writes nothing: so the journal says what certified
+says after the next run, however often this is repeated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from ingestion.clock import utc_now
+from ingestion.warehouse import Warehouse
+from insightmart.checkout import look_at
+from insightmart.journal.followed import FOLLOWED, Followed
+from insightmart.journal.reasons import (
+    EPOCH,
+    Cause,
+    Evaluated,
+    PassedScan,
+    QueuedCorrection,
+    Reason,
+    publication_at,
+    reasons,
+)
+from insightmart.runs import current_run_id, plan_under_way
+
+# How far back stock is compared where nothing was evaluated: corrections come up to 7 days late. Sales are few cells,
+# and are compared whole.
+STOCK_DAYS = 8
+
+_STATE = """
+    WITH latest AS (
+        SELECT published_at, complete_at, recorded_at, models_version, published_through
+        FROM ops.publications
+        ORDER BY publication DESC
+        LIMIT 1
+    )
+    SELECT
+        'mark' AS kind, model AS name, mark_id AS detail, window_start, window_end, NULL AS load_id, NULL AS replayed
+    FROM ops.unpublished_windows
+    UNION ALL
+    SELECT 'correction', c.source || ' ' || c.entity, c.window_id, c.window_start, c.window_end, c.load_id, r.load_id
+    FROM ops.correction_windows AS c
+    INNER JOIN latest AS l ON c.status = 'open' OR c.closed_at >= l.published_at
+    LEFT JOIN (SELECT DISTINCT load_id FROM ops.replays) AS r ON r.load_id = c.load_id
+    UNION ALL
+    SELECT
+        'publication', published_through, models_version, published_at, complete_at, CAST(recorded_at AS VARCHAR), NULL
+    FROM latest
+"""
+_SCANS = """
+    SELECT '{gate}' AS gate, scan_id, window_start, window_end
+    FROM gate.{gate}
+    WHERE scanned_at >= CAST(? AS TIMESTAMP)
+"""
+
+
+@dataclass
+class _State:
+    """What there is to compare, and what the journal knows."""
+
+    is_begun: bool
+    models_version: str | None
+    complete_at: datetime | None
+    recorded_at: str
+    through: dict[str, datetime]
+    marks: list[str]
+    evaluated: list[Evaluated]
+    corrections: list[QueuedCorrection]
+
+
+def publish(warehouse: Warehouse, as_of: datetime, models_version: str | None) -> bool:
+    """Add to the journal what has changed in certified since it was last written.
+
+    Args:
+        warehouse: the connection that certified is written on.
+        as_of: the run's now: when the figures are published.
+        models_version: digest of the code behind certified (``version_of``); None where it is not known, before a run.
+            With another one than the journal's everything is compared, and once a day everything that is small.
+
+    Returns:
+        Whether there was anything to compare.
+    """
+    state = _read(warehouse)
+    if models_version is None and not state.is_begun:
+        return False  # nothing was ever published
+    has_new_models = models_version is not None and models_version != state.models_version
+    is_due = state.complete_at is None or as_of.date() > state.complete_at.date()
+    is_sweep = models_version is not None and is_due
+    if not (state.marks or has_new_models or is_sweep):
+        return False
+    record = _record(as_of)
+    scans = _scanned(warehouse, state) if state.marks else []
+    for followed in FOLLOWED:
+        found = reasons(followed, state.evaluated, state.corrections, scans, state.through)
+        otherwise = Cause.MODELS if has_new_models else Cause.UNEXPLAINED
+        if has_new_models:
+            dates = "TRUE"
+        else:
+            ranges = [(one.first, one.last) for one in found]
+            dates = _dates([*ranges, *([_swept(followed, as_of)] if is_sweep else [])])
+        if dates:
+            _compare(warehouse, followed, dates, found, otherwise, record)
+    warehouse.insert(
+        "ops.publications",
+        [
+            record
+            | {
+                "windows": json.dumps([[one.part, f"{one.start}", f"{one.end}"] for one in state.evaluated]),
+                "models_version": models_version or state.models_version,
+                "published_through": json.dumps({part: f"{at}" for part, at in sorted(_through(state).items())}),
+                "complete_at": as_of if has_new_models or is_sweep else state.complete_at,
+            }
+        ],
+    )
+    if state.marks:
+        places = ", ".join("?" * len(state.marks))
+        warehouse.execute(f"DELETE FROM ops.unpublished_windows WHERE mark_id IN ({places})", state.marks)
+    return True
+
+
+def version_of(snapshots: Mapping[str, Any]) -> str:
+    """Digest of the code behind the followed aggregates: SQLMesh's fingerprints of them and of what they read."""
+    names = {f"CERTIFIED.{name.upper()}" for followed in FOLLOWED for name in (followed.table, *followed.parts)}
+    found = sorted(
+        f"{name} {snapshot.fingerprint.data_hash} {snapshot.fingerprint.parent_data_hash}"
+        for name, snapshot in snapshots.items()
+        if ".".join(part.strip('"') for part in name.split(".")[-2:]).upper() in names
+    )
+    return hashlib.sha256("\n".join(found).encode()).hexdigest()[:16]
+
+
+def _read(warehouse: Warehouse) -> _State:
+    state = _State(False, None, None, f"{EPOCH}", {}, [], [], [])
+    for kind, name, detail, start, end, load_id, replayed in warehouse.rows(_STATE):
+        if kind == "mark":
+            state.marks.append(detail)
+            state.evaluated.append(Evaluated(start, _excluded(end), name))
+        elif kind == "correction":
+            source, entity = name.split(" ", 1)
+            state.corrections.append(
+                QueuedCorrection(start, end, source, entity, detail, load_id, replayed is not None)
+            )
+        else:
+            state.is_begun, state.models_version, state.complete_at, state.recorded_at = True, detail, end, load_id
+            state.through = {part: datetime.fromisoformat(at) for part, at in json.loads(name).items()}
+    state.evaluated.sort(key=lambda one: (one.part, one.start, one.end))
+    return state
+
+
+def _excluded(last: datetime) -> datetime:
+    """The first instant after a window, of which SQLMesh says the last microsecond."""
+    return last + timedelta(microseconds=1) if last.microsecond == 999_999 else last
+
+
+def _scanned(warehouse: Warehouse, state: _State) -> list[PassedScan]:
+    gates = [gate for followed in FOLLOWED for gate in followed.gates.values()]
+    statement = " UNION ALL ".join(_SCANS.format(gate=gate) for gate in gates)
+    return [
+        PassedScan(start, end, gate, scan_id)
+        for gate, scan_id, start, end in warehouse.rows(statement, [state.recorded_at] * len(gates))
+    ]
+
+
+def _record(as_of: datetime) -> dict[str, Any]:
+    now, code = utc_now(), look_at()
+    return {
+        "publication": publication_at(now),
+        "published_at": as_of,
+        "recorded_at": now,
+        "run_id": current_run_id(),
+        "plan_id": plan_under_way(),
+        "git_sha": f"{code.commit}-dirty" if code.is_dirty else code.commit,
+    }
+
+
+def _through(state: _State) -> dict[str, datetime]:
+    through = dict(state.through)
+    for one in state.evaluated:
+        through[one.part] = max(one.end, through.get(one.part, one.end))
+    return through
+
+
+def _swept(followed: Followed, as_of: datetime) -> tuple[date, date]:
+    first = as_of.date() - timedelta(days=STOCK_DAYS) if followed.area == "inventory" else date(1970, 1, 1)
+    return first, date(9999, 12, 31)
+
+
+def _dates(ranges: Sequence[tuple[date, date]]) -> str:
+    """A condition for business dates; ranges that meet are one. Empty for none."""
+    merged: list[tuple[date, date]] = []
+    for first, last in sorted(ranges):
+        if merged and first.toordinal() <= merged[-1][1].toordinal() + 1:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    between = [f"business_date BETWEEN DATE '{first}' AND DATE '{last}'" for first, last in merged]
+    return f"({' OR '.join(between)})" if between else ""
+
+
+def _compare(
+    warehouse: Warehouse,
+    followed: Followed,
+    dates: str,
+    found: Sequence[Reason],
+    otherwise: Cause,
+    record: Mapping[str, Any],
+) -> None:
+    """Write an entry for each cell of these dates that is another one than the journal says."""
+    keys, measures = followed.keys, followed.measures
+    same = " AND ".join(f"is_now.{key} = was.{key}" for key in keys)
+    columns = {
+        **{key: f"COALESCE(is_now.{key}, was.{key})" for key in keys},
+        **{f"{name}_before": f"was.{name}" for name in measures},
+        **{f"{name}_after": f"is_now.{name}" for name in measures},
+        "cause": f"CASE WHEN was.business_date IS NULL THEN '{Cause.FIRST}' ELSE COALESCE(why.cause, ?) END",
+        "loads": "why.loads",
+        "windows": "why.windows",
+        "scan_ids": "why.scan_ids",
+    }
+    bound = ("publication", "published_at", "recorded_at", "run_id", "plan_id", "git_sha")
+    reason = (
+        "SELECT CAST(? AS DATE) AS first_date, CAST(? AS DATE) AS last_date, ? AS cause, ? AS loads, ? AS windows,"
+        " ? AS scan_ids"
+    )
+    why = " UNION ALL ".join([reason] * len(found)) or f"{reason} WHERE FALSE"
+    told = [
+        value for one in found for value in (one.first, one.last, str(one.cause), one.loads, one.windows, one.scan_ids)
+    ]
+    bound_as = ("CAST(? AS TIMESTAMP)" if name.endswith("_at") else "?" for name in bound)
+    warehouse.execute(
+        f"""
+        INSERT INTO ops.published_changes (table_name, {", ".join(bound)}, {", ".join(columns)})
+        WITH why AS ({why}),
+        is_now AS ({followed.cells.format(dates=dates)}),
+        was AS (
+            SELECT {", ".join(keys)}, {", ".join(f"{name}_after AS {name}" for name in measures)}
+            FROM ops.published_changes
+            WHERE table_name = '{followed.table}' AND {dates}
+            QUALIFY ROW_NUMBER() OVER (PARTITION BY {", ".join(keys)} ORDER BY publication DESC) = 1
+        )
+        SELECT '{followed.table}', {", ".join(bound_as)}, {", ".join(columns.values())}
+        FROM is_now
+        FULL OUTER JOIN was ON {same}
+        LEFT JOIN why ON COALESCE(is_now.business_date, was.business_date) BETWEEN why.first_date AND why.last_date
+        WHERE {" OR ".join(f"is_now.{name} IS DISTINCT FROM was.{name}" for name in measures)}
+        """,
+        [*(told or [None] * 6), *(record[name] for name in bound), str(otherwise)],
+    )

@@ -1,0 +1,250 @@
+"""The journal against a warehouse whose certified tables a test writes by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingestion.ops_tables import PUBLISHED_MEASURES, create_tables
+from ingestion.warehouse import Warehouse, open_duckdb
+from insightmart.errors import ConfigurationError
+from insightmart.journal.as_published import shown_at
+from insightmart.journal.figures import as_published, changes, followed, life, surprises, unexplained
+from insightmart.journal.followed import FOLLOWED, SALES
+from insightmart.journal.publish import publish
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+NOON = datetime(2026, 3, 6, 12)
+FIRST, SECOND = date(2026, 3, 5), date(2026, 3, 6)
+CODE = "version one"
+
+
+class Journalled:
+    """A warehouse whose certified tables are written by hand, and marked as the models mark them."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self.warehouse = warehouse
+        create_tables(warehouse)
+        for schema in ("certified", "gate"):
+            warehouse.execute(f"CREATE SCHEMA {schema}")
+        measures = ", ".join(f"{name} {kind}" for name, kind in PUBLISHED_MEASURES["agg_sales_daily"].items())
+        warehouse.execute(
+            f"CREATE TABLE certified.agg_sales_daily (business_date DATE, store_id BIGINT, channel VARCHAR, {measures})"
+        )
+        warehouse.execute(
+            "CREATE TABLE certified.agg_inventory_daily (business_date DATE, store_id BIGINT, sku VARCHAR,"
+            " closing_on_hand BIGINT, counted_hours BIGINT, stockout_hours BIGINT)"
+        )
+        warehouse.execute("CREATE VIEW certified.published_changes AS SELECT * FROM ops.published_changes")
+        for one in FOLLOWED:
+            for gate in one.gates.values():
+                warehouse.execute(
+                    f"CREATE TABLE gate.{gate} (window_start TIMESTAMP, window_end TIMESTAMP, scan_id VARCHAR,"
+                    " scanned_at TIMESTAMP)"
+                )
+
+    def sold(self, day: date, net_sales: str | None, store: int = 1, orders: int = 1) -> None:
+        """What certified says of a store's day from now on; None: nothing."""
+        self.warehouse.execute(
+            "DELETE FROM certified.agg_sales_daily WHERE business_date = ? AND store_id = ?", [day, store]
+        )
+        if net_sales is not None:
+            row = {"business_date": day, "store_id": store, "channel": "store", "orders": orders}
+            self.warehouse.insert("certified.agg_sales_daily", [row | {"net_sales": Decimal(net_sales)}])
+
+    def evaluated(self, start: datetime, end: datetime, part: str = "agg_sales_hourly__oltp") -> None:
+        """A part was, or was about to be, written anew."""
+        mark = {"mark_id": f"{part} {start}", "model": part, "window_start": start}
+        self.warehouse.insert("ops.unpublished_windows", [mark | {"window_end": end - timedelta(microseconds=1)}])
+
+    def entries(self) -> list[tuple[Any, ...]]:
+        """What the journal says of net sales, oldest first."""
+        return self.warehouse.rows(
+            "SELECT business_date, store_id, net_sales_before, net_sales_after, cause FROM ops.published_changes"
+            " WHERE table_name = 'agg_sales_daily' ORDER BY publication, business_date, store_id"
+        )
+
+    def agrees(self) -> bool:
+        """Whether the sum of the entries of every cell is what certified says, for all measures of sales."""
+        for name in SALES.measures:
+            difference = self.warehouse.rows(
+                f"""
+                SELECT *
+                FROM (SELECT business_date, store_id, channel, COALESCE({name}, 0) FROM certified.agg_sales_daily) AS c
+                EXCEPT
+                SELECT business_date, store_id, channel, SUM(COALESCE({name}_after, 0) - COALESCE({name}_before, 0))
+                FROM ops.published_changes
+                GROUP BY business_date, store_id, channel
+                """
+            )
+            if difference:
+                return False
+        return True
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journalled]:
+    with open_duckdb(tmp_path / "INSIGHTMART.duckdb") as warehouse:
+        yield Journalled(warehouse)
+
+
+def test_each_publication_writes_what_changed_and_why(journal: Journalled) -> None:
+    publish(journal.warehouse, NOON, CODE)  # an empty prod has been set up
+    journal.sold(FIRST, "10")
+    journal.sold(SECOND, "5")
+    journal.evaluated(NOON - DAY, NOON)
+    publish(journal.warehouse, NOON, CODE)
+    assert [entry[-1] for entry in journal.entries()] == ["first", "first"]
+
+    journal.sold(SECOND, "8")
+    journal.evaluated(NOON, NOON + HOUR)
+    publish(journal.warehouse, NOON + HOUR, CODE)
+    assert journal.entries()[2:] == [(SECOND, 1, 5, 8, "new hours")]
+
+    window = {"window_id": "w1", "source": "oltp", "entity": "sales", "status": "open", "load_id": "17.1"}
+    hours = {"window_start": NOON - DAY, "window_end": NOON - DAY + HOUR}
+    journal.warehouse.insert("ops.correction_windows", [window | hours])
+    journal.sold(FIRST, "9.5")
+    journal.evaluated(NOON - DAY, NOON - DAY + HOUR)
+    publish(journal.warehouse, NOON + HOUR, CODE)
+    assert journal.entries()[3:] == [(FIRST, 1, 10, Decimal("9.5"), "late rows")]
+    assert journal.warehouse.rows("SELECT loads, windows FROM ops.published_changes WHERE cause = 'late rows'") == [
+        ("17.1", "w1")
+    ]
+    assert journal.agrees()
+
+
+def test_dates_without_a_mark_are_not_read_and_nothing_is_written_twice(journal: Journalled) -> None:
+    publish(journal.warehouse, NOON, CODE)
+    journal.sold(FIRST, "10")
+    journal.evaluated(NOON - DAY, NOON)
+    assert publish(journal.warehouse, NOON, None)  # before a run: what a killed one has left
+    assert not publish(journal.warehouse, NOON, CODE)
+    assert len(journal.entries()) == 1
+    journal.sold(date(2026, 2, 1), "7")  # by hand
+    journal.evaluated(NOON, NOON + HOUR)
+    publish(journal.warehouse, NOON + HOUR, CODE)
+    assert len(journal.entries()) == 1
+
+
+def test_a_figure_changed_by_hand_is_found_once_a_day_and_is_a_problem(journal: Journalled) -> None:
+    publish(journal.warehouse, NOON, CODE)
+    journal.sold(FIRST, "10")
+    journal.evaluated(NOON - DAY, NOON)
+    publish(journal.warehouse, NOON, CODE)
+    began = journal.warehouse.value("SELECT MAX(recorded_at) FROM ops.publications") + timedelta(microseconds=1)
+    journal.sold(FIRST, "11")
+    publish(journal.warehouse, NOON + HOUR, CODE)
+    assert unexplained(journal.warehouse, began) == []
+    publish(journal.warehouse, NOON + DAY, CODE)
+    assert journal.entries()[1:] == [(FIRST, 1, 10, 11, "unexplained")]
+    (problem,) = unexplained(journal.warehouse, began)
+    assert "1 published figure of certified.agg_sales_daily changed (2026-03-05 to 2026-03-05)" in problem.message
+
+
+def test_other_models_are_a_reason_of_their_own(journal: Journalled) -> None:
+    publish(journal.warehouse, NOON, CODE)
+    journal.sold(FIRST, "10")
+    journal.evaluated(NOON - DAY, NOON)
+    publish(journal.warehouse, NOON, CODE)
+    journal.sold(FIRST, "12")
+    publish(journal.warehouse, NOON, "version two")
+    assert journal.entries()[1:] == [(FIRST, 1, 10, 12, "changed rule or model")]
+    assert journal.agrees()
+
+
+def test_a_cell_that_is_gone_and_comes_back(journal: Journalled) -> None:
+    publish(journal.warehouse, NOON, CODE)
+    for number, net_sales in enumerate(("10", None, "4")):
+        journal.sold(FIRST, net_sales)
+        journal.evaluated(NOON - DAY, NOON)
+        publish(journal.warehouse, NOON + number * timedelta(minutes=1), CODE)
+    assert [entry[2:4] for entry in journal.entries()] == [(None, 10), (10, None), (None, 4)]
+    gone = as_published(SALES, NOON + timedelta(minutes=1))
+    assert journal.warehouse.rows(gone) == []
+    assert journal.agrees()
+
+
+def test_a_kill_between_writing_and_settling_repeats_nothing(journal: Journalled) -> None:
+    publish(journal.warehouse, NOON, CODE)
+    journal.sold(FIRST, "10")
+    journal.evaluated(NOON - DAY, NOON)
+    publish(journal.warehouse, NOON, CODE)
+    journal.evaluated(NOON - DAY, NOON)  # the mark is still there, as the entries are
+    publish(journal.warehouse, NOON, None)
+    assert len(journal.entries()) == 1
+
+
+def test_stock_is_followed_by_date_and_store(journal: Journalled) -> None:
+    publish(journal.warehouse, NOON, CODE)
+    counts = [{"business_date": FIRST, "store_id": 3, "sku": sku, "closing_on_hand": 4} for sku in ("A", "B", None)]
+    journal.warehouse.insert("certified.agg_inventory_daily", counts)
+    journal.evaluated(NOON - HOUR, NOON, "agg_inventory_daily__stores")
+    publish(journal.warehouse, NOON, CODE)
+    assert journal.warehouse.rows(
+        "SELECT table_name, store_id, channel, products_after, closing_on_hand_after FROM ops.published_changes"
+    ) == [("agg_inventory_daily", 3, None, 3, 12)]
+
+
+def test_the_past_is_asked_with_the_same_query(journal: Journalled) -> None:
+    publish(journal.warehouse, NOON, CODE)
+    for hour, net_sales in enumerate(("10", "12", "15")):
+        journal.sold(FIRST, net_sales)
+        journal.evaluated(NOON - DAY, NOON)
+        publish(journal.warehouse, NOON + hour * HOUR, CODE)
+    query = "SELECT SUM(s.net_sales) FROM certified.agg_sales_daily AS s WHERE s.store_id = 1"
+    said = [
+        journal.warehouse.value(shown_at(query, NOON + minutes * timedelta(minutes=1), "duckdb"))
+        for minutes in (-1, 0, 59, 60, 600)
+    ]
+    assert said == [None, 10, 10, 12, 15]
+    assert journal.warehouse.value(query) == 15
+
+
+@pytest.mark.parametrize("query", ["SELECT 1", "SELECT * FROM certified.fct_orders", "SELECT * FROM raw.x", "SELEC"])
+def test_a_past_that_is_not_kept_is_refused(query: str) -> None:
+    with pytest.raises(ConfigurationError):
+        shown_at(query, NOON, "duckdb")
+
+
+def test_the_life_of_a_figure_and_what_surprises(journal: Journalled) -> None:
+    publish(journal.warehouse, NOON, CODE)
+    for code, net_sales in ((CODE, "10"), (CODE, "12"), ("version two", "15")):
+        journal.sold(FIRST, net_sales, orders=1)
+        if code == CODE:
+            journal.evaluated(NOON - DAY, NOON)
+        publish(journal.warehouse, NOON, code)
+    one = followed("certified.agg_sales_daily")
+    entries = journal.warehouse.records(life(one, "store_id = 1 OR store_id = 2"))
+    found = changes(one, entries, ["net_sales", "orders"])
+    assert [(change.measure, change.before, change.after, change.cause) for change in found] == [
+        ("orders", None, 1, "first"),
+        ("net_sales", None, 10, "first"),
+        ("net_sales", 10, 12, "restated"),
+        ("net_sales", 12, 15, "changed rule or model"),
+    ]
+    assert [(one.cause, one.cells, one.change) for one in surprises(journal.warehouse, NOON)] == [
+        ("changed rule or model", 1, 3),
+        ("restated", 1, 2),
+    ]
+    assert surprises(journal.warehouse, NOON + 2 * DAY) == []
+    with pytest.raises(ConfigurationError, match="does not follow"):
+        followed("fct_orders")
+
+
+def test_what_was_evaluated_is_kept_with_the_publication(journal: Journalled) -> None:
+    publish(journal.warehouse, NOON, CODE)
+    journal.evaluated(NOON - HOUR, NOON)
+    publish(journal.warehouse, NOON, CODE)
+    windows, through = journal.warehouse.rows(
+        "SELECT windows, published_through FROM ops.publications ORDER BY publication DESC"
+    )[0]
+    assert json.loads(windows) == [["agg_sales_hourly__oltp", f"{NOON - HOUR}", f"{NOON}"]]
+    assert json.loads(through) == {"agg_sales_hourly__oltp": f"{NOON}"}
+    assert journal.warehouse.rows("SELECT * FROM ops.unpublished_windows") == []
