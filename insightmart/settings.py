@@ -48,6 +48,8 @@ class Settings(BaseSettings):
     deletions_percent: float = Field(5.0, alias="DELETIONS_PERCENT", ge=0, le=100)
     deletions_rows: int = Field(20, alias="DELETIONS_ROWS", ge=0)
 
+    evidence_url: str | None = Field(None, alias="EVIDENCE_URL")
+
     smtp_url: SecretStr | None = Field(None, alias="SMTP_URL")
     report_to: str | None = Field(None, alias="REPORT_TO")
     report_from: str = Field("insightmart@localhost", alias="REPORT_FROM")

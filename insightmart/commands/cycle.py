@@ -83,6 +83,7 @@ def _cycle(session: Session, transformer: Transformer, as_of: datetime) -> Cycle
         run.summary = {
             key: value for key, value in asdict(result).items() if key not in ("problems", "notices", "mail", "page")
         }
+    result.notices += [problem for problem in run.notices if problem.kind is ProblemKind.EVIDENCE]
     _report(warehouse, settings, as_of, run, result)
     return result
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import click
@@ -13,12 +15,13 @@ from insightmart.certification.observations import existing_tables
 from insightmart.commands.options import Instant
 from insightmart.commands.session import reading, writing
 from insightmart.console_tables import print_table
-from insightmart.errors import FAILED, ConfigurationError
+from insightmart.errors import FAILED, ConfigurationError, InsightMartError
 from insightmart.ledger.chain import Entry, Head, Kind
+from insightmart.ledger.kept_heads import Outside, OutsideHead, head_store
 from insightmart.ledger.recording import LEDGER, last_head, note
-from insightmart.ledger.verification import OutsideHead, Verified, latest_entries, verify
+from insightmart.ledger.verification import Verified, latest_entries, verify
 from insightmart.progress import step
-from insightmart.settings import load_settings
+from insightmart.settings import Settings, load_settings
 
 SHOWN = 50
 NOTHING_YET = "Nothing has been entered yet: the first `insightmart cycle` begins the ledger."
@@ -67,7 +70,7 @@ def verify_command(since: datetime | None, heads: tuple[str, ...], as_json: bool
     with reading(settings) as warehouse, step("Ledger") as progress:
         if LEDGER not in existing_tables(warehouse):
             raise ConfigurationError("there is no ledger: ops.ledger does not exist", "Run `insightmart cycle` first")
-        found = verify(warehouse, given, progress.say, since)
+        found = verify(warehouse, partial(_outside, settings, given), progress.say, since)
         progress.failed = not found.is_sound
         progress.outcome = f"{found.entries:,} entries, {found.rows:,} rows of evidence"
     if as_json:
@@ -75,6 +78,18 @@ def verify_command(since: datetime | None, heads: tuple[str, ...], as_json: bool
     else:
         _print_verified(found)
     return 0 if found.is_sound else FAILED
+
+
+def _outside(settings: Settings, given: list[OutsideHead], hash_of: Callable[[int], str | None]) -> Outside:
+    """The heads that were given and those in the bucket; one that does not answer is said, and keeps nothing back."""
+    found = Outside()
+    try:
+        if store := head_store(settings):
+            found = store.read(hash_of)
+    except InsightMartError as error:
+        found.notes.append(f"no head in the bucket was compared: {error.cause}")
+    found.heads += given
+    return found
 
 
 def _head(text: str) -> Head:

@@ -28,10 +28,17 @@ from insightmart.transform.transformer import open_transformer
 @click.option("--yes", is_flag=True, help="Apply without asking.")
 @click.option("--dry-run", is_flag=True, help="Check and write the report; leave prod as it is.")
 @click.option("--allow-backfill", is_flag=True, help="Let prod compute hours that ENV does not hold.")
+@click.option("--allow-dirty", metavar="REASON", help="Promote files that no commit has; the ledger keeps why.")
 @click.option("--json", "as_json_", is_flag=True, help="Print the review as JSON.")
 @as_of_option
 def promote_command(
-    environment: str, yes: bool, dry_run: bool, allow_backfill: bool, as_json_: bool, as_of: datetime | None
+    environment: str,
+    yes: bool,
+    dry_run: bool,
+    allow_backfill: bool,
+    allow_dirty: str | None,
+    as_json_: bool,
+    as_of: datetime | None,
 ) -> int:
     """Publish what `sqlmesh plan ENV` built: prod is pointed at the tables that were scanned, nothing is computed.
 
@@ -39,12 +46,17 @@ def promote_command(
     candidate has passed on exactly these versions, and that prod has not moved on; compares each changed certified
     table with prod, row by row; writes the report for the reviewer to HOME/promotions; asks; applies.
 
+    A working tree with files that no commit has is refused: nobody could build the same models again. --allow-dirty
+    goes on, and the ledger keeps the reason and the files.
+
     \b
     Example:
       sqlmesh plan dev
       insightmart promote dev --dry-run   # the report for the reviewer
       insightmart promote dev
     """
+    if allow_dirty is not None and not allow_dirty.strip():
+        raise click.UsageError("--allow-dirty must say why")
     settings = load_settings()
     now = acting_instant(settings, as_of)
     with (
@@ -58,6 +70,7 @@ def promote_command(
             click.echo(json.dumps({"promoted": False}) if as_json_ else f"{environments.name} is what prod is")
             return 0
         with session.recorded_run(now) as run:
+            run.models_hash = transformer.models_hash()
             review = promote(
                 session.warehouse,
                 settings,
@@ -67,7 +80,9 @@ def promote_command(
                 ask=None if yes else partial(click.confirm, "Promote?", err=as_json_),
                 allow_backfill=allow_backfill,
                 dry_run=dry_run,
+                allow_dirty=allow_dirty and allow_dirty.strip(),
             )
+            run.models_hash = transformer.models_hash()
     if as_json_:
         click.echo(json.dumps(as_json(review), indent=2))
     return 0 if dry_run or review.promoted_at else USAGE

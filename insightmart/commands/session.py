@@ -14,10 +14,11 @@ from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
 from insightmart.errors import ConfigurationError
 from insightmart.gateway import open_warehouse
+from insightmart.ledger.kept_heads import keep_head
 from insightmart.ledger.recording import enter
 from insightmart.lock import writer_lock
 from insightmart.recorded_settings import keep_or_refuse, refuse_recorded_others
-from insightmart.runs import Run, recorded_run
+from insightmart.runs import Run, record_problems, recorded_run
 from insightmart.settings import Settings
 
 log = structlog.get_logger()
@@ -50,7 +51,10 @@ class Session:
         self._enter(run, begun)
 
     def _enter(self, run: Run, begun: datetime) -> None:
-        enter(self.warehouse, self.settings, run.run_id, begun, run.models_hash)
+        head = enter(self.warehouse, self.settings, run.run_id, begun, run.models_hash)
+        if head and (problems := keep_head(self.settings, head)):
+            record_problems(self.warehouse, run.run_id, problems)
+            run.note(problems)
 
 
 @contextmanager

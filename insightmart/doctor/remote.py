@@ -177,6 +177,18 @@ def _shopify(settings: Settings) -> str:
     return f"{settings.shopify_url}, API {source.api_version}, scopes granted"
 
 
+def _evidence(settings: Settings) -> str:
+    from insightmart.ledger.kept_heads import FORM, SETTING, UNLOCKED_CURE, head_store
+
+    store = head_store(settings, attempts=1)
+    if store is None:
+        said = f"{SETTING} is not set: heads of the ledger are kept in mails only"
+        raise Flaw(said, f"{FORM}, a bucket with object lock", "note")
+    if not store.has_object_lock():
+        raise Flaw(f"{store.url} has no object lock: what is kept there can be deleted", UNLOCKED_CURE, "note")
+    return f"{store.url} answers, with object lock"
+
+
 def _mail(settings: Settings) -> str:
     from insightmart.status.mail import addresses, connect, mail_server, reason
 
@@ -217,4 +229,11 @@ def _first_line(error: BaseException) -> str:
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-REMOTE: dict[str, Check] = {"oltp": _oltp, "stores": _stores, "shopify": _shopify, "mail": _mail, "clock": _clock}
+REMOTE: dict[str, Check] = {
+    "oltp": _oltp,
+    "stores": _stores,
+    "shopify": _shopify,
+    "mail": _mail,
+    "evidence": _evidence,
+    "clock": _clock,
+}

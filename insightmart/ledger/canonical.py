@@ -15,6 +15,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+EACH_AT_MOST = 1_000  # names that one set of rows has: of more rows only the whole is kept
 SHORT = 16  # hexadecimal digits of a hash that only says which row is meant
 
 
@@ -83,7 +84,8 @@ def digest(rows: Iterable[Mapping[str, Any]], named_by: Sequence[str] = ()) -> D
     for row in rows:
         named[row_name(row, named_by)].append(canonical_row(row))
     texts = sorted(text for those in named.values() for text in those)
-    each = {name: sha256("\n".join(sorted(those)))[:SHORT] for name, those in named.items()} if named_by else {}
+    each = {name: sha256("\n".join(sorted(those)))[:SHORT] for name, those in named.items()}
+    each = each if named_by and len(each) <= EACH_AT_MOST else {}
     return Digest(len(texts), sha256("\n".join(texts)), each)
 
 

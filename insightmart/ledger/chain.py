@@ -78,7 +78,7 @@ class Entry:
 
     def covered(self) -> dict[str, Any]:
         """What the hash is over."""
-        return {name: value for name, value in asdict(self).items() if name != "entry_hash"}
+        return {name: getattr(self, name) for name in COLUMNS if name != "entry_hash"}
 
     @property
     def told(self) -> dict[str, Any]:

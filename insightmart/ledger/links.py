@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
@@ -55,7 +55,12 @@ class Link(NamedTuple):
     subject: str
     previous_hash: str
     entry_hash: str
+    computed_hash: str
     is_intact: bool
+
+    def is_of(self, head: Head) -> bool:
+        """Whether a head is that of the entry: of its hash as it stands, or of what it says."""
+        return head.sequence == self.sequence and head.entry_hash in (self.entry_hash, self.computed_hash)
 
     @property
     def name(self) -> str:
@@ -78,23 +83,28 @@ class Chain:
         return Head(last.sequence, last.entry_hash) if last else None
 
 
-def examine_chain(entries: Iterable[Entry]) -> Chain:
-    """Judge all entries, in any order. It keeps little of each, and all of those that are changed."""
+def examine_chain(entries: Iterable[Entry], outside: Collection[str] = ()) -> Chain:
+    """Judge all entries, in any order. It keeps little of each, and all of those that are changed.
+
+    Args:
+        entries: all of them.
+        outside: hashes of heads kept outside: of two entries with one number that of a head was written.
+    """
     links: list[Link] = []
     changed: dict[int, Entry] = {}
     for entry in entries:
-        is_intact = entry.computed_hash == entry.entry_hash
+        computed = entry.computed_hash
+        is_intact = computed == entry.entry_hash
         if not is_intact:
             changed[len(links)] = entry
-        links.append(
-            Link(entry.sequence, entry.entry_id, entry.subject, entry.previous_hash, entry.entry_hash, is_intact)
-        )
+        hashes = entry.previous_hash, entry.entry_hash, computed
+        links.append(Link(entry.sequence, entry.entry_id, entry.subject, *hashes, is_intact))
     moved = _moved(links, changed)
     damage = [_reordered(links[place], number) for place, number in moved.items()]
     for place, number in moved.items():
         links[place] = links[place]._replace(sequence=number, is_intact=True)
     damage += [_changed(links[place]) for place in changed if place not in moved]
-    kept, inserted = _originals(links)
+    kept, inserted = _originals(links, outside)
     damage += inserted
     damage += _missing(kept)
     damage += _unlinked(kept)
@@ -119,7 +129,7 @@ def _moved(links: Sequence[Link], changed: Mapping[int, Entry]) -> dict[int, int
             return found
 
 
-def _originals(links: Iterable[Link]) -> tuple[dict[int, Link], list[Damage]]:
+def _originals(links: Iterable[Link], outside: Collection[str]) -> tuple[dict[int, Link], list[Damage]]:
     """One entry for each number: of several the one that others were written after; the others were put in."""
     by_number: dict[int, list[Link]] = defaultdict(list)
     followed = set()
@@ -132,7 +142,12 @@ def _originals(links: Iterable[Link]) -> tuple[dict[int, Link], list[Damage]]:
         before = kept[number - 1].entry_hash if number - 1 in kept else None
         first, *others = sorted(
             by_number[number],
-            key=lambda link: (link.entry_hash in followed, link.previous_hash == before, link.is_intact),
+            key=lambda link: (
+                link.entry_hash in outside,
+                link.entry_hash in followed,
+                link.previous_hash == before,
+                link.is_intact,
+            ),
             reverse=True,
         )
         kept[number] = first

@@ -9,20 +9,13 @@ from typing import Any
 
 from ingestion.warehouse import Warehouse
 from insightmart.ledger.chain import COLUMNS, Entry, Head
+from insightmart.ledger.kept_heads import Outside, OutsideHead
 from insightmart.ledger.links import Chain, Damage, Stretch, Tampering, examine_chain
 from insightmart.ledger.matching import Matched, Register, match
 from insightmart.ledger.recording import LEDGER, OVERLAP
 
 _ONE_RUN = timedelta(minutes=1)  # in which all entries of a run are written
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM {LEDGER}"
-
-
-@dataclass(frozen=True)
-class OutsideHead:
-    """A head that was kept where nobody who can write the warehouse can change it."""
-
-    head: Head
-    place: str  # for people: the address of an object, or that somebody gave it
 
 
 @dataclass
@@ -65,7 +58,7 @@ class Verified:
 
 def verify(
     warehouse: Warehouse,
-    outside: Sequence[OutsideHead],
+    read_outside: Callable[[Callable[[int], str | None]], Outside],
     progress: Callable[[str], None],
     since: datetime | None = None,
 ) -> Verified:
@@ -73,7 +66,7 @@ def verify(
 
     Args:
         warehouse: open connection.
-        outside: heads that are not in the warehouse.
+        read_outside: gives the heads that are not in the warehouse; it gets the hash that the ledger has for a number.
         progress: gets a line now and then.
         since: only evidence entered since; the entries are all looked at.
     """
@@ -90,9 +83,14 @@ def verify(
         return entry
 
     chain = examine_chain(noted(entry) for entry in entries_in_order(warehouse))
+    outside = read_outside(lambda number: link.entry_hash if (link := chain.links.get(number)) else None)
+    if any(one.what is Tampering.INSERTED for one in chain.damage):  # which of two was written, the heads may say
+        chain = examine_chain(entries_in_order(warehouse), {one.head.entry_hash for one in outside.heads})
     found = Verified(len(chain.links), chain.head, list(chain.damage), list(chain.stretches))
-    found.compared = _compare_heads(chain, outside, found)
-    found.anchored = _anchored(chain, outside)
+    found.damage += outside.damage
+    found.notes += outside.notes
+    found.compared = _compare_heads(chain, outside.heads, found)
+    found.anchored = _anchored(chain, outside.heads)
     matched = match(
         warehouse,
         register,
@@ -115,15 +113,13 @@ def _take_over(matched: Matched, found: Verified) -> None:
 
 def _compare_heads(chain: Chain, outside: Sequence[OutsideHead], found: Verified) -> int:
     """Name what differs from the heads outside. Returns how many could be compared."""
-    agreed = 0
     wrong: list[OutsideHead] = []
     ordered = sorted(outside, key=lambda one: one.head.sequence)
     for one in ordered:
         link = chain.links.get(one.head.sequence)
-        if link is not None and link.entry_hash == one.head.entry_hash:
-            agreed = max(agreed, one.head.sequence)
-        else:
-            wrong.append(one)
+        if link is not None and link.is_of(one.head):
+            continue
+        wrong.append(one)
     last = max(chain.links, default=0)
     for one in wrong:
         number = one.head.sequence
@@ -144,7 +140,7 @@ def _last_agreed(chain: Chain, ordered: Sequence[OutsideHead], number: int) -> i
     agreed = 0
     for one in ordered:
         link = chain.links.get(one.head.sequence)
-        if one.head.sequence < number and link is not None and link.entry_hash == one.head.entry_hash:
+        if one.head.sequence < number and link is not None and link.is_of(one.head):
             agreed = one.head.sequence
     return agreed
 
@@ -154,7 +150,7 @@ def _anchored(chain: Chain, outside: Sequence[OutsideHead]) -> list[Stretch]:
     agreed = [
         one.head.sequence
         for one in outside
-        if (link := chain.links.get(one.head.sequence)) is not None and link.entry_hash == one.head.entry_hash
+        if (link := chain.links.get(one.head.sequence)) is not None and link.is_of(one.head)
     ]
     found = []
     for stretch in chain.stretches:

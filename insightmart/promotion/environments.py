@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from insightmart.errors import ConfigurationError, InsightMartError
@@ -51,6 +52,11 @@ class Environments:
     def _snapshots(self, environment: Environment) -> dict[str, Snapshot]:
         found = self.context.state_reader.get_snapshots(environment.snapshots).values()
         return {snapshot.name: snapshot for snapshot in found}
+
+    @property
+    def project(self) -> Path:
+        """Where the project's files are."""
+        return Path(self.context.path)
 
     @property
     def plan_ids(self) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
-from insightmart.checkout import look_at
+from insightmart.checkout import Checkout, look_at
 from insightmart.errors import InsightMartError
 from insightmart.progress import step
 from insightmart.promotion.diff import compare
@@ -27,7 +27,7 @@ from insightmart.promotion.proof import (
     prod_stands_where_it_stood,
     unit_tests_and_lint,
 )
-from insightmart.promotion.review import PassedGate, Review, new_folder, write_review
+from insightmart.promotion.review import PassedGate, Review, new_folder, review_hash, write_review
 from insightmart.promotion.windows import count, listed_names
 from insightmart.runs import ProblemKind, Run, RunFailedError, RunProblem
 from insightmart.settings import Settings
@@ -35,6 +35,7 @@ from insightmart.settings import Settings
 if TYPE_CHECKING:
     from sqlmesh.core.plan import Plan
 
+CHANGED_FILES_NAMED, CHANGED_FILES_KEPT = 3, 50
 SCRATCH = "PROMOTION_SCRATCH"  # holds the rows that differ while a comparison runs; one writer, so one is enough
 
 
@@ -48,6 +49,7 @@ def promote(
     ask: Callable[[], bool] | None,
     allow_backfill: bool,
     dry_run: bool,
+    allow_dirty: str | None = None,
 ) -> Review:
     """Check, compare, report, ask, apply.
 
@@ -60,10 +62,14 @@ def promote(
         ask: says whether to apply; None for yes.
         allow_backfill: whether prod may compute hours that the environment does not hold.
         dry_run: end with the report.
+        allow_dirty: why files that no commit has may make prod's models; None where they may not.
 
     Raises:
         InsightMartError: something speaks against it, or SQLMesh could not apply the plan; prod is as it was.
     """
+    checkout = look_at(environments.project)
+    if allow_dirty is None and not dry_run and (uncommitted := not_committed(checkout)):
+        raise refusal(environments, uncommitted)
     with step("Unit tests and linter") as progress:
         unit_tests, reasons = unit_tests_and_lint(environments.transformer)
         progress.failed = bool(reasons)
@@ -79,10 +85,10 @@ def promote(
         gateway=settings.gateway,
         reviewed_at=run.as_of,
         built_at=environments.built_at,
-        git_sha=look_at().commit,
+        git_sha=checkout.commit,
         unit_tests=unit_tests,
         changes=changes(environments),
-        warnings=proof.warnings,
+        warnings=[*proof.warnings, *not_committed(checkout)],
         gates=proof.gates,
         backfill=proof.backfill,
     )
@@ -93,6 +99,8 @@ def promote(
     folder = new_folder(settings.home / "promotions" / f"{environments.name}-{run.as_of:%Y%m%dT%H%M%S}")
     page = write_review(folder, review)
     run.summary = {"environment": environments.name, "dry_run": dry_run, "report": str(page)}
+    run.summary |= {"commit": checkout.commit, "changed_files": list(checkout.changed or ())[:CHANGED_FILES_KEPT]}
+    run.summary |= {"allow_dirty": allow_dirty} if allow_dirty is not None and checkout.is_dirty else {}
     if show is not None:
         show(review, page)
     if dry_run:
@@ -106,6 +114,7 @@ def promote(
         run.plan_id = review.plan_id = _apply(warehouse, environments, allow_backfill)
         review.promoted_at = utc_now().replace(microsecond=0)
         write_review(folder, review)
+        run.summary |= {"promoted": True, "report_sha256": review_hash(folder)}
         progress.outcome = f"{count(len(review.changes), 'model')} in prod"
     return review
 
@@ -146,6 +155,16 @@ def examine(warehouse: Warehouse, environments: Environments, allow_backfill: bo
     gates, refused = gates_passed(warehouse, environments)
     against += refused
     return (Proof(plan, gates, warnings, backfill) if plan and not against else None), against
+
+
+def not_committed(checkout: Checkout) -> list[str]:
+    """What speaks against a working tree whose files no commit has: nobody could build the same models again."""
+    if not checkout.changed:
+        return []
+    named = ", ".join(checkout.changed[:CHANGED_FILES_NAMED])
+    more = len(checkout.changed) - CHANGED_FILES_NAMED
+    others = f" and {more} more" if more > 0 else ""
+    return [f"the working tree differs from its commit ({named}{others}): commit it, or give --allow-dirty REASON"]
 
 
 def refusal(environments: Environments, against: Sequence[str]) -> InsightMartError:

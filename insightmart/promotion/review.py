@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -76,6 +77,11 @@ def write_review(folder: Path, review: Review) -> Path:
     except OSError as error:
         raise InsightMartError(f"{page} cannot be written: {error.strerror}") from None
     return page
+
+
+def review_hash(folder: Path) -> str:
+    """SHA-256 of the written promotion.json: the ledger keeps it."""
+    return hashlib.sha256((folder / "promotion.json").read_bytes()).hexdigest()
 
 
 def as_json(review: Review) -> dict[str, Any]:

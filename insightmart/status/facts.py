@@ -13,6 +13,8 @@ from insightmart.certification.state import dataset_states, part_states
 from insightmart.certification.verdict import DatasetState, PartState, Verdict
 from insightmart.deletion_questions import AskedOfEntity, open_questions
 from insightmart.journal.figures import Surprise, surprises
+from insightmart.ledger.chain import Head
+from insightmart.ledger.recording import LEDGER, last_head
 from insightmart.quarantine.counts import RuleCount, rule_counts
 from insightmart.quarantine.rejected_files import QuarantinedFile, quarantined_files
 from insightmart.runs import RunProblem
@@ -52,6 +54,7 @@ class Facts:
     missing_tables: list[str]
     notices: Sequence[RunProblem] = ()
     surprises: Sequence[Surprise] = ()
+    ledger_head: Head | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -110,6 +113,7 @@ def gather(warehouse: Warehouse, settings: Settings, as_of: datetime) -> Facts:
         notices=recent_notices(warehouse, existing, as_of),
         asked=open_questions(warehouse) if "ops.deletion_questions" in existing else [],
         surprises=surprises(warehouse, as_of) if "ops.published_changes" in existing else [],
+        ledger_head=last_head(warehouse) if LEDGER in existing else None,
         missing_tables=[f"certified.{state.dataset.table}" for state in datasets if not state.exists],
     )
 

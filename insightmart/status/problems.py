@@ -58,6 +58,7 @@ def needs_attention(facts: Facts) -> list[Problem]:
         *_waiting_for_a_cure(facts),
         *_other_failures(facts),
         *_not_mailed(facts.last_cycle),
+        *_not_kept_outside(facts.last_cycle),
         *_noticed(facts.notices),
     ]
 
@@ -206,7 +207,7 @@ def _other_failures(facts: Facts) -> list[Problem]:
     cycle = facts.last_cycle
     if cycle is None or cycle.status in ("succeeded", "running"):
         return []
-    own = [problem for problem in cycle.problems if problem.kind is not ProblemKind.REPORT]
+    own = [problem for problem in cycle.problems if problem.kind not in (ProblemKind.REPORT, ProblemKind.EVIDENCE)]
     left = [problem for problem in own if not _is_accounted_for(problem, facts)]
     if own and not left:
         return []
@@ -250,6 +251,22 @@ def _not_mailed(cycle: RunState | None) -> list[Problem]:
         )
         for problem in unsent
         if cycle
+    ]
+
+
+def _not_kept_outside(cycle: RunState | None) -> list[Problem]:
+    """Heads of the ledger that the last cycle could not keep where nobody can change them."""
+    met = [problem for problem in (cycle.problems if cycle else ()) if problem.kind is ProblemKind.EVIDENCE]
+    return [
+        Problem(
+            "evidence",
+            f"Evidence: {problem.subject}",
+            f"{_capitalised(problem.message.rstrip('.'))}.",
+            "Nothing is held back; until then only the mails show whether the ledger was rewritten.",
+            problem.cure,
+            "data-engineering",
+        )
+        for problem in met
     ]
 
 
