@@ -84,8 +84,9 @@ def digest(rows: Iterable[Mapping[str, Any]], named_by: Sequence[str] = ()) -> D
     for row in rows:
         named[row_name(row, named_by)].append(canonical_row(row))
     texts = sorted(text for those in named.values() for text in those)
-    each = {name: sha256("\n".join(sorted(those)))[:SHORT] for name, those in named.items()}
-    each = each if named_by and len(each) <= EACH_AT_MOST else {}
+    each = {}
+    if named_by and len(named) <= EACH_AT_MOST:
+        each = {name: sha256("\n".join(sorted(those)))[:SHORT] for name, those in named.items()}
     return Digest(len(texts), sha256("\n".join(texts)), each)
 
 
