@@ -5,7 +5,9 @@ The change under review: every order is charged one dollar more for shipping, an
 
 from __future__ import annotations
 
+import hashlib
 import json
+import subprocess
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -238,6 +240,29 @@ def test_bad_input_is_one_line_and_changes_nothing(dev: Workshop, insightmart: C
     assert code in (1, 2)
     assert len(err.splitlines()) == 1
     assert dev.certified() == before
+
+
+def test_a_dirty_tree_promotes_nothing_unless_somebody_says_why(dev: Workshop, insightmart: CommandLine) -> None:
+    (dev.project / ".gitignore").write_text("__pycache__/\nlogs/\n.cache/\n", encoding="utf-8")
+    for arguments in (("init", "-q"), ("add", "."), ("commit", "-qm", "the change")):
+        named = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.com")
+        subprocess.run(["git", *named, *arguments], cwd=dev.project, capture_output=True, check=True)
+    (dev.project / "notes.txt").write_text("not committed", encoding="utf-8")
+    line = refused(dev, insightmart)
+    assert "the working tree differs from its commit (notes.txt): commit it, or give --allow-dirty REASON" in line
+    dry = insightmart.json("promote", "dev", "--dry-run")
+    assert any("notes.txt" in warning for warning in dry["warnings"])
+    code, _, err = insightmart("promote", "dev", "--yes", "--allow-dirty", " ")
+    assert (code, "--allow-dirty must say why" in err) == (2, True)
+    done = insightmart.json("promote", "dev", "--yes", "--allow-dirty", "an outage, ticket 4711")
+    entries = json.loads(insightmart("ledger", "show", "--kind", "promotion", "--json")[1])
+    summaries = [entry["details"].get("summary", {}) for entry in entries]
+    assert [summary.get("allow_dirty") for summary in summaries] == ["an outage, ticket 4711", None, None]
+    assert (summaries[0]["changed_files"], summaries[0]["commit"]) == (["notes.txt"], done["git_sha"])
+    report = Path(summaries[0]["report"]).with_name("promotion.json").read_bytes()
+    assert summaries[0]["report_sha256"] == hashlib.sha256(report).hexdigest()
+    assert entries[0]["models_hash"] != entries[1]["models_hash"]
+    assert insightmart("ledger", "verify")[0] == 0
 
 
 def test_what_a_source_sent_stays_text_in_the_report(tmp_path: Path) -> None:
