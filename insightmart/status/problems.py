@@ -261,7 +261,7 @@ def _not_kept_outside(cycle: RunState | None) -> list[Problem]:
         Problem(
             "evidence",
             f"Evidence: {problem.subject}",
-            f"{_capitalised(problem.message.rstrip('.'))}.",
+            f"{problem.message.rstrip('.')}.",
             "Nothing is held back; until then only the mails show whether the ledger was rewritten.",
             problem.cure,
             "data-engineering",

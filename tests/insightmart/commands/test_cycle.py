@@ -35,8 +35,11 @@ pytestmark = pytest.mark.slow
 PROJECT = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent
 
-# Differ between two runs of the same history by nature: load ids and the instants of gate scans.
-BY_RUN = {"raw_load_id"}
+# Differ between two runs of the same history by nature: load ids, those of runs, plans and scans, and when the journal
+# was written.
+BY_RUN = {
+    *("raw_load_id", "loads", "windows", "scan_ids", "run_id", "plan_id", "git_sha", "publication", "recorded_at"),
+}
 
 
 class Place:

@@ -65,6 +65,16 @@ def _hour(business: Business, number: int, at: datetime) -> None:
     totals = {"source_total": Decimal("12.5"), "difference": Decimal(0), "status": "matched", "reconciled_at": at}
     compared = [{**totals, "run_id": f"cycle-{number}", "measure": name} for name in ("rows", "amount")]
     warehouse.insert("ops.reconciliations", compared)
+    written = {
+        "publication": 1795839686673580 + number,
+        "published_at": at,
+        "recorded_at": at,
+        "run_id": f"cycle-{number}",
+    }
+    warehouse.insert("ops.publications", [{**written, "git_sha": "c0ffee"}])
+    cell = {"table_name": "agg_sales_daily", "business_date": at.date(), "channel": "store", "cause": "new hours"}
+    cells = [{**written, **cell, "store_id": store, "net_sales_after": Decimal("12.3456")} for store in (1, 2)]
+    warehouse.insert("ops.published_changes", cells)
     interval = {"run_id": f"cycle-{number}", "model": "core.fct_orders__oltp", "seconds": 0.25, "recorded_at": at}
     warehouse.insert("ops.run_intervals", [interval])
     problem = RunProblem(ProblemKind.SOURCE, "shopify", "HTTP 503", "wait")

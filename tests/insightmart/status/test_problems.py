@@ -188,6 +188,13 @@ def test_a_report_that_was_not_mailed_is_a_problem_of_its_own() -> None:
     assert problem.level == "warning"
 
 
+def test_a_head_that_was_not_kept_outside_is_a_problem_with_its_cure_and_fails_nothing() -> None:
+    down = RunProblem(ProblemKind.EVIDENCE, "heads", "s3://evidence cannot be written to (503)", "Check EVIDENCE_URL")
+    (problem,) = needs_attention(certified(last_cycle=cycle(down, status="succeeded")))
+    assert problem.title == "Evidence: heads"
+    assert (problem.what, problem.action) == ("s3://evidence cannot be written to (503).", "Check EVIDENCE_URL")
+
+
 def test_what_waits_for_a_declaration_is_a_problem_of_the_stores_with_its_cure() -> None:
     reason = "encoding_undeclared: the text is not UTF-8"
     files = [

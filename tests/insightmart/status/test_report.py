@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from insightmart.ledger.chain import Head
 from insightmart.quarantine.counts import RuleCount
 from insightmart.runs import ProblemKind, RunProblem
 from insightmart.status.recent_runs import RunState
@@ -35,6 +36,14 @@ OLTP = RunProblem(ProblemKind.SOURCE, "oltp", "oltp: x")
 )
 def test_when_a_mail_is_due(previous: RunState | None, current: RunState, expected: Occasion | None) -> None:
     assert should_send(previous, current) == expected
+
+
+def test_the_mail_keeps_the_head_of_the_ledger() -> None:
+    report = make_report(certified(ledger_head=Head(815, "9f" * 32)), Occasion.DAILY, None)
+    assert f"LEDGER: ends with entry 815, {'9f' * 32}\n" in report.text
+    assert f"`insightmart ledger verify --head 815:{'9f' * 32}`" in report.text
+    assert "9f" * 32 in report.html
+    assert "LEDGER" not in make_report(certified(), Occasion.DAILY, None).text
 
 
 def test_the_subject_says_what_is_held_back_and_since_when() -> None:
