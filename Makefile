@@ -50,9 +50,15 @@ demo: $(SETUP) ## Play the whole story on a sandbox and tie every total to the t
 # Tests run in one process a core (at most 8); one that is free takes tests over from the others.
 TEST_PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2> /dev/null || echo 2); [ "$$n" -lt 8 ] && echo "$$n" || echo 8)
 
-test: $(SETUP) ## Run all tests: pytest, fast and slow, and the models' own unit tests
-	$(BIN)/pytest -n $(TEST_PROCESSES) --dist worksteal
+test: $(SETUP) ## Run all tests: pytest, fast and slow, and beside it the models' own unit tests
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-models test-all
+
+.PHONY: test-models test-all
+test-models: $(SETUP)
 	$(SQLMESH) test
+
+test-all: $(SETUP)
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist worksteal
 
 test-fast: $(SETUP) ## Run the tests that are not marked slow: minutes less
 	$(BIN)/pytest -n $(TEST_PROCESSES) --dist worksteal -m "not slow"

@@ -16,13 +16,19 @@ import structlog
 # It is read when SQLMesh is imported.
 os.environ.setdefault("MAX_FORK_WORKERS", "1")
 
+# The longest scenes come first, so that the test processes end together: one that is free takes over from the end of
+# another's list.
+LONGEST_FIRST = ("test_cycle.py", "test_arrival.py", "test_promote.py", "test_history.py", "test_rule_change.py")
+
 # Fixtures that start a server: PostgreSQL, S3, the shop, a whole sandbox.
 SERVICES = {"oltp_dsns", "endpoint", "online", "own_home"}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What meets a real server is slow, whether or not its file says so."""
+    """What meets a real server is slow, whether or not its file says so; the longest tests begin."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
     for item in items:
         if SERVICES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)

@@ -45,7 +45,12 @@ from insightmart.transform.snowflake_adapter import (
     tagged_with_model,
     without_history,
 )
-from insightmart.transform.statement_templates import audited_by_template, evaluated_by_template
+from insightmart.transform.statement_templates import (
+    TEMPLATES,
+    audited_by_template,
+    created_by_template,
+    evaluated_by_template,
+)
 from insightmart.transform.time_order import in_order_of_time
 
 SEEN_ON = "0.236.4"
@@ -123,6 +128,20 @@ def with_definitions(entry_id: Operation) -> Operation:
         return "__".join([key, *(str(file.stat().st_mtime_ns) for file in files)])
 
     return run
+
+
+def templates_beside_it(start: Operation) -> Operation:
+    """Also the plain `sqlmesh` keeps the templates of statements, beside its own cache.
+
+    Test: tests/insightmart/transform/test_sqlmesh_patches.py
+    """
+
+    @functools.wraps(start)
+    def __init__(self: Any, loader: Any, *args: Any) -> None:
+        start(self, loader, *args)
+        TEMPLATES.keep_in(loader.context.cache_dir)
+
+    return __init__
 
 
 def read_once(add: Operation) -> Operation:
@@ -284,6 +303,7 @@ patch(SqlModel, "is_breaking_change", every_change_of_a_candidate_breaks)
 patch(BuiltInPlanEvaluator, "evaluate", known_as_a_plan)
 patch(SqlMeshLoader._Cache, "_model_cache_entry_id", with_definitions)
 # what would cost more without it
+patch(SqlMeshLoader._Cache, "__init__", templates_beside_it)
 patch(OptimizedQueryCache, "with_optimized_query", read_once)
 patch(SnowflakeConnectionConfig, "create_engine_adapter", on_our_sessions)
 patch(SnapshotEvaluator, "audit", lambda audit: tagged_with_model(counted_together(audit)))
@@ -302,5 +322,6 @@ patch(SqlModel, "_query_renderer", read_now)
 patch(Scheduler, "run_merged_intervals", written_once)
 patch(SqlModel, "render_query_or_raise", evaluated_by_template)
 patch(SqlModel, "render_audit_query", lambda render: audited_by_template(by_declared_columns(render)))
+patch(SqlModel, "ctas_query", created_by_template)
 patch(SnapshotEvaluator, "_execute_create", made_of_its_parents)
 gc.set_threshold(*COLLECT_AFTER)

@@ -5,6 +5,8 @@ renders them anew each time, which was a third of the processor time of an hour.
 that no data lies in, and the text of the first becomes a template: wherever it shows one of its own instants, the
 template has a place. Only if the template gives the second window's text to the letter, is it used and kept, beside
 SQLMesh's own cache, under a name that says everything the statement is made of. Whatever else is rendered as ever.
+
+The statement that a table is created of gives no rows, and so has no window: its text is kept as it is.
 """
 
 from __future__ import annotations
@@ -77,8 +79,8 @@ class Template:
     columns: tuple[tuple[str, str], ...]
 
     def text(self, window: Sequence[Any]) -> str:
-        """The statement for a window: its start, its end (excluded) and "now"."""
-        instants = _instants(window)
+        """The statement for a window: its start, its end (excluded) and "now"; none, where it has no places."""
+        instants = _instants(window) if window else {}
         return "".join(part if isinstance(part, str) else FORMATS[part[1]](instants[part[0]]) for part in self.parts)
 
     def query(self, window: Sequence[Any]) -> exp.Query:
@@ -102,11 +104,12 @@ def template_of(render: Callable[[Sequence[datetime]], exp.Query], dialect: str)
             parts += [marked[end : found.start() + 1], place]
             end = found.end() - 1
     parts.append(marked[end:])
-    columns = tuple(
-        (select.output_name, (select.type or exp.DataType.build("unknown")).sql()) for select in query.selects
-    )
-    template = Template(tuple(parts), columns)
+    template = Template(tuple(parts), _columns(query))
     return template if template.text(OTHER) == _text(render(OTHER), dialect) else None
+
+
+def _columns(query: exp.Query) -> tuple[tuple[str, str], ...]:
+    return tuple((select.output_name, (select.type or exp.DataType.build("unknown")).sql()) for select in query.selects)
 
 
 def _text(query: exp.Query, dialect: str) -> str:
@@ -142,12 +145,12 @@ class Templates:
         self._known.clear()
         self._files = FileCache(cache, prefix="statement_template")
 
-    def get(self, name: str, render: Callable[[Sequence[datetime]], exp.Query], dialect: str) -> Template | None:
-        """The template of this name; it is made, by what renders for a window, if there is none yet."""
+    def get(self, name: str, make: Callable[[], Template | None]) -> Template | None:
+        """The template of this name; it is made if there is none yet."""
         if name not in self._known:
             found = self._files.get(name) if self._files else None
             if found is None:
-                found = template_of(render, dialect)
+                found = make()
                 if found is not None and self._files:
                     self._files.put(name, value=found)
             self._known[name] = found
@@ -183,6 +186,27 @@ def audited_by_template(render: Render) -> Render:
     return render_audit_query
 
 
+def created_by_template(render: Render) -> Render:
+    """A table is created of the text of its query, which is rendered once, as long as it is made of the same."""
+
+    @functools.wraps(render)
+    def ctas_query(self: SqlModel, **given: Any) -> exp.Query:
+        snapshots: Mapping[str, Snapshot] = given.get("snapshots") or {}
+        if given.get("runtime_stage") is not RuntimeStage.CREATING or self.fqn not in snapshots:
+            return render(self, **given)
+
+        def rendered() -> Template:
+            query = render(self, **given)
+            return Template((_text(query, given["engine_adapter"].dialect),), _columns(query))
+
+        template = TEMPLATES.get(_name(self, "created", snapshots, given), rendered)
+        assert template is not None
+        _told_by(template, self)
+        return template.query(())
+
+    return ctas_query
+
+
 def _by_template(model: SqlModel, purpose: str, render: Render, given: Mapping[str, Any]) -> exp.Query | None:
     snapshots: Mapping[str, Snapshot] = given.get("snapshots") or {}
     window = [given.get(name) for name in ("start", "end", "execution_time")]
@@ -194,12 +218,17 @@ def _by_template(model: SqlModel, purpose: str, render: Render, given: Mapping[s
         return render(**{**given, "start": start, "end": end, "execution_time": execution_time})
 
     dialect = given["engine_adapter"].dialect
-    template = TEMPLATES.get(_name(model, purpose, snapshots, given), for_window, dialect)
+    template = TEMPLATES.get(_name(model, purpose, snapshots, given), lambda: template_of(for_window, dialect))
     if template is None:
         return None
-    if not purpose and model._columns_to_types is None and model.columns_to_types_ is None:
-        model._columns_to_types = {name: exp.DataType.build(type_) for name, type_ in template.columns}
+    if not purpose:
+        _told_by(template, model)
     return template.query(window)
+
+
+def _told_by(template: Template, model: SqlModel) -> None:
+    if model._columns_to_types is None and model.columns_to_types_ is None:
+        model._columns_to_types = {name: exp.DataType.build(type_) for name, type_ in template.columns}
 
 
 def _name(model: SqlModel, purpose: str, snapshots: Mapping[str, Snapshot], given: Mapping[str, Any]) -> str:

@@ -16,16 +16,10 @@ from insightmart.settings import Settings
 if TYPE_CHECKING:
     pass
 
-from tests.support.built_homes import once_a_run, project_in, set_up
+from tests.support.built_homes import SHAPE, copy_home, once_a_run, project_in, set_up_home_of
 from tests.support.built_warehouse import fill
 from tests.support.handmade_warehouse import START, Business
 from tests.support.workshop import CommandLine, Workshop, copy_project
-
-SHAPE = {
-    "INSIGHTMART_START": START.isoformat(),
-    "INSIGHTMART_CURRENCY": "USD",
-    "INSIGHTMART_TIMEZONE": "America/New_York",
-}
 
 
 @pytest.fixture
@@ -41,9 +35,8 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
         "INSIGHTMART_AS_OF",
     ):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("INSIGHTMART_HOME", str(tmp_path))
-    monkeypatch.setenv("INSIGHTMART_START", START.isoformat())
-    monkeypatch.setenv("INSIGHTMART_GATEWAY", "local")
+    for name, value in {**SHAPE, "INSIGHTMART_HOME": str(tmp_path), "INSIGHTMART_GATEWAY": "local"}.items():
+        monkeypatch.setenv(name, value)
     return Settings(home=tmp_path, start=START, timezone="America/New_York", _env_file=None)  # type: ignore[call-arg]
 
 
@@ -57,7 +50,7 @@ def business(settings: Settings) -> Iterator[Business]:
 @pytest.fixture(scope="session")
 def set_up_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home in which the real project has been set up, without any data: to be copied."""
-    return once_a_run(tmp_path_factory, "set_up", lambda home: set_up(home, SHAPE))
+    return set_up_home_of(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +58,7 @@ def built_home(set_up_home: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     """A home whose warehouse the real project has built from raw rows written by hand, certified through 10:00."""
 
     def build(home: Path) -> None:
-        shutil.copytree(set_up_home, home, dirs_exist_ok=True)
+        copy_home(set_up_home, home)
         with project_in(home, SHAPE) as (warehouse, transformer):
             fill(warehouse)
             outcome = transformer.run(datetime(2026, 3, 6, 10, 5))
@@ -93,7 +86,7 @@ def workshop(
     """
 
     def make(home: Path, project: Path | None = None) -> Workshop:
-        shutil.copytree(home, settings.home, dirs_exist_ok=True)
+        copy_home(home, settings.home)
         if project is None:
             copy_project(tmp_path / "project")
         else:
@@ -109,15 +102,14 @@ def dev_built(built_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Wor
     """A change built in the environment dev: every order is charged one dollar more for shipping, and in all."""
 
     def build(root: Path) -> None:
-        shutil.copytree(built_home, root / "home")
+        copy_home(built_home, root / "home")
         shop = Workshop(root / "home", copy_project(root / "project"))
         orders = "models/core/fct_orders__source.sql"
         shop.edit(orders, "COALESCE(o.shipping_amount, 0)", "COALESCE(o.shipping_amount, 0) + 1")
         shop.edit(orders, "    o.total_amount,\n", "    o.total_amount + 1 AS total_amount,\n")
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("INSIGHTMART_HOME", str(shop.home))
-            patch.setenv("INSIGHTMART_START", START.isoformat())
-            patch.setenv("INSIGHTMART_GATEWAY", "local")
+            for name, value in {**SHAPE, "INSIGHTMART_HOME": str(shop.home), "INSIGHTMART_GATEWAY": "local"}.items():
+                patch.setenv(name, value)
             shop.plan("dev")
 
     root = once_a_run(tmp_path_factory, "dev", build)

@@ -11,6 +11,7 @@ import pytest
 
 import ingestion  # noqa: F401  keeps SQLMesh from calling home; before it is imported
 from insightmart.definitions.files import RULES
+from tests.support.built_homes import new_home
 
 if TYPE_CHECKING:
     from sqlmesh import Context
@@ -37,7 +38,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("INSIGHTMART_GATEWAY", "INSIGHTMART_START", "INSIGHTMART_CURRENCY", "INSIGHTMART_TIMEZONE"):
             patch.delenv(name, raising=False)
-        patch.setenv("INSIGHTMART_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("INSIGHTMART_HOME", str(new_home(tmp_path_factory, tmp_path_factory.mktemp("home"))))
         context = Context(paths=str(REPOSITORY))
         yield context
         context.close()

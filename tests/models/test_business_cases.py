@@ -17,6 +17,7 @@ import pytest
 from ingestion.contracts import ENTITIES
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
+from tests.support.built_homes import new_home
 from tests.support.ledger import sales_of
 
 if TYPE_CHECKING:
@@ -261,7 +262,7 @@ def business(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Business]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("INSIGHTMART_GATEWAY", "INSIGHTMART_CURRENCY", "INSIGHTMART_TIMEZONE"):
             patch.delenv(name, raising=False)
-        patch.setenv("INSIGHTMART_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("INSIGHTMART_HOME", str(new_home(tmp_path_factory, tmp_path_factory.mktemp("home"))))
         patch.setenv("INSIGHTMART_START", "2026-02-28")
         context = Context(paths=str(directory))
         business = Business(context)

@@ -27,6 +27,7 @@ from ingestion.stores.csv.decode import UntrustedFileError
 from ingestion.stores.csv.file import Drop, read_file
 from ingestion.stores.csv.typed import parse
 from ingestion.warehouse import Warehouse
+from tests.support.built_homes import new_home
 from tests.support.workshop import copy_project
 
 LOADED, BUILT = datetime(2026, 3, 2, 10, 5), datetime(2026, 3, 2, 11, 5)
@@ -262,8 +263,8 @@ def extreme(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Extremes]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("INSIGHTMART_GATEWAY", "INSIGHTMART_CURRENCY", "INSIGHTMART_TIMEZONE"):
             patch.delenv(name, raising=False)
-        patch.setenv("INSIGHTMART_HOME", str(tmp_path_factory.mktemp("home")))
-        patch.setenv("INSIGHTMART_START", "2026-03-01")
+        patch.setenv("INSIGHTMART_HOME", str(new_home(tmp_path_factory, tmp_path_factory.mktemp("home"))))
+        patch.setenv("INSIGHTMART_START", "2026-02-28")
         context = Context(paths=str(directory))
         warehouse = Warehouse(context.engine_adapter.connection.cursor(), "duckdb")
         create_tables(warehouse)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.models.conftest import REPOSITORY
+from tests.support.built_homes import new_home
 
 if TYPE_CHECKING:
     from sqlmesh import Context
@@ -32,7 +33,9 @@ def at_and_below(context: Context, gates: set[str]) -> set[str]:
 
 
 @pytest.mark.slow
-def test_a_changed_threshold_changes_the_gates_that_use_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_threshold_changes_the_gates_that_use_it(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from sqlmesh import Context
 
     directory = tmp_path / "project"
@@ -40,8 +43,7 @@ def test_a_changed_threshold_changes_the_gates_that_use_it(tmp_path: Path, monke
         shutil.copytree(REPOSITORY / folder, directory / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for file in ("config.yaml", "external_models.yaml"):
         shutil.copy(REPOSITORY / file, directory)
-    monkeypatch.setenv("INSIGHTMART_HOME", str(tmp_path / "home"))
-    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("INSIGHTMART_HOME", str(new_home(tmp_path_factory, tmp_path / "home")))
     variables = directory / "soda" / "variables.yml"
     declared = variables.read_text(encoding="utf-8")
 

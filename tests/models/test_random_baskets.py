@@ -21,6 +21,7 @@ import pytest
 from ingestion.contracts import ENTITIES
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
+from tests.support.built_homes import new_home
 from tests.support.workshop import copy_project
 
 ORDERS = 240  # of each of the two sources
@@ -176,7 +177,7 @@ def warehouse(orders: list[Order], tmp_path_factory: pytest.TempPathFactory) -> 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("INSIGHTMART_GATEWAY", "INSIGHTMART_CURRENCY", "INSIGHTMART_TIMEZONE"):
             patch.delenv(name, raising=False)
-        patch.setenv("INSIGHTMART_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("INSIGHTMART_HOME", str(new_home(tmp_path_factory, tmp_path_factory.mktemp("home"))))
         patch.setenv("INSIGHTMART_START", "2026-02-28")
         context = Context(paths=str(copy_project(tmp_path_factory.mktemp("baskets") / "project")))
         warehouse = Warehouse(context.engine_adapter.connection.cursor(), "duckdb")

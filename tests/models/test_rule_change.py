@@ -15,6 +15,7 @@ import pytest
 from ingestion.contracts import ENTITIES
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
+from tests.support.built_homes import new_home
 
 if TYPE_CHECKING:
     from sqlmesh import Context
@@ -26,7 +27,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Callable[[], Context]]]:
+def copy(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Path, Callable[[], Context]]]:
     """A copy of the project, and what loads it as it stands now, on the same warehouse, state and cache."""
     from sqlmesh import Context
 
@@ -37,9 +40,8 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path
         shutil.copy(REPOSITORY / file, directory)
     for name in ("INSIGHTMART_GATEWAY", "INSIGHTMART_CURRENCY", "INSIGHTMART_TIMEZONE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("INSIGHTMART_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("INSIGHTMART_START", "2026-03-01")
-    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("INSIGHTMART_HOME", str(new_home(tmp_path_factory, tmp_path / "home")))
+    monkeypatch.setenv("INSIGHTMART_START", "2026-02-28")
     opened: list[Context] = []
 
     def load() -> Context:

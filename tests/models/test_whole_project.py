@@ -21,6 +21,7 @@ from ingestion.contracts import ENTITIES
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
 from insightmart.definitions.columns import read_meanings
+from tests.support.built_homes import new_home
 from tests.support.ledger import sales_of
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("INSIGHTMART_GATEWAY", "INSIGHTMART_CURRENCY", "INSIGHTMART_TIMEZONE"):
             patch.delenv(name, raising=False)
-        patch.setenv("INSIGHTMART_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("INSIGHTMART_HOME", str(new_home(tmp_path_factory, tmp_path_factory.mktemp("home"))))
         patch.setenv("INSIGHTMART_START", "2026-03-01")
         context = Context(paths=str(REPOSITORY))
         project = Project(context, Warehouse(context.engine_adapter.connection.cursor(), "duckdb"))

@@ -14,6 +14,7 @@ from insightmart.certification.derived import AREAS, AreaName, catalogue_of, rea
 from insightmart.errors import ConfigurationError
 from insightmart.settings import PROJECT
 from insightmart.transform.model_graph import restated_by
+from tests.support.built_homes import new_home
 
 if TYPE_CHECKING:
     from sqlmesh import Context
@@ -91,7 +92,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
         (directory / "models" / name).write_text(text, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("INSIGHTMART_GATEWAY", raising=False)
-        patch.setenv("INSIGHTMART_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("INSIGHTMART_HOME", str(new_home(tmp_path_factory, tmp_path_factory.mktemp("home"))))
         context = Context(paths=str(directory))
         yield context
         context.close()

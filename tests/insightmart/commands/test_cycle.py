@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from insightmart.commands.cycle import CycleResult, open_cycles
 from insightmart.gateway import open_warehouse
 from insightmart.settings import load_settings
 from sandbox.state import SandboxState
-from tests.support.built_homes import SHAPES, once_a_run, set_up
+from tests.support.built_homes import SHAPE, copy_home, new_home, once_a_run
 from tests.support.statements import (
     as_script,
     corpus,
@@ -34,6 +34,16 @@ from tests.support.statements import (
 pytestmark = pytest.mark.slow
 PROJECT = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent
+
+FIRST_CYCLE = "2026-03-06T00:05"  # a day of history and its sources, in sandboxes that begin with a day
+EVIDENCE = {
+    "quarantine": "SELECT order_id, line_number, reasons, quantity, unit_price FROM quarantine.oltp_order_lines",
+    "checks": "SELECT area, dataset, check_name, severity, window_start, window_end, outcome, CAST(value AS VARCHAR)"
+    " FROM ops.check_results",
+    "corrections": "SELECT source, entity, window_start, window_end, reason, rows, status, closed_at"
+    " FROM ops.correction_windows",
+    "loads": "SELECT source, entity, rows, rejected_rows, source_count, status FROM ops.loads",
+}
 
 # Differ between two runs of the same history by nature: load ids, those of runs, plans and scans, and when the journal
 # was written.
@@ -87,10 +97,12 @@ def certified_tables(query: Callable[[str], list[tuple[Any, ...]]]) -> dict[str,
 class Sandbox:
     """A tiny sandbox with a home of its own; the pipeline's homes are beside it."""
 
-    def __init__(self, home: Path) -> None:
-        self.home = home
+    def __init__(self, factory: pytest.TempPathFactory, name: str) -> None:
+        self.factory = factory
+        self.home = factory.mktemp(name) / "sources"
         self.call("up", "--size", "tiny", "--preload-hours", "24", "--parent", str(os.getpid()))
         self.settings: dict[str, str] = json.loads(self.call("env", "--json"))
+        assert SHAPE.items() <= self.settings.items()  # what the homes that are copied were set up with
 
     def call(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -108,9 +120,7 @@ class Sandbox:
     def place(self, name: str, like: Path | None = None) -> Place:
         """A place with a home of its own: an empty one, or a copy."""
         home = self.home.parent / name
-        if like:
-            shutil.copytree(like, home)
-        return Place(home, self.settings)
+        return Place(copy_home(like, home) if like else new_home(self.factory, home), self.settings)
 
     def add_database(self, name: str) -> dict[str, str]:
         """Another database on the sandbox's PostgreSQL server: how to reach it."""
@@ -121,8 +131,8 @@ class Sandbox:
 
 
 @pytest.fixture
-def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
-    running = Sandbox(tmp_path / "sources")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    running = Sandbox(tmp_path_factory, "sandbox")
     yield running
     running.call("down")
 
@@ -130,23 +140,42 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
 @pytest.fixture(scope="module")
 def first_day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """A sandbox in which no time passes: for tests that only read what is there."""
-    running = Sandbox(tmp_path_factory.mktemp("first-day") / "sources")
+    running = Sandbox(tmp_path_factory, "first-day")
     yield running
     running.call("down")
 
 
-@pytest.fixture(scope="session")
-def set_up_for_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Sandbox], Path]:
-    """``set_up_for_sandbox(sandbox)``: a home like that of a sandbox's first cycle before it fills it, to be copied.
+def played(settings: Mapping[str, str], as_of: str) -> tuple[CycleResult, dict[str, Any]]:
+    """A cycle in this process: what it came to, and what certified tables and the evidence hold then."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        loaded = load_settings()
+        with open_cycles(loaded) as run:
+            result = run(datetime.fromisoformat(as_of))
+        with open_warehouse(loaded) as warehouse:
+            found = certified_tables(warehouse.rows)
+            found |= {name: sorted(warehouse.rows(query), key=repr) for name, query in EVIDENCE.items()}
+    result.page = None  # its path is the home's
+    return result, found
 
-    What a first cycle sets up itself is seen by the tests that begin with an empty home.
+
+@pytest.fixture(scope="session")
+def first_cycle(tmp_path_factory: pytest.TempPathFactory, set_up_home: Path) -> Callable[[Sandbox], Path]:
+    """``first_cycle(sandbox)``: a folder with the ``home`` that the first cycle leaves and what it ``played``.
+
+    Every sandbox begins with the same day, so the first that asks plays it for all.
     """
 
-    def home(sandbox: Sandbox) -> Path:
-        shape = {name: sandbox.settings[name] for name in SHAPES}
-        return once_a_run(tmp_path_factory, "set_up_for_sandbox", lambda folder: set_up(folder, shape))
+    def folder(sandbox: Sandbox) -> Path:
+        def build(folder: Path) -> None:
+            home = copy_home(set_up_home, folder / "home")
+            local = {**sandbox.settings, "INSIGHTMART_HOME": str(home), "INSIGHTMART_GATEWAY": "local"}
+            (folder / "played").write_bytes(pickle.dumps(played(local, FIRST_CYCLE)))
 
-    return home
+        return once_a_run(tmp_path_factory, "first_cycle", build)
+
+    return folder
 
 
 def total(truth: dict[str, Any], table: str, measure: str) -> str:
@@ -166,12 +195,10 @@ def test_the_demo_ties_every_certified_total_to_the_truth(tmp_path: Path) -> Non
 
 
 def test_plain_sqlmesh_publishes_what_the_cycle_does_and_waits_and_refuses_as_it_does(
-    sandbox: Sandbox, set_up_for_sandbox: Callable[[Sandbox], Path]
+    sandbox: Sandbox, first_cycle: Callable[[Sandbox], Path]
 ) -> None:
-    by_cycle, by_hand = sandbox.place("cycle", set_up_for_sandbox(sandbox)), sandbox.place("sqlmesh")
-    cycle = by_cycle.run("insightmart", "cycle", "--as-of", "2026-03-06T00:05")
-    assert cycle.returncode == 0, cycle.stderr
-    ingest = by_hand.run("insightmart", "ingest", "--as-of", "2026-03-06T00:05")
+    by_cycle, by_hand = Place(first_cycle(sandbox) / "home", sandbox.settings), sandbox.place("sqlmesh")
+    ingest = by_hand.run("insightmart", "ingest", "--as-of", FIRST_CYCLE)
     assert ingest.returncode == 0, ingest.stderr
     plan = by_hand.run("sqlmesh", "plan", "--auto-apply", "--no-prompts", "--skip-tests", "--skip-backfill")
     assert plan.returncode == 0, plan.stdout[-2000:]
@@ -210,10 +237,8 @@ def test_plain_sqlmesh_publishes_what_the_cycle_does_and_waits_and_refuses_as_it
     assert ("fail",) in outcomes
 
 
-def test_a_source_that_is_down_holds_back_only_its_own_tables(
-    first_day: Sandbox, set_up_for_sandbox: Callable[[Sandbox], Path]
-) -> None:
-    place = first_day.place("without-shop", set_up_for_sandbox(first_day))
+def test_a_source_that_is_down_holds_back_only_its_own_tables(first_day: Sandbox, set_up_home: Path) -> None:
+    place = first_day.place("without-shop", set_up_home)
     place.environment["SHOPIFY_URL"] = "http://127.0.0.1:9"  # nothing listens there
     done = place.run("insightmart", "cycle", "--as-of", "2026-03-06T00:05")
     assert done.returncode == 1
@@ -235,7 +260,7 @@ def test_a_source_that_is_down_holds_back_only_its_own_tables(
     assert "lies before the last run" in earlier.stderr
 
 
-def test_empty_sources_make_an_empty_warehouse_without_failures(tmp_path: Path) -> None:
+def test_empty_sources_make_an_empty_warehouse_without_failures(tmp_path: Path, set_up_home: Path) -> None:
     home = tmp_path / "sources"
     call = [sys.executable, "-m", "sandbox"]
     environment = {**os.environ, "INSIGHTMART_HOME": str(home)}
@@ -245,7 +270,7 @@ def test_empty_sources_make_an_empty_warehouse_without_failures(tmp_path: Path) 
         told = subprocess.run(
             [*call, "env", "--json"], cwd=PROJECT, env=environment, check=True, capture_output=True, timeout=60
         )
-        place = Place(tmp_path / "pipeline", json.loads(told.stdout))
+        place = Place(copy_home(set_up_home, tmp_path / "pipeline"), json.loads(told.stdout))
         done = place.run("insightmart", "cycle", "--as-of", "2026-03-06T00:05")
         assert done.returncode == 0, done.stderr
         assert place.query("SELECT COUNT(*) FROM certified.fct_orders") == [(0,)]
@@ -256,9 +281,9 @@ def test_empty_sources_make_an_empty_warehouse_without_failures(tmp_path: Path) 
 
 @pytest.mark.parametrize(("moment", "is_set_up"), [("PostgreSQL", False), ("Late corrections", True)])
 def test_a_killed_cycle_is_finished_by_the_next_one(
-    first_day: Sandbox, set_up_for_sandbox: Callable[[Sandbox], Path], moment: str, is_set_up: bool
+    first_day: Sandbox, set_up_home: Path, moment: str, is_set_up: bool
 ) -> None:
-    place = first_day.place(f"killed-{is_set_up}", set_up_for_sandbox(first_day) if is_set_up else None)
+    place = first_day.place(f"killed-{is_set_up}", set_up_home if is_set_up else None)
     cycle = [str(BIN / "insightmart"), "cycle", "--as-of", "2026-03-06T00:05"]
     with subprocess.Popen(cycle, cwd=PROJECT, env=place.environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -277,21 +302,8 @@ def test_a_killed_cycle_is_finished_by_the_next_one(
         assert str(found) == total(truth, table, measure), f"{table}.{measure}"
 
 
-EVIDENCE = {
-    "quarantine": "SELECT order_id, line_number, reasons, quantity, unit_price FROM quarantine.oltp_order_lines",
-    "checks": "SELECT area, dataset, check_name, severity, window_start, window_end, outcome, CAST(value AS VARCHAR)"
-    " FROM ops.check_results",
-    "corrections": "SELECT source, entity, window_start, window_end, reason, rows, status, closed_at"
-    " FROM ops.correction_windows",
-    "loads": "SELECT source, entity, rows, rejected_rows, source_count, status FROM ops.loads",
-}
-
-
 def test_both_engines_certify_the_same_and_refuse_the_same(
-    sandbox: Sandbox,
-    set_up_for_sandbox: Callable[[Sandbox], Path],
-    fake_account: Any,
-    monkeypatch: pytest.MonkeyPatch,
+    sandbox: Sandbox, first_cycle: Callable[[Sandbox], Path], fake_account: Any, cache: pytest.Cache
 ) -> None:
     """A first cycle, an hour with late corrections, and 16 hours with a bad one among them, on DuckDB and through the
     Snowflake connector. The hour stays in its budget of statements, and Snowflake's dialect knows all that is sent.
@@ -312,29 +324,29 @@ def test_both_engines_certify_the_same_and_refuse_the_same(
         "STATE_DATABASE": state["dbname"],
     }
 
-    def cycle(engine: dict[str, str], as_of: str) -> tuple[CycleResult, dict[str, Any]]:
-        home = sandbox.home.parent / engine["INSIGHTMART_GATEWAY"]
-        for name, value in {**sandbox.settings, **engine, "INSIGHTMART_HOME": str(home)}.items():
-            monkeypatch.setenv(name, value)
-        settings = load_settings()
-        with open_cycles(settings) as run:
-            result = run(datetime.fromisoformat(as_of))
-        with open_warehouse(settings) as warehouse:
-            found = certified_tables(warehouse.rows)
-            found |= {name: sorted(warehouse.rows(query), key=repr) for name, query in EVIDENCE.items()}
-        result.page = None  # its path is the home's
-        return result, found
+    homes = {"local": sandbox.home.parent / "local", "snowflake": sandbox.home.parent / "snowflake"}
+    copy_home(first_cycle(sandbox) / "home", homes["local"])
+    new_home(sandbox.factory, homes["snowflake"])
 
-    shutil.copytree(set_up_for_sandbox(sandbox), sandbox.home.parent / "local")
+    def cycle(engine: dict[str, str], as_of: str) -> tuple[CycleResult, dict[str, Any]]:
+        home = homes[engine["INSIGHTMART_GATEWAY"]]
+        return played({**sandbox.settings, **engine, "INSIGHTMART_HOME": str(home)}, as_of)
+
+    def on_local(as_of: str) -> tuple[CycleResult, dict[str, Any]]:
+        if as_of != FIRST_CYCLE:
+            return cycle({"INSIGHTMART_GATEWAY": "local"}, as_of)
+        before: tuple[CycleResult, dict[str, Any]] = pickle.loads((first_cycle(sandbox) / "played").read_bytes())
+        return before
+
     with fake_account(sandbox.home.parent / "stages") as session:
         for as_of, hours, is_refused in (
-            ("2026-03-06T00:05", 0, False),
+            (FIRST_CYCLE, 0, False),
             ("2026-03-06T01:05", 1, False),
             ("2026-03-06T17:05", 16, True),
         ):
             if hours:
                 sandbox.call("advance", "--hours", str(hours))
-            on_duckdb, expected = cycle({"INSIGHTMART_GATEWAY": "local"}, as_of)
+            on_duckdb, expected = on_local(as_of)
             connected = len(session.connections)
             with counted_by_phase(session.statements) as sent:
                 on_snowflake, found = cycle(account, as_of)
@@ -356,4 +368,4 @@ def test_both_engines_certify_the_same_and_refuse_the_same(
         Path(place).write_text(as_script(sent_once), encoding="utf-8")
     else:  # what sqlglot writes for models takes minutes, and is parsed where somebody asks for it
         sent_once = {statement: origin for statement, origin in sent_once.items() if not of_a_model(origin)}
-    assert unparsable(sent_once) == {}
+    assert unparsable(sent_once, cache) == {}

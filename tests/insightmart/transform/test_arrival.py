@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -44,6 +43,7 @@ from sandbox.events.instants import to_instant
 from sandbox.events.versions import COLUMNS, KEYS
 from sandbox.publish import as_tuples
 from sandbox.truth.certified import truth
+from tests.support.built_homes import SHAPE, copy_home
 
 pytestmark = pytest.mark.slow
 
@@ -209,15 +209,9 @@ def test_any_order_of_arrival_ends_in_the_same_certified_tables(
     @given(st.integers(0, 2**32))
     def play(seed: int) -> None:
         home = tmp_path_factory.mktemp("arrival")
-        shutil.copytree(set_up_home, home, dirs_exist_ok=True)
+        copy_home(set_up_home, home)
         with pytest.MonkeyPatch.context() as patch:
-            for name, value in {
-                "INSIGHTMART_HOME": str(home),
-                "INSIGHTMART_START": START.isoformat(),
-                "INSIGHTMART_GATEWAY": "local",
-                "INSIGHTMART_CURRENCY": "USD",
-                "INSIGHTMART_TIMEZONE": "America/New_York",
-            }.items():
+            for name, value in {**SHAPE, "INSIGHTMART_HOME": str(home), "INSIGHTMART_GATEWAY": "local"}.items():
                 patch.setenv(name, value)
             local = Settings(home=home, start=START, timezone="America/New_York", _env_file=None)  # type: ignore[call-arg]
             with open_duckdb(local.database_path) as warehouse:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,20 +20,19 @@ from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
 from insightmart.settings import PROJECT
 from insightmart.transform import history
-from tests.support.built_homes import project_in
+from tests.support.built_homes import SHAPE, copy_home, project_in
 from tests.support.built_warehouse import fill
 
 START, NOON, MIDNIGHT = datetime(2026, 3, 5), datetime(2026, 3, 5, 12), datetime(2026, 3, 6)
 NOW = datetime(2026, 3, 6, 10, 5)
-SHAPE = {"INSIGHTMART_START": "2026-03-05"}
 # builds the parts of a home, and is killed when the tenth model of the second part is done
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from tests.insightmart.transform.test_history import NOW, PARTS, SHAPE
+from tests.insightmart.transform.test_history import NOW, PARTS
 from insightmart.transform import history
 from insightmart.transform.recorder import Recorder
-from tests.support.built_homes import project_in
+from tests.support.built_homes import SHAPE, project_in
 
 heard, evaluated = Recorder.update_snapshot_evaluation_progress, []
 
@@ -99,7 +97,7 @@ def test_a_first_build_that_is_killed_half_way_goes_on_and_ends_in_the_same_tabl
     set_up_home: Path, built_home: Path, tmp_path: Path
 ) -> None:
     home = tmp_path / "home"
-    shutil.copytree(set_up_home, home)
+    copy_home(set_up_home, home)
     with project_in(home, SHAPE) as (warehouse, transformer):
         fill(warehouse)
         dimensions, others = transformer.filled_whole_and_by_time()

@@ -29,12 +29,14 @@ from sqlmesh.core.snapshot.evaluator import SnapshotEvaluator
 from insightmart.errors import ConfigurationError
 from insightmart.settings import PROJECT
 from insightmart.transform.sqlmesh_patches import COLLECT_AFTER, made_of_its_parents, patch, written_once
+from insightmart.transform.statement_templates import TEMPLATES, Template, Templates
 
 PLACES = [
     (DuckDBEngineAdapter, "_insert_overwrite_by_condition"),
     (DuckDBEngineAdapter, "merge"),
     (SqlModel, "is_breaking_change"),
     (SqlMeshLoader._Cache, "_model_cache_entry_id"),
+    (SqlMeshLoader._Cache, "__init__"),
     (OptimizedQueryCache, "with_optimized_query"),
     (snapshot_cache, "optimized_query_cache_pool"),
     (SnapshotCache, "get_or_load"),
@@ -43,6 +45,7 @@ PLACES = [
     (SnapshotEvaluator, "_execute_create"),
     (SqlModel, "render_query_or_raise"),
     (SqlModel, "render_audit_query"),
+    (SqlModel, "ctas_query"),
     (SnowflakeConnectionConfig, "create_engine_adapter"),
     (SnapshotEvaluator, "evaluate"),
     (SnapshotEvaluator, "audit"),
@@ -149,6 +152,15 @@ def test_a_table_is_created_from_what_its_model_reads() -> None:
     )
     assert found["create_render_kwargs"].pop("snapshots").keys() == {parent.fqn, child.fqn}
     assert found == {"create_render_kwargs": {"more": 1}, "dry_run": True}
+
+
+def test_the_plain_command_keeps_templates_beside_its_cache(tmp_path: Path) -> None:
+    loader: Any = SimpleNamespace(context=SimpleNamespace(cache_dir=tmp_path))
+    SqlMeshLoader._Cache(loader, PROJECT)
+    made = TEMPLATES.get("made by `sqlmesh run`", lambda: Template(("SELECT 1",), ()))
+    later = Templates()
+    later.keep_in(tmp_path)
+    assert later.get("made by `sqlmesh run`", lambda: None) == made
 
 
 def test_models_are_parsed_once_wherever_the_home_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

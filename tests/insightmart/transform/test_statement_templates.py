@@ -7,15 +7,22 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from sqlglot import exp, parse_one
-from sqlmesh.core.model import SqlModel
+from sqlmesh.core.dialect import parse
+from sqlmesh.core.engine_adapter.duckdb import DuckDBEngineAdapter
+from sqlmesh.core.macros import RuntimeStage
+from sqlmesh.core.model import SqlModel, load_sql_based_model
+from sqlmesh.core.model.definition import _Model
+from sqlmesh.core.snapshot import DeployabilityIndex, Snapshot, SnapshotChangeCategory
 
 from insightmart.settings import load_settings
 from insightmart.transform import statement_templates
 from insightmart.transform.statement_templates import (
     Templates,
     audited_by_template,
+    created_by_template,
     evaluated_by_template,
     template_of,
 )
@@ -96,10 +103,52 @@ def test_a_template_is_made_once_and_kept_in_the_cache_of_its_state(tmp_path: Pa
     for home, renderings in (("a", 2), ("a", 2), ("b", 4)):
         templates = Templates()
         templates.keep_in(tmp_path / home)
-        first = templates.get("name", render, "duckdb")
+        first = templates.get("name", lambda: template_of(render, "duckdb"))
         assert first is not None
-        assert templates.get("name", render, "duckdb") is first
+        assert templates.get("name", lambda: template_of(render, "duckdb")) is first
         assert len(asked) == renderings
+
+
+def test_a_table_is_created_of_what_sqlmesh_renders_once_for_all_windows(tmp_path: Path) -> None:
+    text = (
+        "MODEL (name core.a, kind INCREMENTAL_BY_TIME_RANGE (time_column y));"
+        " SELECT 1::INT AS x, @end_ts::TIMESTAMP_NTZ AS y FROM a.b"
+    )
+    model = load_sql_based_model(parse(text, default_dialect="snowflake"), dialect="snowflake")
+    assert isinstance(model, SqlModel)
+    snapshot = Snapshot.from_node(model, nodes={})
+    snapshot.categorize_as(SnapshotChangeCategory.BREAKING)
+    rendered = []
+
+    def counted(model: SqlModel, **given: Any) -> exp.Query:
+        rendered.append(given)
+        query: exp.Query = _Model.ctas_query(model, **given)
+        return query
+
+    statement_templates.TEMPLATES.keep_in(tmp_path)
+    given = {
+        "runtime_stage": RuntimeStage.CREATING,
+        "snapshots": {model.fqn: snapshot},
+        "deployability_index": DeployabilityIndex.all_deployable(),
+        "engine_adapter": DuckDBEngineAdapter(duckdb.connect),
+    }
+    expected = statement_templates._text(_Model.ctas_query(model, **given), "duckdb")
+    assert expected.endswith("WHERE FALSE LIMIT 0")
+    created = created_by_template(counted)
+    for window in ({}, {"start": WINDOW[0], "end": WINDOW[1], "execution_time": WINDOW[2]}):
+        query = created(model, **given, **window)
+        assert query.named_selects == ["X", "Y"]
+        table = query.find(exp.Table)
+        assert table is not None
+        assert table.name == f"({expected})"
+    assert len(rendered) == 1
+    created(model, **given, table_mapping={model.fqn: "elsewhere"})
+    created(model, **{**given, "runtime_stage": RuntimeStage.LOADING})
+    assert len(rendered) == 3
+    assert {name: kind.sql() for name, kind in (model.columns_to_types or {}).items()} == {
+        "X": "INT",
+        "Y": "TIMESTAMPNTZ",
+    }
 
 
 def _counted(render: Callable[..., exp.Query], rendered: list[str]) -> Callable[..., exp.Query]:
