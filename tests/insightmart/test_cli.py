@@ -11,13 +11,15 @@ import pytest
 from filelock import FileLock
 
 from insightmart.settings import load_settings
+from tests.support.built_homes import new_home
+from tests.support.workshop import CommandLine
 
 PROJECT = Path(__file__).resolve().parents[2]
 INSIGHTMART = Path(sys.executable).parent / "insightmart"
 SETTINGS = ("OLTP_DSN", "STORES_URL", "SHOPIFY_URL", "SHOPIFY_TOKEN", "SMTP_URL", "AWS_ENDPOINT_URL")
 
 
-def insightmart(home: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+def process(home: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     environment = {name: value for name, value in environment.items() if not name.startswith("INSIGHTMART_")}
     environment |= {"INSIGHTMART_HOME": str(home), "PYTHON_DOTENV_DISABLED": "1", **settings}
@@ -33,7 +35,7 @@ def insightmart(home: Path, *arguments: str, **settings: str) -> subprocess.Comp
 
 
 def test_help_teaches_and_lists_every_command(tmp_path: Path) -> None:
-    done = insightmart(tmp_path, "--help")
+    done = process(tmp_path, "--help")
     assert done.returncode == 0
     for command in (
         "demo",
@@ -80,17 +82,26 @@ def test_help_teaches_and_lists_every_command(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(
-    tmp_path: Path, arguments: list[str], settings: dict[str, str], said: str
+    tmp_path: Path,
+    insightmart: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    settings: dict[str, str],
+    said: str,
 ) -> None:
-    done = insightmart(tmp_path, *arguments, **settings)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    for name in os.environ:
+        if name in SETTINGS or name.startswith("INSIGHTMART_"):
+            monkeypatch.delenv(name)
+    for name, value in {"INSIGHTMART_HOME": str(tmp_path), "PYTHON_DOTENV_DISABLED": "1", **settings}.items():
+        monkeypatch.setenv(name, value)
+    code, _, err = insightmart(*arguments)
+    assert code == 2
+    assert said in err
 
 
 def test_an_unreachable_database_is_named_without_its_password(tmp_path: Path) -> None:
     dsn = "postgresql://reader:open-sesame@127.0.0.1:9/shop"
-    done = insightmart(tmp_path, "ingest", "oltp", "--as-of", "2026-03-06", OLTP_DSN=dsn)
+    done = process(tmp_path, "ingest", "oltp", "--as-of", "2026-03-06", OLTP_DSN=dsn)
     assert done.returncode == 1
     assert "oltp:" in done.stderr
     assert "open-sesame" not in done.stderr + done.stdout
@@ -102,13 +113,16 @@ def test_a_second_writer_is_told_who_is_at_work(tmp_path: Path) -> None:
         (tmp_path / "writer.json").write_text(
             '{"command": "cycle", "pid": 4711, "since": "2026-03-06 10:05:00"}', encoding="utf-8"
         )
-        done = insightmart(tmp_path, "cycle", "--as-of", "2026-03-06", OLTP_DSN="postgresql://127.0.0.1:9/shop")
+        done = process(tmp_path, "cycle", "--as-of", "2026-03-06", OLTP_DSN="postgresql://127.0.0.1:9/shop")
     assert done.returncode == 75
     assert "`insightmart cycle` (process 4711) has been writing since 2026-03-06 10:05:00 UTC" in done.stderr
 
 
-def test_an_unknown_model_is_refused_with_a_suggestion(tmp_path: Path) -> None:
-    done = insightmart(tmp_path, "restate", "core.fct_orders", "--from", "2026-03-05", "--to", "2026-03-06", "--yes")
+def test_an_unknown_model_is_refused_with_a_suggestion(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = new_home(tmp_path_factory, tmp_path)
+    done = process(home, "restate", "core.fct_orders", "--from", "2026-03-05", "--to", "2026-03-06", "--yes")
     assert done.returncode == 2
     assert "core.fct_orders__oltp" in done.stderr
 

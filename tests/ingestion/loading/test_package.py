@@ -165,19 +165,34 @@ load(context, "oltp", {{"oltp_orders": stream(), "oltp_order_lines": [batch(1, L
 """
 
 
-def load_and_be_killed(home: Path, moment: str) -> None:
-    script = KILLED.format(home=str(home), moment=moment, tests=str(Path(__file__).parent))
-    killed = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[3], check=False)
-    assert killed.returncode == -signal.SIGKILL
+@pytest.fixture(scope="module")
+def left_by_a_kill(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Path], None]:
+    """``left_by_a_kill(moment, home)``: the home of a load that is killed at this moment, which is played once."""
+    homes: dict[str, Path] = {}
+
+    def left(moment: str, home: Path) -> None:
+        if moment not in homes:
+            played = tmp_path_factory.mktemp(moment) / "home"
+            script = KILLED.format(home=str(played), moment=moment, tests=str(Path(__file__).parent))
+            killed = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[3], check=False)
+            assert killed.returncode == -signal.SIGKILL
+            homes[moment] = played
+        shutil.copytree(homes[moment], home)
+
+    return left
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["reading", "loading", "after"])
 @pytest.mark.parametrize("directory", ["kept", "lost", "broken"])
 def test_a_kill_leaves_nothing_after_the_next_load(
-    home: Path, at_home: Callable[[Warehouse], IngestContext], moment: str, directory: str
+    home: Path,
+    at_home: Callable[[Warehouse], IngestContext],
+    left_by_a_kill: Callable[[str, Path], None],
+    moment: str,
+    directory: str,
 ) -> None:
-    load_and_be_killed(home, moment)
+    left_by_a_kill(moment, home)
     if directory == "lost":
         shutil.rmtree(home / "dlt")
     if directory == "broken":
@@ -193,8 +208,10 @@ def test_a_kill_leaves_nothing_after_the_next_load(
 
 
 @pytest.mark.slow
-def test_a_package_of_another_time_is_given_up(home: Path, at_home: Callable[[Warehouse], IngestContext]) -> None:
-    load_and_be_killed(home, "loading")
+def test_a_package_of_another_time_is_given_up(
+    home: Path, at_home: Callable[[Warehouse], IngestContext], left_by_a_kill: Callable[[str, Path], None]
+) -> None:
+    left_by_a_kill("loading", home)
     with open_duckdb(home / "INSIGHTMART.duckdb") as warehouse:
         warehouse.execute("DELETE FROM ops.loads")  # as in a warehouse that was restored
         load(at_home(warehouse), "oltp", {"oltp_order_lines": [batch(1, LINES)]})

@@ -22,6 +22,7 @@ from insightmart.errors import DONE, FAILED, USAGE
 from insightmart.settings import PROJECT, Settings
 from sandbox.shopify.shop import Shop
 from sandbox.state import SandboxState
+from tests.support.built_homes import new_home
 
 PASSWORD = "hunter2-never-shown"
 
@@ -51,7 +52,10 @@ def test_the_exit_code_is_of_the_worst_finding(statuses: list[str], code: int) -
     assert exit_code([Finding("x", status, "") for status in statuses]) == code
 
 
-def test_what_is_not_set_is_named_with_the_value_to_set(settings: Settings) -> None:
+def test_what_is_not_set_is_named_with_the_value_to_set(
+    settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    new_home(tmp_path_factory, settings.home)
     found = _found(settings)
     assert {name for name, finding in found.items() if finding.status == "not configured"} == {
         "oltp",
@@ -148,9 +152,11 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 
 
 @pytest.mark.slow
-def test_all_is_fine_on_the_sandbox(sandbox: dict[str, str], tmp_path: Path) -> None:
+def test_all_is_fine_on_the_sandbox(
+    sandbox: dict[str, str], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     command = [sys.executable, "-m", "insightmart.cli", "doctor", "--json"]
-    environment = sandbox | {"INSIGHTMART_HOME": str(tmp_path)}
+    environment = sandbox | {"INSIGHTMART_HOME": str(new_home(tmp_path_factory, tmp_path))}
     done = subprocess.run(
         command, cwd=PROJECT, env=environment, check=False, capture_output=True, text=True, timeout=180
     )
