@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SQLMESH := INSIGHTMART_HOME=var/lint $(BIN)/sqlmesh --log-file-dir var/lint/logs
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-fast check mutants docs format lint types hooks bench sandbox lock clean
+.PHONY: help setup demo test test-models test-python test-fast check mutants docs format lint types hooks bench sandbox lock clean
 
 help: ## List these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,14 +50,13 @@ demo: $(SETUP) ## Play the whole story on a sandbox and tie every total to the t
 # Tests run in one process a core (at most 8); one that is free takes tests over from the others.
 TEST_PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2> /dev/null || echo 2); [ "$$n" -lt 8 ] && echo "$$n" || echo 8)
 
-test: $(SETUP) ## Run all tests: pytest, fast and slow, and beside it the models' own unit tests
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-models test-all
+test: $(SETUP) ## Run all tests: those of Python, and beside them those of the models
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-models test-python
 
-.PHONY: test-models test-all
-test-models: $(SETUP)
+test-models: $(SETUP) ## Run the models' own unit tests
 	$(SQLMESH) test
 
-test-all: $(SETUP)
+test-python: $(SETUP) ## Run pytest, fast and slow
 	$(BIN)/pytest -n $(TEST_PROCESSES) --dist worksteal
 
 test-fast: $(SETUP) ## Run the tests that are not marked slow: minutes less
