@@ -20,7 +20,7 @@ SQLMESH := INSIGHTMART_HOME=var/lint $(BIN)/sqlmesh --log-file-dir var/lint/logs
 .PHONY: help setup demo test test-models test-python test-fast check mutants docs format lint types hooks bench sandbox lock clean
 
 help: ## List these targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(SETUP) ## Create .venv and install what requirements.lock names (once; PYTHON=... chooses the interpreter)
 
@@ -51,7 +51,7 @@ demo: $(SETUP) ## Play the whole story on a sandbox and tie every total to the t
 TEST_PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2> /dev/null || echo 2); [ "$$n" -lt 8 ] && echo "$$n" || echo 8)
 
 test: $(SETUP) ## Run all tests: those of Python, and beside them those of the models
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-models test-python
+	@$(MAKE) --no-print-directory --jobs 2 test-models test-python
 
 test-models: $(SETUP) ## Run the models' own unit tests
 	$(SQLMESH) test
