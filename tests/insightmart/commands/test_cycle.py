@@ -77,8 +77,8 @@ class Place:
             return connection.execute(sql).fetchall()
 
     def certified(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Every certified table of the contract, its rows in order, without what differs by run: also the record of what
-        was published when, which is another instant where `sqlmesh run` does it.
+        """Every certified table of the contract, its rows in order, without what differs by run: also the record of
+        what was published when, which is another instant where `sqlmesh run` does it.
         """
         tables = certified_tables(self.query)
         del tables["published_changes"]
