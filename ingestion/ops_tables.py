@@ -108,6 +108,10 @@ OPS_TABLES: dict[str, str] = {
         channel VARCHAR, {", ".join(f"{name} {kind}" for name, kind in _PUBLISHED.items())}, cause VARCHAR,
         loads VARCHAR, windows VARCHAR, scan_ids VARCHAR, published_at TIMESTAMP_NTZ, recorded_at TIMESTAMP_NTZ,
         run_id VARCHAR, plan_id VARCHAR, git_sha VARCHAR""",
+    # months that finance has closed, and opened again: events. publication: the last of the journal that belongs to it
+    "closes": """close_id VARCHAR, month_first DATE, month_last DATE, status VARCHAR, publication BIGINT,
+        closed_at TIMESTAMP_NTZ, recorded_at TIMESTAMP_NTZ, run_id VARCHAR, actor VARCHAR, reason VARCHAR,
+        open_things VARCHAR""",
     # settings that shape figures, as the warehouse was set up with them
     "settings": "name VARCHAR, value VARCHAR, recorded_at TIMESTAMP_NTZ",
     # what went wrong in a run, one row each: of what (kind and subject), what happened, what to do

@@ -58,6 +58,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "ledger",
         "What was done and by whom, and whether anybody has changed it since.",
     ),
+    "close": (
+        "insightmart.commands.close",
+        "close_command",
+        "Close a month for finance: freeze its figures, and keep what changes since as adjustments.",
+    ),
     "history": (
         "insightmart.commands.history",
         "history_command",

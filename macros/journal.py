@@ -9,26 +9,14 @@ from sqlmesh import macro
 
 @macro()
 def journal(evaluator: t.Any) -> t.List[str]:
-    """Write to the journal what has changed in certified: `before_all` what a killed run left, `after_all` the rest.
+    """Write to the journal what has changed in certified: `after_all` in config.yaml.
 
-    Executes its statements itself and returns none, as `create_source_tables` does.
+    Executes its statements itself, but for the last; what a killed run has left `create_source_tables` writes.
     """
-    from sqlmesh.utils.date import now, to_datetime
+    from insightmart.journal.publish import publish_prod
 
-    from ingestion.warehouse import Warehouse
-    from insightmart.journal.publish import publish, version_of
-
-    if evaluator.runtime_stage in ("before_all", "after_all") and evaluator.this_env == "prod":
-        adapter = evaluator.engine_adapter
-        is_after = evaluator.runtime_stage == "after_all"
-        told = to_datetime(evaluator.locals["execution_ts"])
-        as_of = (told if told.year > 1970 else now()).replace(tzinfo=None)  # 1970: nobody said
-        publish(
-            Warehouse(adapter.connection, adapter.dialect),
-            as_of,
-            version_of(evaluator.snapshots) if is_after else None,
-        )
-    return ["SELECT 1"]
+    # SQLMesh warns about a statement that renders to nothing
+    return (publish_prod(evaluator) if evaluator.runtime_stage == "after_all" else []) or ["SELECT 1"]
 
 
 @macro()

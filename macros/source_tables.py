@@ -9,13 +9,15 @@ from sqlmesh import macro
 def create_source_tables(evaluator: t.Any) -> t.List[str]:
     """Create what is missing of the raw and ops schemas on the local warehouse. On Snowflake the bootstrap does.
 
-    Also keeps the settings that shape figures with the warehouse, and refuses other ones.
+    Also keeps the settings that shape figures with the warehouse, and refuses other ones; and writes to the journal
+    what a run that was killed has published.
 
     Executes the statements itself and returns none: two dozen of them, rendered by SQLMesh before every plan and run,
     would cost more than a whole layer of models.
     """
     from ingestion.ops_tables import table_statements
     from ingestion.warehouse import Warehouse
+    from insightmart.journal.publish import publish_prod
     from insightmart.recorded_settings import keep_or_refuse, refuse_other
     from insightmart.settings import load_settings
 
@@ -27,4 +29,7 @@ def create_source_tables(evaluator: t.Any) -> t.List[str]:
             keep_or_refuse(Warehouse(adapter.cursor, "duckdb"), settings)
         elif adapter.table_exists("ops.settings"):
             refuse_other(dict(adapter.fetchall("SELECT name, value FROM ops.settings")), settings)
+        else:
+            return ["SELECT 1"]  # the bootstrap has not run, nothing was published
+        return publish_prod(evaluator) or ["SELECT 1"]
     return ["SELECT 1"]  # SQLMesh warns about a statement that renders to nothing

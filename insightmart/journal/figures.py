@@ -138,6 +138,29 @@ def surprises(warehouse: Warehouse, as_of: datetime, since: timedelta = timedelt
     return [Surprise(*row) for row in rows]
 
 
+def disagreements(warehouse: Warehouse, first: date, last: date) -> int:
+    """How many cells of sales of these business dates (both included) are not what the journal says of them."""
+    keys = ", ".join(SALES.keys)
+    totals = ", ".join(
+        f"SUM(COALESCE({name}_after, 0) - COALESCE({name}_before, 0)) AS {name}" for name in SALES.measures
+    )
+    differs = " OR ".join(f"COALESCE(c.{name}, 0) <> COALESCE(j.{name}, 0)" for name in SALES.measures)
+    return int(
+        warehouse.value(
+            f"""
+            SELECT COUNT(*)
+            FROM ({SALES.cells.format(dates="business_date BETWEEN ? AND ?")}) AS c
+            FULL OUTER JOIN (
+                SELECT {keys}, {totals} FROM ops.published_changes
+                WHERE table_name = '{SALES.table}' AND business_date BETWEEN ? AND ? GROUP BY {keys}
+            ) AS j ON {" AND ".join(f"c.{key} = j.{key}" for key in SALES.keys)}
+            WHERE {differs}
+            """,
+            [first, last, first, last],
+        )
+    )
+
+
 def unexplained(warehouse: Warehouse, since: datetime) -> list[RunProblem]:
     """Figures that no evaluation explains, written down since an instant of the clock (UTC), as problems of a run."""
     rows = warehouse.rows(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -30,6 +30,8 @@ from insightmart.journal.reasons import (
     reasons,
 )
 from insightmart.runs import current_run_id, plan_under_way
+
+PROD = "prod"
 
 # How far back stock is compared where nothing was evaluated: corrections come up to 7 days late. Sales are few cells,
 # and are compared whole.
@@ -52,13 +54,14 @@ _STATE = """
     LEFT JOIN (SELECT DISTINCT load_id FROM ops.replays) AS r ON r.load_id = c.load_id
     UNION ALL
     SELECT
-        'publication', published_through, models_version, published_at, complete_at, CAST(recorded_at AS VARCHAR), NULL
+        'publication', published_through, models_version, published_at, complete_at, NULL, NULL
     FROM latest
 """
 _SCANS = """
-    SELECT '{gate}' AS gate, scan_id, window_start, window_end
-    FROM gate.{gate}
-    WHERE scanned_at >= CAST(? AS TIMESTAMP)
+    UNION ALL
+    SELECT 'scan', '{gate}', s.scan_id, s.window_start, s.window_end, NULL, NULL
+    FROM gate.{gate} AS s
+    INNER JOIN latest AS l ON s.scanned_at >= l.recorded_at
 """
 
 
@@ -69,14 +72,14 @@ class _State:
     is_begun: bool
     models_version: str | None
     complete_at: datetime | None
-    recorded_at: str
     through: dict[str, datetime]
     marks: list[str]
     evaluated: list[Evaluated]
     corrections: list[QueuedCorrection]
+    scans: list[PassedScan]
 
 
-def publish(warehouse: Warehouse, as_of: datetime, models_version: str | None) -> bool:
+def publish(warehouse: Warehouse, as_of: datetime, models_version: str | None) -> list[str]:
     """Add to the journal what has changed in certified since it was last written.
 
     Args:
@@ -86,20 +89,22 @@ def publish(warehouse: Warehouse, as_of: datetime, models_version: str | None) -
             With another one than the journal's everything is compared, and once a day everything that is small.
 
     Returns:
-        Whether there was anything to compare.
+        Statements that are left to execute: they drop the marks of what is in the journal now.
     """
-    state = _read(warehouse)
-    if models_version is None and not state.is_begun:
-        return False  # nothing was ever published
+    # where nobody has built prod yet, no gate is there to be read; before a run it hardly matters which scan it was
+    state = _read(warehouse, with_scans=models_version is not None)
+    if models_version is None and not (state.is_begun and state.marks):
+        return []
     has_new_models = models_version is not None and models_version != state.models_version
     is_due = state.complete_at is None or as_of.date() > state.complete_at.date()
     is_sweep = models_version is not None and is_due
     if not (state.marks or has_new_models or is_sweep):
-        return False
+        return []
     record = _record(as_of)
-    scans = _scanned(warehouse, state) if state.marks else []
     for followed in FOLLOWED:
-        found = reasons(followed, state.evaluated, state.corrections, scans, state.through)
+        found = reasons(followed, state.evaluated, state.corrections, state.scans, state.through)
+        if has_new_models:  # hours were built again because of them
+            found = [replace(one, cause=Cause.MODELS) if one.cause is Cause.RESTATED else one for one in found]
         otherwise = Cause.MODELS if has_new_models else Cause.UNEXPLAINED
         if has_new_models:
             dates = "TRUE"
@@ -120,10 +125,27 @@ def publish(warehouse: Warehouse, as_of: datetime, models_version: str | None) -
             }
         ],
     )
-    if state.marks:
-        places = ", ".join("?" * len(state.marks))
-        warehouse.execute(f"DELETE FROM ops.unpublished_windows WHERE mark_id IN ({places})", state.marks)
-    return True
+    if not state.marks:
+        return []
+    marks = ", ".join(f"'{mark}'" for mark in state.marks)  # ids of our own: letters and digits
+    return [f"DELETE FROM ops.unpublished_windows WHERE mark_id IN ({marks})"]
+
+
+def publish_prod(evaluator: Any) -> list[str]:
+    """``publish`` out of a macro in `before_all` or `after_all`, if SQLMesh is at work on prod.
+
+    Args:
+        evaluator: SQLMesh's evaluator of macros; it knows the connection, the environment, and after a run the models.
+    """
+    from sqlmesh.utils.date import now, to_datetime
+
+    if evaluator.this_env != PROD:
+        return []
+    told = to_datetime(evaluator.locals["execution_ts"])
+    as_of = (told if told.year > EPOCH.year else now()).replace(tzinfo=None)  # 1970: nobody said
+    adapter, is_after = evaluator.engine_adapter, evaluator.runtime_stage == "after_all"
+    warehouse = Warehouse(adapter.connection, adapter.dialect)
+    return publish(warehouse, as_of, version_of(evaluator.snapshots) if is_after else None)
 
 
 def version_of(snapshots: Mapping[str, Any]) -> str:
@@ -137,9 +159,11 @@ def version_of(snapshots: Mapping[str, Any]) -> str:
     return hashlib.sha256("\n".join(found).encode()).hexdigest()[:16]
 
 
-def _read(warehouse: Warehouse) -> _State:
-    state = _State(False, None, None, f"{EPOCH}", {}, [], [], [])
-    for kind, name, detail, start, end, load_id, replayed in warehouse.rows(_STATE):
+def _read(warehouse: Warehouse, with_scans: bool) -> _State:
+    state = _State(False, None, None, {}, [], [], [], [])
+    gates = [gate for followed in FOLLOWED for gate in followed.gates.values()] if with_scans else []
+    statement = _STATE + "".join(_SCANS.format(gate=gate) for gate in gates)
+    for kind, name, detail, start, end, load_id, replayed in warehouse.rows(statement):
         if kind == "mark":
             state.marks.append(detail)
             state.evaluated.append(Evaluated(start, _excluded(end), name))
@@ -148,8 +172,10 @@ def _read(warehouse: Warehouse) -> _State:
             state.corrections.append(
                 QueuedCorrection(start, end, source, entity, detail, load_id, replayed is not None)
             )
+        elif kind == "scan":
+            state.scans.append(PassedScan(start, end, name, detail))
         else:
-            state.is_begun, state.models_version, state.complete_at, state.recorded_at = True, detail, end, load_id
+            state.is_begun, state.models_version, state.complete_at = True, detail, end
             state.through = {part: datetime.fromisoformat(at) for part, at in json.loads(name).items()}
     state.evaluated.sort(key=lambda one: (one.part, one.start, one.end))
     return state
@@ -158,15 +184,6 @@ def _read(warehouse: Warehouse) -> _State:
 def _excluded(last: datetime) -> datetime:
     """The first instant after a window, of which SQLMesh says the last microsecond."""
     return last + timedelta(microseconds=1) if last.microsecond == 999_999 else last
-
-
-def _scanned(warehouse: Warehouse, state: _State) -> list[PassedScan]:
-    gates = [gate for followed in FOLLOWED for gate in followed.gates.values()]
-    statement = " UNION ALL ".join(_SCANS.format(gate=gate) for gate in gates)
-    return [
-        PassedScan(start, end, gate, scan_id)
-        for gate, scan_id, start, end in warehouse.rows(statement, [state.recorded_at] * len(gates))
-    ]
 
 
 def _record(as_of: datetime) -> dict[str, Any]:

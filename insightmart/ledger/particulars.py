@@ -107,6 +107,12 @@ def _published_changes(rows: Sequence[Row]) -> dict[str, Any]:
     return {"cells": _counted(rows, "table_name"), "causes": _counted(rows, "cause")}
 
 
+def _closes(rows: Sequence[Row]) -> dict[str, Any]:
+    row = rows[0]
+    names = ("status", "actor", "reason", "open_things")
+    return _without_nothing({"month": f"{row['month_first']:%Y-%m}", **{name: row[name] for name in names}})
+
+
 def _runs(rows: Sequence[Row]) -> dict[str, Any]:
     row = rows[0]
     try:
@@ -141,6 +147,7 @@ _SAYING: dict[str, Callable[[Sequence[Row]], dict[str, Any]]] = {
     "correction_windows": _correction_windows,
     "reconciliations": _reconciliations,
     "replays": _replays,
+    "closes": _closes,
     "publications": _publications,
     "published_changes": _published_changes,
     "runs": _runs,
