@@ -45,11 +45,9 @@ EVIDENCE = {
     "loads": "SELECT source, entity, rows, rejected_rows, source_count, status FROM ops.loads",
 }
 
-# Differ between two runs of the same history by nature: load ids, those of runs, plans and scans, and when the journal
-# was written.
-BY_RUN = {
-    *("raw_load_id", "loads", "windows", "scan_ids", "run_id", "plan_id", "git_sha", "publication", "recorded_at"),
-}
+# Differ between two runs of the same history by nature: ids, and what the clock says.
+BY_RUN = {"raw_load_id", "publication", "recorded_at", "loads", "windows", "scan_ids", "run_id", "plan_id", "git_sha"}
+JOURNAL = "published_changes"
 
 
 class Place:
@@ -77,12 +75,33 @@ class Place:
             return connection.execute(sql).fetchall()
 
     def certified(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Every certified table of the contract, its rows in order, without what differs by run: also the record of
-        what was published when, which is another instant where `sqlmesh run` does it.
+        """Every certified table of the contract, its rows in order, without what differs by run.
+
+        The journal, which tells how they came to be, must agree with them.
         """
         tables = certified_tables(self.query)
-        del tables["published_changes"]
+        del tables[JOURNAL]
+        assert self.query(DISAGREEING) == []
         return tables
+
+
+# Cells of which the entries of the journal do not add up to what certified says.
+DISAGREEING = """
+    SELECT *
+    FROM (
+        SELECT business_date, store_id, channel, orders, net_sales, total_sales FROM certified.agg_sales_daily
+    ) AS c
+    FULL OUTER JOIN (
+        SELECT business_date, store_id, channel, SUM(COALESCE(orders_after, 0) - COALESCE(orders_before, 0)) AS orders,
+            SUM(COALESCE(net_sales_after, 0) - COALESCE(net_sales_before, 0)) AS net_sales,
+            SUM(COALESCE(total_sales_after, 0) - COALESCE(total_sales_before, 0)) AS total_sales
+        FROM certified.published_changes
+        WHERE table_name = 'agg_sales_daily'
+        GROUP BY business_date, store_id, channel
+    ) AS j USING (business_date, store_id, channel)
+    WHERE COALESCE(c.orders, 0) <> j.orders OR COALESCE(c.net_sales, 0) <> j.net_sales
+        OR COALESCE(c.total_sales, 0) <> j.total_sales OR j.orders IS NULL
+"""
 
 
 def certified_tables(query: Callable[[str], list[tuple[Any, ...]]]) -> dict[str, list[tuple[Any, ...]]]:
@@ -297,6 +316,7 @@ def test_a_killed_cycle_is_finished_by_the_next_one(
     assert healed.returncode == 0, healed.stderr
     assert place.query("SELECT status FROM ops.runs ORDER BY started_at") == [("killed",), ("succeeded",)]
     truth = json.loads(first_day.call("truth", "--json"))
+    assert place.query(DISAGREEING) == []
     for table, measure in (
         ("fct_orders", "gross_sales"),
         ("agg_sales_daily", "net_sales"),
