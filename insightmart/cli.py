@@ -63,6 +63,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "close_command",
         "Close a month for finance: freeze its figures, and keep what changes since as adjustments.",
     ),
+    "explain": (
+        "insightmart.commands.explain",
+        "explain_command",
+        "Where a figure, an order or the state of a store comes from.",
+    ),
     "history": (
         "insightmart.commands.history",
         "history_command",
