@@ -8,7 +8,7 @@ from typing import Any
 
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
-from insightmart.explaining.loads import load_nodes
+from insightmart.explaining.load_nodes import load_nodes
 from insightmart.explaining.node import Node
 from insightmart.journal.figures import changes, life
 from insightmart.journal.followed import SALES

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
-from insightmart.explaining.loads import load_nodes
+from insightmart.explaining.load_nodes import load_nodes
 from insightmart.explaining.node import Node
 
 SOURCES = {"oltp": "raw.oltp_orders", "shopify": "raw.shopify_orders"}
