@@ -214,9 +214,11 @@ def record_problems(warehouse: Warehouse, run_id: str, problems: Iterable[RunPro
 
 
 def _bury_killed(warehouse: Warehouse) -> None:
-    for run_id, command in warehouse.rows("SELECT run_id, command FROM ops.runs WHERE status = 'running'"):
+    killed = warehouse.rows("SELECT run_id, command FROM ops.runs WHERE status = 'running'")
+    for run_id, command in killed:
         record_problems(warehouse, run_id, [RunProblem(ProblemKind.COMMAND, command, "killed")])
-    warehouse.execute("UPDATE ops.runs SET status = 'killed', error = 'killed' WHERE status = 'running'")
+    if killed:
+        warehouse.execute("UPDATE ops.runs SET status = 'killed', error = 'killed' WHERE status = 'running'")
 
 
 def actor(settings: Settings) -> str:

@@ -28,5 +28,5 @@ def report_command(email: bool, as_of: datetime | None) -> None:
         if email:
             click.echo(f"mailed to {settings.report_to}: {send_report(warehouse, settings, now, None)}")
             return
-        facts = gather(warehouse, settings, now)
+        facts = gather(warehouse, settings, now, is_report=True)
     click.echo(make_report(facts, Occasion.ASKED, facts.last_cycle).text.rstrip())

@@ -15,19 +15,19 @@ NOTHING_BEFORE = "0" * 64  # previous hash of the first entry
 
 
 class Kind(StrEnum):
-    """What an entry is of. Those from CLOSE on are not written yet, but for MANUAL."""
+    """What an entry is of, in the order in which those of one run are written. From CLOSE on none is written yet."""
 
     BEGINNING = "beginning"  # the first entry: since when rows are covered, and how many there were before
     LOAD = "load"
     GATE = "gate result"
+    PUBLICATION = "publication"
+    RESTATEMENT = "restatement"
     RECONCILIATION = "reconciliation"
     RUN = "run"
-    RESTATEMENT = "restatement"
     PROMOTION = "promotion"
     REPLAY = "replay"
     PROBLEM = "problem"  # what went wrong after the entry of its run: a mail, a head that could not be kept outside
     MANUAL = "manual action"
-    PUBLICATION = "publication"
     CLOSE = "close"
     RETENTION = "retention"
     ERASURE = "erasure"

@@ -78,13 +78,14 @@ class Facts:
         return None if None in known else min(instant for instant in known if instant is not None)
 
 
-def gather(warehouse: Warehouse, settings: Settings, as_of: datetime) -> Facts:
+def gather(warehouse: Warehouse, settings: Settings, as_of: datetime, *, is_report: bool = False) -> Facts:
     """Read the state of the warehouse. What does not exist yet is a fact, never an error.
 
     Args:
         warehouse: open connection.
         settings: for the gateway and the currency.
         as_of: "now", UTC without a zone: what is late is late against it.
+        is_report: for a report, which keeps the head of the ledger; the page does not, and is written every hour.
     """
     existing = existing_tables(warehouse)
     parts = part_states(warehouse, as_of, existing)
@@ -113,7 +114,7 @@ def gather(warehouse: Warehouse, settings: Settings, as_of: datetime) -> Facts:
         notices=recent_notices(warehouse, existing, as_of),
         asked=open_questions(warehouse) if "ops.deletion_questions" in existing else [],
         surprises=surprises(warehouse, as_of) if "ops.published_changes" in existing else [],
-        ledger_head=last_head(warehouse) if LEDGER in existing else None,
+        ledger_head=last_head(warehouse) if is_report and LEDGER in existing else None,
         missing_tables=[f"certified.{state.dataset.table}" for state in datasets if not state.exists],
     )
 

@@ -61,7 +61,7 @@ def send_report(
     """
     if settings.smtp_url is None or not settings.report_to:
         raise ConfigurationError("mail is not configured", "Set SMTP_URL and REPORT_TO")
-    facts = gather(warehouse, settings, as_of)
+    facts = gather(warehouse, settings, as_of, is_report=True)
     previous = last_cycle(warehouse, existing_tables(warehouse), before=run.run_id) if run else None
     report = make_report(facts, occasion, run or facts.last_cycle, previous)
     message, recipients = compose(settings, report)
