@@ -110,7 +110,8 @@ def _published_changes(rows: Sequence[Row]) -> dict[str, Any]:
 def _closes(rows: Sequence[Row]) -> dict[str, Any]:
     row = rows[0]
     names = ("status", "actor", "reason", "open_things")
-    return _without_nothing({"month": f"{row['month_first']:%Y-%m}", **{name: row[name] for name in names}})
+    month = row["month_first"] and f"{row['month_first']:%Y-%m}"
+    return _without_nothing({"month": month, **{name: row[name] for name in names}})
 
 
 def _runs(rows: Sequence[Row]) -> dict[str, Any]:
