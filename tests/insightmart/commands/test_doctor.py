@@ -161,7 +161,9 @@ def test_all_is_fine_on_the_sandbox(
         command, cwd=PROJECT, env=environment, check=False, capture_output=True, text=True, timeout=180
     )
     found = {finding["check"]: finding for finding in json.loads(done.stdout)}
-    assert {name: finding["status"] for name, finding in found.items()} == dict.fromkeys(found, "ok"), found
+    # the sandbox has no bucket that nobody can delete from
+    expected = {**dict.fromkeys(found, "ok"), "evidence": "note"}
+    assert {name: finding["status"] for name, finding in found.items()} == expected, found
     assert done.returncode == 0
     assert "role insightmart_reader reads 5 tables and cannot write" in found["oltp"]["detail"]
     assert found["shopify"]["detail"].endswith("API 2026-10, scopes granted")
