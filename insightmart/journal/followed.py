@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from ingestion.ops_tables import PUBLISHED_MEASURES
+
+SHOP, STORE, ANY = "shopify", "store", "any"
+
+
+def cells_of(store_id: str, pos_stores: Collection[int]) -> str:
+    """SQL for which cells one of a store is, as ``sources_of_cells`` names them.
+
+    Args:
+        store_id: the expression for its store.
+        pos_stores: stores that sell through the shop's point of sale as well.
+    """
+    others = "".join(f" AND {store_id} <> {int(store)}" for store in sorted(pos_stores))
+    return f"CASE WHEN {store_id} = 0 THEN '{SHOP}' WHEN {store_id} > 0{others} THEN '{STORE}' ELSE '{ANY}' END"
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,12 @@ class Followed:
     def measures(self) -> tuple[str, ...]:
         """Its measures, in the order of the table."""
         return tuple(PUBLISHED_MEASURES[self.table])
+
+    @property
+    def sources_of_cells(self) -> dict[str, frozenset[str]]:
+        """Which sources can fill which cells: those of the online shop, those of a store of its own, and any other."""
+        everything = frozenset(self.parts.values())
+        return {SHOP: everything & {SHOP}, STORE: everything - {SHOP}, ANY: everything}
 
     @property
     def gates(self) -> dict[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
 from insightmart.checkout import look_at
-from insightmart.journal.followed import FOLLOWED, Followed
+from insightmart.journal.followed import ANY, FOLLOWED, Followed, cells_of
 from insightmart.journal.reasons import (
     EPOCH,
     Cause,
@@ -30,6 +30,7 @@ from insightmart.journal.reasons import (
     reasons,
 )
 from insightmart.runs import current_run_id, plan_under_way
+from insightmart.settings import load_settings
 
 PROD = "prod"
 
@@ -79,7 +80,9 @@ class _State:
     scans: list[PassedScan]
 
 
-def publish(warehouse: Warehouse, as_of: datetime, models_version: str | None) -> list[str]:
+def publish(
+    warehouse: Warehouse, as_of: datetime, models_version: str | None, pos_stores: Collection[int] = ()
+) -> list[str]:
     """Add to the journal what has changed in certified since it was last written.
 
     Args:
@@ -87,6 +90,7 @@ def publish(warehouse: Warehouse, as_of: datetime, models_version: str | None) -
         as_of: the run's now: when the figures are published.
         models_version: digest of the code behind certified (``version_of``); None where it is not known, before a run.
             With another one than the journal's everything is compared, and once a day everything that is small.
+        pos_stores: stores that sell through the shop's point of sale as well.
 
     Returns:
         Statements that are left to execute: they drop the marks of what is in the journal now.
@@ -102,17 +106,23 @@ def publish(warehouse: Warehouse, as_of: datetime, models_version: str | None) -
         return []
     record = _record(as_of)
     for followed in FOLLOWED:
-        found = reasons(followed, state.evaluated, state.corrections, state.scans, state.through)
+        found = {
+            cells: reasons(followed, state.evaluated, state.corrections, state.scans, state.through, sources)
+            for cells, sources in followed.sources_of_cells.items()
+        }
         if has_new_models:  # hours were built again because of them
-            found = [replace(one, cause=Cause.MODELS) if one.cause is Cause.RESTATED else one for one in found]
+            found = {
+                cells: [replace(one, cause=Cause.MODELS) if one.cause is Cause.RESTATED else one for one in told]
+                for cells, told in found.items()
+            }
         otherwise = Cause.MODELS if has_new_models else Cause.UNEXPLAINED
         if has_new_models:
             dates = "TRUE"
         else:
-            ranges = [(one.first, one.last) for one in found]
+            ranges = [(one.first, one.last) for one in found[ANY]]
             dates = _dates([*ranges, *([_swept(followed, as_of)] if is_sweep else [])])
         if dates:
-            _compare(warehouse, followed, dates, found, otherwise, record)
+            _compare(warehouse, followed, dates, found, otherwise, record, pos_stores)
     warehouse.insert(
         "ops.publications",
         [
@@ -145,7 +155,9 @@ def publish_prod(evaluator: Any) -> list[str]:
     as_of = (told if told.year > EPOCH.year else now()).replace(tzinfo=None)  # 1970: nobody said
     adapter, is_after = evaluator.engine_adapter, evaluator.runtime_stage == "after_all"
     warehouse = Warehouse(adapter.connection, adapter.dialect)
-    return publish(warehouse, as_of, version_of(evaluator.snapshots) if is_after else None)
+    pairs = (pair.split("=") for pair in load_settings().shopify_pos_stores.split(",") if pair.strip())
+    version = version_of(evaluator.snapshots) if is_after else None
+    return publish(warehouse, as_of, version, [int(store) for _, store in pairs])
 
 
 def version_of(snapshots: Mapping[str, Any]) -> str:
@@ -226,9 +238,10 @@ def _compare(
     warehouse: Warehouse,
     followed: Followed,
     dates: str,
-    found: Sequence[Reason],
+    found: Mapping[str, Sequence[Reason]],
     otherwise: Cause,
     record: Mapping[str, Any],
+    pos_stores: Collection[int],
 ) -> None:
     """Write an entry for each cell of these dates that is another one than the journal says."""
     keys, measures = followed.keys, followed.measures
@@ -237,20 +250,26 @@ def _compare(
         **{key: f"COALESCE(is_now.{key}, was.{key})" for key in keys},
         **{f"{name}_before": f"was.{name}" for name in measures},
         **{f"{name}_after": f"is_now.{name}" for name in measures},
-        "cause": f"CASE WHEN was.business_date IS NULL THEN '{Cause.FIRST}' ELSE COALESCE(why.cause, ?) END",
-        "loads": "why.loads",
-        "windows": "why.windows",
-        "scan_ids": "why.scan_ids",
+        "cause": f"CASE WHEN was.business_date IS NULL THEN '{Cause.FIRST}'"
+        " ELSE COALESCE(why.cause, anyhow.cause, ?) END",
+        # what explains the cell itself; what else happened to its date only where nothing does
+        **{
+            name: f"CASE WHEN why.cause IS NULL THEN anyhow.{name} ELSE why.{name} END"
+            for name in ("loads", "windows", "scan_ids")
+        },
     }
     bound = ("publication", "published_at", "recorded_at", "run_id", "plan_id", "git_sha")
     reason = (
-        "SELECT CAST(? AS DATE) AS first_date, CAST(? AS DATE) AS last_date, ? AS cause, ? AS loads, ? AS windows,"
-        " ? AS scan_ids"
+        "SELECT ? AS cells, CAST(? AS DATE) AS first_date, CAST(? AS DATE) AS last_date, ? AS cause, ? AS loads,"
+        " ? AS windows, ? AS scan_ids"
     )
-    why = " UNION ALL ".join([reason] * len(found)) or f"{reason} WHERE FALSE"
-    told = [
-        value for one in found for value in (one.first, one.last, str(one.cause), one.loads, one.windows, one.scan_ids)
+    told: list[tuple[Any, ...]] = [
+        (cells, one.first, one.last, str(one.cause), one.loads, one.windows, one.scan_ids)
+        for cells, explained in found.items()
+        for one in explained
     ]
+    why = " UNION ALL ".join([reason] * len(told)) or f"{reason} WHERE FALSE"
+    date_of, store_of = (f"COALESCE(is_now.{key}, was.{key})" for key in ("business_date", "store_id"))
     bound_as = ("CAST(? AS TIMESTAMP)" if name.endswith("_at") else "?" for name in bound)
     warehouse.execute(
         f"""
@@ -266,8 +285,11 @@ def _compare(
         SELECT '{followed.table}', {", ".join(bound_as)}, {", ".join(columns.values())}
         FROM is_now
         FULL OUTER JOIN was ON {same}
-        LEFT JOIN why ON COALESCE(is_now.business_date, was.business_date) BETWEEN why.first_date AND why.last_date
+        LEFT JOIN why ON why.cells = {cells_of(store_of, pos_stores)}
+            AND {date_of} BETWEEN why.first_date AND why.last_date
+        LEFT JOIN why AS anyhow ON anyhow.cells = '{ANY}'
+            AND {date_of} BETWEEN anyhow.first_date AND anyhow.last_date
         WHERE {" OR ".join(f"is_now.{name} IS DISTINCT FROM was.{name}" for name in measures)}
         """,
-        [*(told or [None] * 6), *(record[name] for name in bound), str(otherwise)],
+        [*(value for row in told or [(None,) * 7] for value in row), *(record[name] for name in bound), str(otherwise)],
     )

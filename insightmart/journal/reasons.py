@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
@@ -116,6 +116,7 @@ def reasons(
     corrections: Sequence[QueuedCorrection],
     scans: Sequence[PassedScan],
     through: Mapping[str, datetime],
+    sources: Collection[str] | None = None,
 ) -> list[Reason]:
     """What explains changes of an aggregate, in disjoint ranges of dates, in order.
 
@@ -125,12 +126,15 @@ def reasons(
         corrections: entries that are, or just were, open.
         scans: what the gates let through since the journal was last written.
         through: part -> through when its hours are in the journal; a part that is not in it never was.
+        sources: only what parts of these sources explain; None for all.
     """
     by_date: dict[int, _Found] = {}
     for window in evaluated:
         if window.part not in followed.parts:
             continue
         source, gate = followed.parts[window.part], followed.gates[window.part]
+        if sources is not None and source not in sources:
+            continue
         is_new = window.end > through.get(window.part, datetime.min)
         was_there = window.start < through.get(window.part, datetime.min)
         due = [

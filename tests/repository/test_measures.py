@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ingestion.ops_tables import PUBLISHED_MEASURES
 from insightmart import tie_out
 from sandbox.truth import totals
 
@@ -31,6 +32,7 @@ def summed_in(model: str) -> set[str]:
         ("reconciliation/sql/levels.sql", set(re.findall(r"^\s+\('(\w+)'\)", LEVELS, re.MULTILINE))),
         ("insightmart/tie_out.py", set(tie_out.MEASURES)),
         ("sandbox/truth/totals.py", set(totals.MEASURES)),
+        ("ingestion/ops_tables.py, for the journal", set(PUBLISHED_MEASURES["agg_sales_daily"])),
     ],
 )
 def test_every_measure_of_the_aggregates_is_controlled_everywhere(model: str, place: str, measures: set[str]) -> None:

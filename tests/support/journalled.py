@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -83,9 +84,11 @@ class Journalled:
         return True
 
 
-def publish(warehouse: Warehouse, as_of: datetime, models_version: str | None) -> bool:
+def publish(
+    warehouse: Warehouse, as_of: datetime, models_version: str | None, pos_stores: Collection[int] = ()
+) -> bool:
     """Write the journal as SQLMesh has it done: whether there was anything to write."""
-    left = write(warehouse, as_of, models_version)
+    left = write(warehouse, as_of, models_version, pos_stores)
     for statement in left:
         warehouse.execute(statement)
     return bool(left)

@@ -98,6 +98,33 @@ def test_other_models_are_a_reason_of_their_own(journal: Journalled) -> None:
     assert journal.agrees()
 
 
+def test_a_cell_is_explained_by_the_sources_that_can_fill_it(journal: Journalled) -> None:
+    """Late rows of the shop's are not why a store's figure changed, unless the shop's till stands there."""
+    publish(journal.warehouse, NOON, CODE)
+    stores = (-1, 0, 1, 3)
+    for net_sales in ("10", "12"):
+        for store in stores:
+            journal.sold(FIRST, net_sales, store)
+        for source in ("oltp", "shopify"):
+            journal.evaluated(NOON - DAY, NOON, f"agg_sales_hourly__{source}")
+            window = {"window_id": f"w {source}", "source": source, "entity": "sales", "status": "open"}
+            hours = {"load_id": f"load of {source}", "window_start": NOON - DAY, "window_end": NOON - DAY + HOUR}
+            journal.warehouse.insert("ops.correction_windows", [window | hours] if net_sales == "12" else [])
+        publish(journal.warehouse, NOON, CODE, pos_stores=[3])
+    told = dict(journal.warehouse.rows("SELECT store_id, loads FROM ops.published_changes WHERE cause = 'late rows'"))
+    both = "load of oltp, load of shopify"
+    assert told == {-1: both, 0: "load of shopify", 1: "load of oltp", 3: both}
+
+
+def test_what_only_another_source_explains_is_explained(journal: Journalled) -> None:
+    publish(journal.warehouse, NOON, CODE)
+    for net_sales in ("10", "12"):
+        journal.sold(FIRST, net_sales, store=0)
+        journal.evaluated(NOON - DAY, NOON, "agg_sales_hourly__oltp")
+        publish(journal.warehouse, NOON, CODE)
+    assert journal.entries()[1:] == [(FIRST, 0, 10, 12, "restated")]
+
+
 def test_a_cell_that_is_gone_and_comes_back(journal: Journalled) -> None:
     publish(journal.warehouse, NOON, CODE)
     for number, net_sales in enumerate(("10", None, "4")):
