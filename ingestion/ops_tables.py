@@ -98,10 +98,11 @@ OPS_TABLES: dict[str, str] = {
     "unpublished_windows": """mark_id VARCHAR, model VARCHAR, window_start TIMESTAMP_NTZ, window_end TIMESTAMP_NTZ""",
     # one row each time the journal was written: publication counts microseconds since 1970, published_at is the run's
     # now, recorded_at the clock's. published_through: part -> through when its hours are in the journal, as JSON.
-    # models_version: digest of the code that the figures are made by; complete_at: when all was compared last
+    # models_version: digest of the code that the figures are made by; followed: tables that prod
+    # had; complete_at: when all was compared last
     "publications": """publication BIGINT, published_at TIMESTAMP_NTZ, recorded_at TIMESTAMP_NTZ, run_id VARCHAR,
-        plan_id VARCHAR, git_sha VARCHAR, models_version VARCHAR, windows VARCHAR, published_through VARCHAR,
-        complete_at TIMESTAMP_NTZ""",
+        plan_id VARCHAR, git_sha VARCHAR, models_version VARCHAR, followed VARCHAR, windows VARCHAR,
+        published_through VARCHAR, complete_at TIMESTAMP_NTZ""",
     # the journal: one row for each cell that became another one. before NULL: the cell was not there; after NULL: it is
     # gone. cause: first, new hours, late rows, released, restated, changed rule or model, unexplained
     "published_changes": f"""publication BIGINT, table_name VARCHAR, business_date DATE, store_id BIGINT,

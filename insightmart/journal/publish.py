@@ -40,7 +40,7 @@ STOCK_DAYS = 8
 
 _STATE = """
     WITH latest AS (
-        SELECT published_at, complete_at, recorded_at, models_version, published_through
+        SELECT published_at, complete_at, recorded_at, models_version, published_through, followed
         FROM ops.publications
         ORDER BY publication DESC
         LIMIT 1
@@ -55,7 +55,7 @@ _STATE = """
     LEFT JOIN (SELECT DISTINCT load_id FROM ops.replays) AS r ON r.load_id = c.load_id
     UNION ALL
     SELECT
-        'publication', published_through, models_version, published_at, complete_at, NULL, NULL
+        'publication', published_through, models_version, published_at, complete_at, followed, NULL
     FROM latest
 """
 _SCANS = """
@@ -71,6 +71,7 @@ class _State:
     """What there is to compare, and what the journal knows."""
 
     is_begun: bool
+    followed: list[Followed]
     models_version: str | None
     complete_at: datetime | None
     through: dict[str, datetime]
@@ -81,7 +82,11 @@ class _State:
 
 
 def publish(
-    warehouse: Warehouse, as_of: datetime, models_version: str | None, pos_stores: Collection[int] = ()
+    warehouse: Warehouse,
+    as_of: datetime,
+    models_version: str | None,
+    pos_stores: Collection[int] = (),
+    tables: Collection[str] | None = None,
 ) -> list[str]:
     """Add to the journal what has changed in certified since it was last written.
 
@@ -91,21 +96,22 @@ def publish(
         models_version: digest of the code behind certified (``version_of``); None where it is not known, before a run.
             With another one than the journal's everything is compared, and once a day everything that is small.
         pos_stores: stores that sell through the shop's point of sale as well.
+        tables: certified tables that prod has; None before a run: those it had when the journal was last written.
 
     Returns:
         Statements that are left to execute: they drop the marks of what is in the journal now.
     """
-    # where nobody has built prod yet, no gate is there to be read; before a run it hardly matters which scan it was
-    state = _read(warehouse, with_scans=models_version is not None)
+    # before a run it hardly matters which scan it was, and the gates may not be there
+    state = _read(warehouse, None if tables is None else [one for one in FOLLOWED if one.table in tables])
     if models_version is None and not (state.is_begun and state.marks):
         return []
     has_new_models = models_version is not None and models_version != state.models_version
     is_due = state.complete_at is None or as_of.date() > state.complete_at.date()
     is_sweep = models_version is not None and is_due
-    if not (state.marks or has_new_models or is_sweep):
+    if not state.followed or not (state.marks or has_new_models or is_sweep):
         return []
     record = _record(as_of)
-    for followed in FOLLOWED:
+    for followed in state.followed:
         found = {
             cells: reasons(followed, state.evaluated, state.corrections, state.scans, state.through, sources)
             for cells, sources in followed.sources_of_cells.items()
@@ -130,6 +136,7 @@ def publish(
             | {
                 "windows": json.dumps([[one.part, f"{one.start}", f"{one.end}"] for one in state.evaluated]),
                 "models_version": models_version or state.models_version,
+                "followed": json.dumps([one.table for one in state.followed]),
                 "published_through": json.dumps({part: f"{at}" for part, at in sorted(_through(state).items())}),
                 "complete_at": as_of if has_new_models or is_sweep else state.complete_at,
             }
@@ -156,24 +163,33 @@ def publish_prod(evaluator: Any) -> list[str]:
     adapter, is_after = evaluator.engine_adapter, evaluator.runtime_stage == "after_all"
     warehouse = Warehouse(adapter.connection, adapter.dialect)
     pairs = (pair.split("=") for pair in load_settings().shopify_pos_stores.split(",") if pair.strip())
-    version = version_of(evaluator.snapshots) if is_after else None
-    return publish(warehouse, as_of, version, [int(store) for _, store in pairs])
+    stores = [int(store) for _, store in pairs]
+    if not is_after:
+        return publish(warehouse, as_of, None, stores)
+    names = (_short(name) for name in evaluator.snapshots)
+    tables = [name.removeprefix("certified.") for name in names if name.startswith("certified.")]
+    return publish(warehouse, as_of, version_of(evaluator.snapshots), stores, tables)
 
 
 def version_of(snapshots: Mapping[str, Any]) -> str:
     """Digest of the code behind the followed aggregates: SQLMesh's fingerprints of them and of what they read."""
-    names = {f"CERTIFIED.{name.upper()}" for followed in FOLLOWED for name in (followed.table, *followed.parts)}
+    names = {f"certified.{name}" for followed in FOLLOWED for name in (followed.table, *followed.parts)}
     found = sorted(
         f"{name} {snapshot.fingerprint.data_hash} {snapshot.fingerprint.parent_data_hash}"
         for name, snapshot in snapshots.items()
-        if ".".join(part.strip('"') for part in name.split(".")[-2:]).upper() in names
+        if _short(name) in names
     )
     return hashlib.sha256("\n".join(found).encode()).hexdigest()[:16]
 
 
-def _read(warehouse: Warehouse, with_scans: bool) -> _State:
-    state = _State(False, None, None, {}, [], [], [], [])
-    gates = [gate for followed in FOLLOWED for gate in followed.gates.values()] if with_scans else []
+def _short(name: str) -> str:
+    """``certified.fct_orders`` for SQLMesh's name of it."""
+    return ".".join(part.strip('"') for part in name.split(".")[-2:]).lower()
+
+
+def _read(warehouse: Warehouse, there: list[Followed] | None) -> _State:
+    state = _State(False, there or [], None, None, {}, [], [], [], [])
+    gates = [gate for followed in there or () for gate in followed.gates.values()]
     statement = _STATE + "".join(_SCANS.format(gate=gate) for gate in gates)
     for kind, name, detail, start, end, load_id, replayed in warehouse.rows(statement):
         if kind == "mark":
@@ -188,7 +204,13 @@ def _read(warehouse: Warehouse, with_scans: bool) -> _State:
             state.scans.append(PassedScan(start, end, name, detail))
         else:
             state.is_begun, state.models_version, state.complete_at = True, detail, end
+            if there is None:
+                state.followed = [one for one in FOLLOWED if one.table in json.loads(load_id)]
             state.through = {part: datetime.fromisoformat(at) for part, at in json.loads(name).items()}
+    # marks of a table that prod does not have yet wait for it
+    parts = {part for followed in state.followed for part in followed.parts}
+    known = [place for place, one in enumerate(state.evaluated) if one.part in parts]
+    state.marks, state.evaluated = [state.marks[at] for at in known], [state.evaluated[at] for at in known]
     state.evaluated.sort(key=lambda one: (one.part, one.start, one.end))
     return state
 

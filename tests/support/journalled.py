@@ -88,7 +88,8 @@ def publish(
     warehouse: Warehouse, as_of: datetime, models_version: str | None, pos_stores: Collection[int] = ()
 ) -> bool:
     """Write the journal as SQLMesh has it done: whether there was anything to write."""
-    left = write(warehouse, as_of, models_version, pos_stores)
+    tables = None if models_version is None else [one.table for one in FOLLOWED]
+    left = write(warehouse, as_of, models_version, pos_stores, tables)
     for statement in left:
         warehouse.execute(statement)
     return bool(left)

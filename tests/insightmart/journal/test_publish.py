@@ -15,6 +15,7 @@ from insightmart.errors import ConfigurationError
 from insightmart.journal.as_published import shown_at
 from insightmart.journal.figures import as_published, changes, followed, life, surprises, unexplained
 from insightmart.journal.followed import SALES
+from insightmart.journal.publish import publish as write
 from tests.support.journalled import Journalled, publish
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -123,6 +124,22 @@ def test_what_only_another_source_explains_is_explained(journal: Journalled) -> 
         journal.evaluated(NOON - DAY, NOON, "agg_sales_hourly__oltp")
         publish(journal.warehouse, NOON, CODE)
     assert journal.entries()[1:] == [(FIRST, 0, 10, 12, "restated")]
+
+
+def test_a_prod_of_some_models_is_followed_as_far_as_it_goes(journal: Journalled) -> None:
+    """Marks of a table that prod does not have yet wait, and neither it nor its gates are read."""
+    for gate in ("inventory__stores", "inventory__shopify"):
+        journal.warehouse.execute(f"DROP TABLE gate.{gate}")
+    journal.warehouse.execute("DROP TABLE certified.agg_inventory_daily")
+    write(journal.warehouse, NOON, CODE, tables=["agg_sales_daily"])
+    journal.sold(FIRST, "10")
+    for part in ("agg_sales_hourly__oltp", "agg_inventory_daily__stores"):
+        journal.evaluated(NOON - DAY, NOON, part)
+    for version, tables in ((None, None), (CODE, ["agg_sales_daily"]), (CODE, [])):
+        for statement in write(journal.warehouse, NOON, version, tables=tables):
+            journal.warehouse.execute(statement)
+    assert journal.entries() == [(FIRST, 1, None, 10, "first")]
+    assert journal.warehouse.rows("SELECT model FROM ops.unpublished_windows") == [("agg_inventory_daily__stores",)]
 
 
 def test_a_cell_that_is_gone_and_comes_back(journal: Journalled) -> None:
