@@ -95,7 +95,7 @@ def _differences(warehouse: Warehouse, month: FinanceMonth) -> Iterator[Obstacle
         dates = sorted({row["business_date"] for row in failed if row["business_date"]})
         of = f", the first of {dates[0]}" if dates else ""
         yield Obstacle(
-            f"{_many(len(failed), 'control total')} that differ without an explanation{of}",
+            f"{_many(len(failed), 'control total')} unlike the source without an explanation{of}",
             f"See `insightmart reconcile --from {month.first} --to {month.last}`",
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from functools import partial
 
 import click
 from rich.console import Console
@@ -51,12 +52,11 @@ def explain_command(what: tuple[str, ...], where: str | None, as_json: bool) -> 
         case (table,) if table.lower().removeprefix("certified.") == TABLE.removeprefix("certified."):
             names, rows, _ = answer(settings, cells_query(where), None)
             cells = [dict(zip(names, row, strict=True)) for row in rows]
-            explained = lambda warehouse: explain_figures(warehouse, cells)  # noqa: E731
+            explained = partial(explain_figures, cells=cells)
         case ("order", number) if where is None:
-            explained = lambda warehouse: explain_order(warehouse, number)  # noqa: E731
+            explained = partial(explain_order, number=number)
         case ("store", store, day) if where is None and store.isascii() and store.isdigit():
-            wanted = _date(day)
-            explained = lambda warehouse: [explain_store(warehouse, int(store), wanted)]  # noqa: E731
+            explained = partial(explain_store, store_id=int(store), day=_date(day))
         case _:
             raise ConfigurationError(
                 f"{' '.join(what)} cannot be explained", f"Name {TABLE} with --where, order NUMBER, or store ID DATE"

@@ -117,7 +117,10 @@ def _missing(warehouse: Warehouse, key: list[Any]) -> list[Node]:
     if not rows:
         return []
     named = tuple(
-        Node(f"order {number}", {"reasons": reasons, "stated_total": total, "load": load})
+        Node(
+            "order without a number" if number is None else f"order {number}",
+            {"reasons": reasons, "stated_total": total, "load": load},
+        )
         for number, reasons, total, load in rows[:SHOWN]
     )
     note = "Of the business date or the dates beside it: `insightmart quarantine show " + entity + "`"

@@ -12,7 +12,7 @@ WEEKS = 4  # before, that the date is compared with
 SHOWN = 12
 
 
-def explain_store(warehouse: Warehouse, store_id: int, day: date) -> Node:
+def explain_store(warehouse: Warehouse, store_id: int, day: date) -> list[Node]:
     """Explain a store's business date: who it is, what it sold, what it usually sells, its files, its till.
 
     Raises:
@@ -31,12 +31,8 @@ def explain_store(warehouse: Warehouse, store_id: int, day: date) -> Node:
     closed = (store["opened_on"] is not None and day < store["opened_on"]) or (
         store["closed_on"] is not None and day >= store["closed_on"]
     )
-    return Node(
-        f"store {store_id} on {day}",
-        store,
-        (*_sales(warehouse, store_id, day), *_files(warehouse, store_id, day), *_tills(warehouse, store_id, day)),
-        "It was not open" if closed else "",
-    )
+    behind = (*_sales(warehouse, store_id, day), *_files(warehouse, store_id, day), *_tills(warehouse, store_id, day))
+    return [Node(f"store {store_id} on {day}", store, behind, "It was not open" if closed else "")]
 
 
 def _sales(warehouse: Warehouse, store_id: int, day: date) -> list[Node]:

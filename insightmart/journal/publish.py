@@ -31,8 +31,7 @@ from insightmart.journal.reasons import (
 )
 from insightmart.runs import current_run_id, plan_under_way
 from insightmart.settings import load_settings
-
-PROD = "prod"
+from insightmart.transform.model_graph import PROD, short_name
 
 # How far back stock is compared where nothing was evaluated: corrections come up to 7 days late. Sales are few cells,
 # and are compared whole.
@@ -166,7 +165,7 @@ def publish_prod(evaluator: Any) -> list[str]:
     stores = [int(store) for _, store in pairs]
     if not is_after:
         return publish(warehouse, as_of, None, stores)
-    names = (_short(name) for name in evaluator.snapshots)
+    names = (short_name(name) for name in evaluator.snapshots)
     tables = [name.removeprefix("certified.") for name in names if name.startswith("certified.")]
     return publish(warehouse, as_of, version_of(evaluator.snapshots), stores, tables)
 
@@ -177,14 +176,9 @@ def version_of(snapshots: Mapping[str, Any]) -> str:
     found = sorted(
         f"{name} {snapshot.fingerprint.data_hash} {snapshot.fingerprint.parent_data_hash}"
         for name, snapshot in snapshots.items()
-        if _short(name) in names
+        if short_name(name) in names
     )
     return hashlib.sha256("\n".join(found).encode()).hexdigest()[:16]
-
-
-def _short(name: str) -> str:
-    """``certified.fct_orders`` for SQLMesh's name of it."""
-    return ".".join(part.strip('"') for part in name.split(".")[-2:]).lower()
 
 
 def _read(warehouse: Warehouse, there: list[Followed] | None) -> _State:

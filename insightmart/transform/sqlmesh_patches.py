@@ -266,7 +266,7 @@ def known_as_a_plan(evaluate: Operation) -> Operation:
 
     Why: SQLMesh hands the plan neither to models nor to `after_all`, and a published figure names what published it.
 
-    Test: tests/insightmart/journal/test_publish.py
+    Test: tests/models/test_whole_project.py
     """
 
     @functools.wraps(evaluate)

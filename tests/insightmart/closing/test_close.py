@@ -113,7 +113,7 @@ def test_whatever_is_open_keeps_a_month_open_until_somebody_says_why(finance: Jo
     assert [one.what for one in refused.value.obstacles] == [
         "1 correction of oltp sales to be certified again (2026-04-01 11:00 to 2026-04-01 12:00 UTC)",
         "1 inventory file of 1 store missing, the first of 2026-03-09 04:00 UTC",
-        "1 control total that differ without an explanation, the first of 2026-03-31",
+        "1 control total unlike the source without an explanation, the first of 2026-03-31",
         "1 open question about rows that vanished at a source",
     ]
     assert finance.warehouse.rows("SELECT * FROM ops.closes") == []

@@ -86,7 +86,7 @@ def test_a_store_is_explained_by_its_sales_files_and_till(built: Warehouse) -> N
     file = {"source": "stores", "entity": "inventory", "store_id": 1, "file_hour": datetime(2026, 3, 5, 12)}
     odd = {"file_name": "inventory/[red]x.csv", "status": "quarantined", "reason": "gzip_truncated"}
     built.insert("ops.files", [file | odd])
-    node = explain_store(built, 1, date(2026, 3, 5))
+    (node,) = explain_store(built, 1, date(2026, 3, 5))
     orders, net_sales = built.rows(
         "SELECT SUM(orders), SUM(net_sales) FROM certified.agg_sales_daily"
         " WHERE store_id = 1 AND business_date = DATE '2026-03-05'"

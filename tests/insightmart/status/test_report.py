@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
+from insightmart.journal.figures import Surprise
 from insightmart.ledger.chain import Head
 from insightmart.quarantine.counts import RuleCount
 from insightmart.runs import ProblemKind, RunProblem
+from insightmart.status.page import page
 from insightmart.status.recent_runs import RunState
 from insightmart.status.report import Occasion, make_report, should_send
 from tests.support.status_facts import AS_OF, certified, cycle, late, refused, with_parts
@@ -106,3 +109,16 @@ def test_a_recovery_names_what_it_recovered_from() -> None:
     killed = RunProblem(ProblemKind.COMMAND, "cycle", "killed")
     report = make_report(certified(), Occasion.RECOVERED, now, cycle(killed, status="killed", as_of=AS_OF - HOUR))
     assert "The cycle as of 2026-03-06 16:05 UTC was killed\n" in report.text
+
+
+def test_page_and_mail_list_what_changed_after_it_had_been_published() -> None:
+    changed = Surprise("agg_sales_daily", AS_OF.date(), "late rows", 1, Decimal("-5.99"), AS_OF)
+    facts = certified(surprises=[changed])
+    report = make_report(facts, Occasion.DAILY, None)
+    assert "2026-03-06 net sales by -5.99 (1 cell; late rows)" in report.text
+    for part in (report.html, page(facts)):
+        assert "after they had been published" in part
+        assert "-5.99" in part
+    assert (
+        "after they had been published" not in page(certified()) + make_report(certified(), Occasion.DAILY, None).html
+    )
