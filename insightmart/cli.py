@@ -68,6 +68,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "explain_command",
         "Where a figure, an order or the state of a store comes from.",
     ),
+    "lineage": (
+        "insightmart.commands.lineage",
+        "lineage_command",
+        "Where a column comes from, down to its source, and what is made of it.",
+    ),
     "history": (
         "insightmart.commands.history",
         "history_command",

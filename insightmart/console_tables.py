@@ -1,4 +1,7 @@
-"""Tables on standard output: drawn on a terminal, aligned text in a pipe. Cells may hold anything a source sent."""
+"""Tables and trees on standard output: drawn on a terminal, aligned text in a pipe.
+
+Cells may hold anything a source sent.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+from rich.tree import Tree
 
+WIDE = 2_000  # characters of a line of a tree in a pipe
 _FORMULA = re.compile(r"^\s*[=+\-@]")  # what spreadsheets evaluate when a cell begins with it
 
 
@@ -44,6 +49,14 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
             click.echo(line)
     if note:
         click.echo(note)
+
+
+def print_tree(tree: Tree) -> None:
+    """Print a tree, whose labels are ``Text`` so that nothing in them is markup."""
+    console = Console()
+    if not console.is_terminal:  # in a pipe a line is a line, however long
+        console = Console(width=WIDE)
+    console.print(tree)
 
 
 def _aligned(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:

@@ -8,12 +8,12 @@ from datetime import date, datetime
 from functools import partial
 
 import click
-from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
 from ingestion.warehouse import Warehouse
 from insightmart.commands.session import reading
+from insightmart.console_tables import print_tree
 from insightmart.errors import ConfigurationError
 from insightmart.explaining.figure import cells_query, explain_figures
 from insightmart.explaining.node import Node
@@ -23,7 +23,6 @@ from insightmart.read_only import answer
 from insightmart.settings import load_settings
 
 TABLE = "certified.agg_sales_daily"
-WIDE = 2_000
 
 
 @click.command()
@@ -67,7 +66,7 @@ def explain_command(what: tuple[str, ...], where: str | None, as_json: bool) -> 
         click.echo(json.dumps([node.plain() for node in nodes], indent=2))
         return
     for node in nodes:
-        _print(node)
+        print_tree(_grown(node))
 
 
 def _date(text: str) -> date:
@@ -77,15 +76,8 @@ def _date(text: str) -> date:
         raise ConfigurationError(f"{text!r} is no date", "Write it as in 2026-03-05") from None
 
 
-def _print(node: Node) -> None:
-    console = Console()
-    if not console.is_terminal:  # in a pipe a line is a line, however long
-        console = Console(width=WIDE)
+def _grown(node: Node) -> Tree:
     tree = Tree(Text(node.line))
-    _grow(tree, node)
-    console.print(tree)
-
-
-def _grow(tree: Tree, node: Node) -> None:
     for below in node.behind:
-        _grow(tree.add(Text(below.line)), below)
+        tree.children.append(_grown(below))
+    return tree

@@ -21,8 +21,9 @@ from insightmart.definitions.metrics import Metric
 from insightmart.definitions.projections import columns_of, commented, copied, schema_checks, united
 from insightmart.definitions.rules import Rule, read_rules
 from insightmart.errors import DONE, ConfigurationError
+from insightmart.lineage.column_graph import column_graph
+from insightmart.lineage.origins import origins
 from insightmart.settings import PROJECT
-from insightmart.transform.lineage import origins
 
 if TYPE_CHECKING:
     from sqlmesh import Context
@@ -121,7 +122,7 @@ def outdated(context: Context, project: Path = PROJECT) -> dict[Path, str]:
             certified without a gate.
     """
     certified = catalogue_of(context, read_areas(project / AREAS))
-    texts = {**generated(origins(context), project), project / DATASETS: written(certified)}
+    texts = {**generated(origins(column_graph(context)), project), project / DATASETS: written(certified)}
     return {path: text for path, text in texts.items() if _content(path) != text}
 
 

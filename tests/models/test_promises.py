@@ -17,7 +17,8 @@ from ingestion.warehouse import sql_type
 from insightmart.definitions.documentation import outdated
 from insightmart.definitions.files import RULES
 from insightmart.definitions.rules import ROWS, read_rules
-from insightmart.transform.lineage import origins
+from insightmart.lineage.column_graph import column_graph
+from insightmart.lineage.origins import origins
 
 if TYPE_CHECKING:
     from sqlmesh import Context
@@ -207,7 +208,7 @@ def test_personal_data_reaches_certified_only_as_a_hash(project: Context) -> Non
 
 
 def test_a_column_comes_from_what_its_values_are_made_of_in_both_sources(project: Context) -> None:
-    found = origins(project)
+    found = origins(column_graph(project))
     assert found["agg_sales_daily.gross_sales"] == (
         "raw.oltp_order_lines.quantity",
         "raw.oltp_order_lines.unit_price",
