@@ -55,6 +55,9 @@ class Entity:
         cadence: ``hourly`` or ``daily``.
         from_file: whether rows carry the position in a file.
         control_sum: number column whose sum is compared between source and raw; None: only rows are counted.
+        personal: columns that say who a customer is, or in which somebody may have written it. `insightmart erase`
+            empties them, and nothing that arrives later fills them again.
+        impersonal: the other columns of text of an entity with a customer or an order in it: somebody looked at each.
     """
 
     source: str
@@ -66,6 +69,14 @@ class Entity:
     from_file: bool = False
     control_sum: str | None = None
     watermarked: bool = field(default=True)
+    personal: tuple[str, ...] = ()
+    impersonal: tuple[str, ...] = ()
+
+    @property
+    def person(self) -> str | None:
+        """The column by which its rows are somebody's: a customer, or an order of one; None: they are nobody's."""
+        names = [column.name for column in self.columns]
+        return next((name for name in ("customer_id", "order_id") if name in names), None)
 
     @property
     def table(self) -> str:
@@ -121,6 +132,7 @@ ENTITIES: tuple[Entity, ...] = (
             updated_at=INSTANT,
         ),
         control_sum="total_amount",
+        impersonal=("channel", "status", "currency"),
     ),
     Entity(
         "oltp",
@@ -138,6 +150,7 @@ ENTITIES: tuple[Entity, ...] = (
             updated_at=INSTANT,
         ),
         control_sum="unit_price",
+        impersonal=("sku",),
     ),
     Entity(
         "oltp",
@@ -155,6 +168,7 @@ ENTITIES: tuple[Entity, ...] = (
             updated_at=INSTANT,
         ),
         control_sum="amount",
+        personal=("reason",),
     ),
     Entity(
         "oltp",
@@ -177,6 +191,8 @@ ENTITIES: tuple[Entity, ...] = (
             updated_at=INSTANT,
         ),
         cadence="daily",
+        personal=("email", "first_name", "last_name", "phone", "city", "region", "postal_code"),
+        impersonal=("country", "loyalty_tier"),
     ),
     Entity(
         "oltp",
@@ -227,6 +243,14 @@ ENTITIES: tuple[Entity, ...] = (
             updated_at=INSTANT,
         ),
         control_sum="total_amount",
+        impersonal=(
+            "name",  # the number that is printed on the order
+            "currency",
+            "financial_status",
+            "fulfillment_status",
+            "source_name",
+            "retail_location_name",
+        ),
     ),
     Entity(  # children carry the version (updated_at) of the order they came with: an edited order replaces them all
         "shopify",
@@ -248,6 +272,7 @@ ENTITIES: tuple[Entity, ...] = (
         ),
         watermarked=False,
         control_sum="unit_price",
+        impersonal=("sku", "title"),
     ),
     Entity(  # one row a refund line; one row without a line for shipping and free amounts
         "shopify",
@@ -270,6 +295,8 @@ ENTITIES: tuple[Entity, ...] = (
         ),
         watermarked=False,
         control_sum="subtotal_amount",
+        personal=("note",),
+        impersonal=("sku",),
     ),
     Entity(  # the shop's sales ledger: a row a sale of an agreement, amounts signed as Shopify states them
         "shopify",
@@ -298,6 +325,8 @@ ENTITIES: tuple[Entity, ...] = (
         ),
         watermarked=False,
         control_sum="total_amount",
+        personal=("note",),
+        impersonal=("reason", "action_type", "line_type", "sku", "currency"),
     ),
     Entity(  # the shop's own figures of a day, in its zone, as it signs them: discounts and reversals are negative
         "shopify",
@@ -432,6 +461,9 @@ REJECTS = Entity(
     watermarked=False,
 )
 REJECTS_TABLE = "rejects"
+
+# What models make of personal columns, by the name that they give it; a test follows every column to its origin.
+CARRIED = {"email": ("email_hash",), "reason": ("refund_reason",), "note": ("refund_reason",)}
 
 SOURCES = ("stores", "oltp", "shopify")  # store reference first: the time zones of the sales come from it
 

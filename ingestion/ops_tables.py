@@ -113,6 +113,10 @@ OPS_TABLES: dict[str, str] = {
     "closes": """close_id VARCHAR, month_first DATE, month_last DATE, status VARCHAR, publication BIGINT,
         closed_at TIMESTAMP_NTZ, recorded_at TIMESTAMP_NTZ, run_id VARCHAR, actor VARCHAR, reason VARCHAR,
         open_things VARCHAR""",
+    # customers whose personal data was erased, and whose data is emptied whenever it comes again; customer_id as in
+    # raw. status: begun (from then on nothing of them is loaded), done. counts: rows emptied by table, as JSON
+    "erasures": """erasure_id VARCHAR, source VARCHAR, customer_id BIGINT, reason VARCHAR, actor VARCHAR,
+        run_id VARCHAR, asked_at TIMESTAMP_NTZ, status VARCHAR, counts VARCHAR, recorded_at TIMESTAMP_NTZ""",
     # settings that shape figures, as the warehouse was set up with them
     "settings": "name VARCHAR, value VARCHAR, recorded_at TIMESTAMP_NTZ",
     # what went wrong in a run, one row each: of what (kind and subject), what happened, what to do

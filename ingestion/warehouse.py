@@ -6,6 +6,7 @@ Statements are written in the part of SQL that both engines share, with ``?`` fo
 from __future__ import annotations
 
 import re
+import shutil
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -90,6 +91,34 @@ class Warehouse:
         if self.dialect == "duckdb":
             with suppress(duckdb.TransactionException):  # another connection is writing: the next time will do
                 self.execute("CHECKPOINT")
+
+    def rewrite(self) -> None:
+        """Write the local file anew, with nothing of what deleted and changed rows have left in it. On Snowflake Time
+        Travel and Fail-safe let go by themselves.
+
+        DuckDB keeps freed blocks as they are until it needs them, and blocks that small columns share longer. It needs
+        as much room on the disk as the file takes. No other connection may be open. Killed, the old file is there.
+
+        Raises:
+            OSError: the disk has not enough room.
+        """
+        if self.dialect != "duckdb":
+            return
+        [(name, file)] = self.rows("SELECT database_name, path FROM duckdb_databases() WHERE NOT internal")
+        path = Path(file)
+        copy = path.with_name("rewritten.duckdb")
+        copy.unlink(missing_ok=True)
+        self.execute("CHECKPOINT")
+        if (room := shutil.disk_usage(path.parent).free) < path.stat().st_size:
+            raise OSError(f"{path} has {path.stat().st_size:,} bytes, and {room:,} are free beside it")
+        with self.bounded_memory():
+            quoted = str(copy).replace("'", "''")
+            self.execute(f"ATTACH '{quoted}' AS rewritten")
+            self.execute(f'COPY FROM DATABASE "{name}" TO rewritten')
+            self.execute("DETACH rewritten")
+        self.connection.close()
+        copy.replace(path)
+        self.connection = duckdb.connect(str(path))
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
         """Run one statement and throw its result away."""

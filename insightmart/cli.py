@@ -63,6 +63,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "close_command",
         "Close a month for finance: freeze its figures, and keep what changes since as adjustments.",
     ),
+    "erase": (
+        "insightmart.commands.erase",
+        "erase_command",
+        "Erase the personal data of a customer; orders, money and keys stay.",
+    ),
     "explain": (
         "insightmart.commands.explain",
         "explain_command",

@@ -79,6 +79,7 @@ class IngestContext:
         deletions: how many rows that are missing at a source are taken for deleted.
         notices: what the run found that somebody should look at; loads add to it.
         covered: watermarks as they stand, by source and entity; asked for once, and again after a load has moved some.
+        erased: by source the customers whose personal data does not come in again (``ingestion.loading.erased``).
     """
 
     warehouse: Warehouse
@@ -91,6 +92,7 @@ class IngestContext:
     deletions: DeletionLimit = DeletionLimit()
     notices: list[Notice] = field(default_factory=list)
     covered: dict[tuple[str, str], datetime] = field(default_factory=dict, repr=False)
+    erased: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.as_of.tzinfo is not None or self.history_start.tzinfo is not None:

@@ -28,6 +28,7 @@ from dlt.pipeline.exceptions import PipelineStepFailed
 from ingestion.clock import utc_now
 from ingestion.contracts import DELETED_AT, ENTITIES, LOAD_COLUMNS, REJECTS_TABLE, ROW_HASH, TEXT, raw_tables
 from ingestion.loading.context import IngestContext, SourceError
+from ingestion.loading.erased import erased_of
 from ingestion.loading.recovery import clean_pipeline, give_up, working_directory
 
 FROZEN: TSchemaContractDict = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}  # else: see _conform
@@ -102,10 +103,12 @@ class _Stream:
 
     def __iter__(self) -> Iterator[tuple[str, pa.Table]]:
         try:
+            erased = erased_of(self.context, self.source)
             for table, batch in self._pairs():
                 if batch.num_rows:
                     self.rows[table] += batch.num_rows
-                    yield table, _conform(table, batch, self.context.as_of, self.added.get(table, ()))
+                    conformed = _conform(table, batch, self.context.as_of, self.added.get(table, ()))
+                    yield table, erased.emptied(table, conformed)
         except Exception as error:  # dlt wraps it several times; load() raises the original
             self.error = error
             raise

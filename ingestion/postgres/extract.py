@@ -19,6 +19,7 @@ from ingestion.clock import utc_now
 from ingestion.contracts import REJECTS_TABLE, Entity
 from ingestion.loading import correction_queue
 from ingestion.loading.context import IngestContext, LoadResult, Notice, SourceError, Window
+from ingestion.loading.erased import erased_of
 from ingestion.loading.package import load
 from ingestion.loading.planning import released_through
 from ingestion.loading.records import landed_sum, record
@@ -161,6 +162,7 @@ class TableExtract:
 
     def _typed(self, block: bytes) -> tuple[pa.Table, pa.Table]:
         batch, faults = typed_rows(block, self.item, self._sent)
+        faults = erased_of(self.context, SOURCE).faults(self.item, faults)
         self._rejected_keys.update(reject_key(text) for text in faults["raw_text"].to_pylist())
         return batch, faults
 

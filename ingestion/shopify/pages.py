@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from ingestion.clock import utc_now
 from ingestion.contracts import REJECTS_TABLE, Entity, entity
 from ingestion.loading.context import EPOCH, IngestContext, LoadResult, SourceError, Window
+from ingestion.loading.erased import erased_of
 from ingestion.loading.planning import Reading
 from ingestion.loading.records import landed_sum
 from ingestion.loading.rejects import new_rejects, reject_key
@@ -88,7 +89,7 @@ class RecordPages:
         batches = [self.counted(name, table) for name, table in tables.items()]
         if unfit:
             self.rejected_rows += len(unfit)
-            found = faults(records, unfit)
+            found = erased_of(self.context, SOURCE).faults(self.item, faults(records, unfit))
             self.rejected_keys.update(map(reject_key, found["raw_text"].to_pylist()))
             batches.append((REJECTS_TABLE, new_rejects(self.context, SOURCE, self.item.name, found)))
         return batches

@@ -15,6 +15,7 @@ from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
 from insightmart.commands.options import as_of_option
 from insightmart.commands.session import Session, acting_instant, writing
+from insightmart.erasure.erase import finish_begun
 from insightmart.errors import FAILED, InsightMartError
 from insightmart.journal.figures import unexplained
 from insightmart.progress import Step, console, step
@@ -59,11 +60,20 @@ def open_cycles(settings: Settings) -> Iterator[Callable[[datetime], CycleResult
             raises it when its instant lies before the last run.
     """
     with writing(settings, "cycle") as session:
+        _finish_erasures(session)
         with step("Loading the project"), ExitStack() as stack:
             transformer = stack.enter_context(open_transformer(settings, session.warehouse))
             kept_open = stack.pop_all()
         with kept_open:
             yield partial(_cycle, session, transformer)
+
+
+def _finish_erasures(session: Session) -> None:
+    """Those that were killed: before anything else has the warehouse open."""
+    try:
+        finish_begun(session.warehouse, session.settings.home)
+    except InsightMartError as error:  # the next one tries again; sales do not wait for it
+        console.print(str(error), markup=False, style="red")
 
 
 def _cycle(session: Session, transformer: Transformer, as_of: datetime) -> CycleResult:

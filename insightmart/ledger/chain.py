@@ -15,7 +15,7 @@ NOTHING_BEFORE = "0" * 64  # previous hash of the first entry
 
 
 class Kind(StrEnum):
-    """What an entry is of, in the order in which those of one run are written; none of RETENTION and ERASURE yet."""
+    """What an entry is of, in the order in which those of one run are written."""
 
     BEGINNING = "beginning"  # the first entry: since when rows are covered, and how many there were before
     LOAD = "load"

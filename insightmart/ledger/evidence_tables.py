@@ -97,6 +97,7 @@ EVIDENCE = (
         named_by=("table_name", "business_date", "store_id", "channel"),
     ),
     EvidenceTable("closes", Kind.CLOSE, "close", ("close_id",), "recorded_at", named_by=("month_first", "status")),
+    EvidenceTable("erasures", Kind.ERASURE, "erasure", ("erasure_id",), "recorded_at", final="status = 'done'"),
     EvidenceTable("runs", Kind.RUN, "run", ("run_id",), "started_at", final="status <> 'running'"),
     EvidenceTable("run_intervals", Kind.RUN, "run", ("run_id",), "recorded_at"),
     EvidenceTable("run_problems", Kind.RUN, "run", ("run_id",), "recorded_at", final=f"NOT {_AFTER_THE_RUN}"),

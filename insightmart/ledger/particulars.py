@@ -41,6 +41,7 @@ _KIND_BY_COMMAND = {
     "restate": Kind.RESTATEMENT,
     "replay": Kind.REPLAY,
     "confirm": Kind.MANUAL,
+    "erase": Kind.ERASURE,
 }
 
 
@@ -114,6 +115,12 @@ def _closes(rows: Sequence[Row]) -> dict[str, Any]:
     return _without_nothing({"month": month, **{name: row[name] for name in names}})
 
 
+def _erasures(rows: Sequence[Row]) -> dict[str, Any]:
+    row = rows[0]
+    names = ("source", "customer_id", "actor", "reason")
+    return {**{name: row[name] for name in names}, "emptied": json.loads(row["counts"] or "{}")}
+
+
 def _runs(rows: Sequence[Row]) -> dict[str, Any]:
     row = rows[0]
     try:
@@ -149,6 +156,7 @@ _SAYING: dict[str, Callable[[Sequence[Row]], dict[str, Any]]] = {
     "reconciliations": _reconciliations,
     "replays": _replays,
     "closes": _closes,
+    "erasures": _erasures,
     "publications": _publications,
     "published_changes": _published_changes,
     "runs": _runs,
