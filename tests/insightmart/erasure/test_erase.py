@@ -321,7 +321,11 @@ def test_every_text_about_a_customer_or_an_order_is_classified(item: Any) -> Non
 def texts_made_of() -> dict[str, tuple[str, ...]]:
     """Columns of text of all models -> the columns of raw that they are made of."""
     graph = graph_of_files()
-    kinds = {f"{name}.{column}": facts.type for name, table in graph.tables.items() for column, facts in table.columns.items()}
+    kinds = {
+        f"{name}.{column}": facts.type
+        for name, table in graph.tables.items()
+        for column, facts in table.columns.items()
+    }
     found: dict[str, tuple[str, ...]] = {}
     for layer in ("staging", "core", "certified"):
         found |= {f"{layer}.{column}": made_of for column, made_of in origins(graph, layer).items()}
