@@ -62,7 +62,7 @@ def order_documents(catalogue: Catalogue, day: OnlineDay, positions: Integers, c
                 ),
                 *_charged_lines(order),
             ],
-            "refunds": _refund_documents(lines, refunds_by_order.get(position, [])),
+            "refunds": _refund_documents(order, lines, refunds_by_order.get(position, [])),
             "edits": _edit_documents(lines, range(start, stop), refunds_by_order.get(position, [])),
         }
         for position, order, start, stop in zip(positions.tolist(), orders, first, end, strict=True)
@@ -164,7 +164,9 @@ def _line_documents(
     return documents
 
 
-def _refund_documents(lines: dict[str, list[int]], rows: list[dict[str, int]]) -> list[dict[str, Any]]:
+def _refund_documents(
+    order: dict[str, int], lines: dict[str, list[int]], rows: list[dict[str, int]]
+) -> list[dict[str, Any]]:
     documents: dict[int, dict[str, Any]] = {}
     for row in (row for row in rows if not row["edit"]):
         refund = documents.setdefault(
@@ -187,7 +189,8 @@ def _refund_documents(lines: dict[str, list[int]], rows: list[dict[str, int]]) -
                     "id": row["refund_line_id"],
                     "lineItemId": lines["line_id"][row["line"]],
                     "quantity": row["quantity"],
-                    "subtotal": money(row["subtotal"]),
+                    # As prices are stated, so are the subtotals of what comes back: with their tax, or without it.
+                    "subtotal": money(row["subtotal"] + (row["tax"] if order["included"] else 0)),
                     "tax": money(row["tax"]),
                 }
             )

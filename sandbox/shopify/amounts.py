@@ -44,10 +44,10 @@ def tax(order: Document) -> Decimal:
 
 
 def refunded(refund: Document) -> Decimal:
-    """What a refund paid back in all."""
+    """What a refund, with its order, paid back in all."""
     return (
         _sum(line["subtotal"] for line in refund["lines"])
-        + _sum(line["tax"] for line in refund["lines"])
+        + (Decimal(0) if refund["order"].get("taxesIncluded") else _sum(line["tax"] for line in refund["lines"]))
         + Decimal(refund["shipping"])
         + Decimal(refund.get("amount", "0"))  # paid back for neither
     )
