@@ -109,6 +109,10 @@ OPS_TABLES: dict[str, str] = {
         channel VARCHAR, {", ".join(f"{name} {kind}" for name, kind in _PUBLISHED.items())}, cause VARCHAR,
         loads VARCHAR, windows VARCHAR, scan_ids VARCHAR, published_at TIMESTAMP_NTZ, recorded_at TIMESTAMP_NTZ,
         run_id VARCHAR, plan_id VARCHAR, git_sha VARCHAR""",
+    # digests of the certified facts: one row for each hour of a part whose rows became other ones, with how many rows
+    # there are since (insightmart/journal/digests.py); row_digest NULL: none are left
+    "published_digests": """publication BIGINT, published_at TIMESTAMP_NTZ, recorded_at TIMESTAMP_NTZ, part VARCHAR,
+        event_hour TIMESTAMP_NTZ, row_count BIGINT, row_digest DECIMAL(38, 4)""",
     # months that finance has closed, and opened again: events. publication: the last of the journal that belongs to it
     "closes": """close_id VARCHAR, month_first DATE, month_last DATE, status VARCHAR, publication BIGINT,
         closed_at TIMESTAMP_NTZ, recorded_at TIMESTAMP_NTZ, run_id VARCHAR, actor VARCHAR, reason VARCHAR,

@@ -1,4 +1,4 @@
-"""Which certified aggregates the journal follows, cell by cell."""
+"""Which certified aggregates the journal follows, cell by cell, and of which facts it keeps a digest an hour."""
 
 from __future__ import annotations
 
@@ -78,3 +78,31 @@ INVENTORY = Followed(
     by_utc_date=True,
 )
 FOLLOWED = (SALES, INVENTORY)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A certified fact whose rows are kept as a digest an hour and part: too many to be followed one by one.
+
+    Attributes:
+        table: its name in certified.
+        instant: the column that says in which hour a row belongs.
+        aggregate: the followed aggregate whose parts are written with its own, window by window.
+    """
+
+    table: str
+    instant: str
+    aggregate: Followed
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """The certified models that fill it -> the part of its aggregate that is written with each."""
+        return {f"{self.table}__{source}": part for part, source in self.aggregate.parts.items()}
+
+
+FACTS = (
+    Fact("fct_orders", "ordered_at", SALES),
+    Fact("fct_order_lines", "sold_at", SALES),
+    Fact("fct_refunds", "refunded_at", SALES),
+    Fact("fct_inventory", "counted_hour", INVENTORY),
+)

@@ -18,6 +18,7 @@ from typing import Any
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
 from insightmart.checkout import look_at
+from insightmart.journal.digests import Columns, keep_digests, parts_of_facts
 from insightmart.journal.followed import ANY, FOLLOWED, Followed, cells_of
 from insightmart.journal.reasons import (
     EPOCH,
@@ -86,6 +87,7 @@ def publish(
     models_version: str | None,
     pos_stores: Collection[int] = (),
     tables: Collection[str] | None = None,
+    facts: Mapping[str, Columns] | None = None,
 ) -> list[str]:
     """Add to the journal what has changed in certified since it was last written.
 
@@ -96,6 +98,7 @@ def publish(
             With another one than the journal's everything is compared, and once a day everything that is small.
         pos_stores: stores that sell through the shop's point of sale as well.
         tables: certified tables that prod has; None before a run: those it had when the journal was last written.
+        facts: parts of facts that prod has -> their columns; None before a run: the warehouse is asked.
 
     Returns:
         Statements that are left to execute: they drop the marks of what is in the journal now.
@@ -128,6 +131,12 @@ def publish(
             dates = _dates([*ranges, *([_swept(followed, as_of)] if is_sweep else [])])
         if dates:
             _compare(warehouse, followed, dates, found, otherwise, record, pos_stores)
+    if has_new_models or state.evaluated:
+        windows: dict[str, list[tuple[datetime, datetime]]] = {}
+        for one in state.evaluated:
+            windows.setdefault(one.part, []).append((one.start, one.end))
+        columns = _columns_of_facts(warehouse) if facts is None else facts
+        keep_digests(warehouse, columns, None if has_new_models else windows, record)
     warehouse.insert(
         "ops.publications",
         [
@@ -165,20 +174,47 @@ def publish_prod(evaluator: Any) -> list[str]:
     stores = [int(store) for _, store in pairs]
     if not is_after:
         return publish(warehouse, as_of, None, stores)
-    names = (short_name(name) for name in evaluator.snapshots)
-    tables = [name.removeprefix("certified.") for name in names if name.startswith("certified.")]
-    return publish(warehouse, as_of, version_of(evaluator.snapshots), stores, tables)
+    certified = {
+        name.removeprefix("certified."): snapshot
+        for name, snapshot in ((short_name(name), snapshot) for name, snapshot in evaluator.snapshots.items())
+        if name.startswith("certified.")
+    }
+    facts = {
+        part: {
+            name.lower(): kind.sql("snowflake") for name, kind in (certified[part].model.columns_to_types or {}).items()
+        }
+        for part in parts_of_facts()
+        if part in certified
+    }
+    return publish(warehouse, as_of, version_of(evaluator.snapshots), stores, list(certified), facts)
 
 
 def version_of(snapshots: Mapping[str, Any]) -> str:
-    """Digest of the code behind the followed aggregates: SQLMesh's fingerprints of them and of what they read."""
-    names = {f"certified.{name}" for followed in FOLLOWED for name in (followed.table, *followed.parts)}
-    found = sorted(
-        f"{name} {snapshot.fingerprint.data_hash} {snapshot.fingerprint.parent_data_hash}"
-        for name, snapshot in snapshots.items()
-        if short_name(name) in names
+    """Digest of the code behind the followed aggregates and facts: SQLMesh's fingerprints of them and of what they
+    read."""
+    return version_of_code(
+        {name: (one.fingerprint.data_hash, one.fingerprint.parent_data_hash) for name, one in snapshots.items()}
     )
+
+
+def version_of_code(fingerprints: Mapping[str, tuple[str, str]]) -> str:
+    """The same of a project's models: SQLMesh's name -> the hashes of what it does and of what it reads."""
+    names = {f"certified.{name}" for followed in FOLLOWED for name in (followed.table, *followed.parts)}
+    names |= {f"certified.{part}" for part in parts_of_facts()}
+    found = sorted(f"{name} {' '.join(hashes)}" for name, hashes in fingerprints.items() if short_name(name) in names)
     return hashlib.sha256("\n".join(found).encode()).hexdigest()[:16]
+
+
+def _columns_of_facts(warehouse: Warehouse) -> dict[str, dict[str, str]]:
+    """Parts of facts that certified has, with their columns, as the warehouse knows them."""
+    found: dict[str, dict[str, str]] = {}
+    for table, name, kind in warehouse.rows(
+        "SELECT LOWER(table_name), LOWER(column_name), data_type FROM information_schema.columns"
+        " WHERE LOWER(table_schema) = 'certified'"
+    ):
+        if table in parts_of_facts():
+            found.setdefault(table, {})[name] = kind
+    return found
 
 
 def _read(warehouse: Warehouse, there: list[Followed] | None) -> _State:

@@ -5,8 +5,8 @@ them and runs them on DuckDB. This module adds what it lacks: a table's own stag
 REMOVE, values bound with their types, results as Arrow, several statements in one call, a session's schema named with
 its database, temporary tables in a schema, temporary views that their session alone sees, comments on the columns of a
 view, views in INFORMATION_SCHEMA.TABLES, sums of decimals that stay decimals, RTRIM of other characters than blanks,
-MERGE with an alias for its target, and the log of what was sent. And it refuses subqueries that Snowflake is reported
-to refuse (`linter/shapes.py`), which DuckDB answers.
+MERGE with an alias for its target, MD5 as a number, and the log of what was sent. And it refuses subqueries that
+Snowflake is reported to refuse (`linter/shapes.py`), which DuckDB answers.
 
 What passing on it shows: which statements are sent, in which order, with which identifiers and bound values, and that
 rows arrive equal. What it does not show: that Snowflake compiles them, privileges, real COPY, clustering, cost, and
@@ -36,6 +36,7 @@ from fakesnow import info_schema, transforms
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.instance import FakeSnow
 from sqlglot import exp
+from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.dialects.snowflake import Snowflake
 from sqlglot.tokens import TokenType
 
@@ -192,6 +193,11 @@ def _tables_and_views(template: Template) -> Template:
     return Template(body.replace("'BASE TABLE' AS \"TABLE_TYPE\"", 'tables.kind AS "TABLE_TYPE"'))
 
 
+def _md5_number(generator: Any, number: Any) -> str:
+    """As Snowflake counts it: the last 16 digits of the MD5."""
+    return f"CAST('0x' || RIGHT(MD5({generator.sql(number, 'this')}), 16) AS UBIGINT)"
+
+
 def _execute_many(cursor: FakeSnowflakeCursor, command: str, rows: Iterable[Any]) -> FakeSnowflakeCursor:
     """Rows of values that each come with a type, which DuckDB does not need to be told."""
     for row in rows:
@@ -259,6 +265,7 @@ def fake_account(stages: Path) -> Iterator[Session]:
         patch.setattr(transforms, "trim_cast_varchar", lambda expression: expression)
         # it would make every sum a sum of floats, for the sake of text that is to be summed: there is none here
         patch.setattr(transforms, "numeric_agg_implicit_cast", lambda expression: expression)
+        patch.setitem(DuckDB.Generator.TRANSFORMS, exp.MD5NumberLower64, _md5_number)
         with fakesnow.patch():
             yield session
             close_waiting()  # the next account is another one
