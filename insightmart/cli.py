@@ -78,6 +78,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "lineage_command",
         "Where a column comes from, down to its source, and what is made of it.",
     ),
+    "reproduce": (
+        "insightmart.commands.reproduce",
+        "reproduce_command",
+        "Compute a published figure again, from what was loaded by then, and compare.",
+    ),
     "history": (
         "insightmart.commands.history",
         "history_command",
