@@ -13,7 +13,7 @@ from insightmart.commands.options import Instant
 from insightmart.commands.session import reading
 from insightmart.console_tables import print_table
 from insightmart.errors import FAILED
-from insightmart.reproducing.reproduction import Reproduction, Step, reproduce
+from insightmart.reproducing.reproduction import Computation, Reproduction, reproduce
 from insightmart.settings import load_settings
 
 SHOWN = 50  # rows that differ, on a terminal
@@ -81,7 +81,7 @@ def _show(found: Reproduction) -> None:
     )
 
 
-def _line(step: Step) -> str:
+def _line(step: Computation) -> str:
     """What a computation stood on, for people."""
     code = {
         True: "whose models are those that published it",

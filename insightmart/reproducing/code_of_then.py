@@ -94,10 +94,10 @@ def _not_installed(commit: str, why: str) -> InsightMartError:
     )
 
 
-def _asked(project: Path, *question: str) -> bytes | None:
+def _asked(project: Path, *asked: str) -> bytes | None:
     """What git answers; None where it cannot."""
     try:
-        done = subprocess.run(["git", *question], cwd=project, capture_output=True, check=False, timeout=600)
+        done = subprocess.run(["git", *asked], cwd=project, capture_output=True, check=False, timeout=600)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return None if done.returncode else done.stdout

@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
-from insightmart.journal.followed import INVENTORY, SALES, Followed
+from insightmart.journal.followed import Followed
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 Window = tuple[datetime, datetime]  # UTC, the end excluded
@@ -78,6 +78,12 @@ def publications(warehouse: Warehouse, until: datetime) -> list[Publication]:
     Raises:
         InsightMartError: there is none.
     """
+    is_kept = warehouse.value(
+        "SELECT COUNT(*) FROM information_schema.tables WHERE LOWER(table_schema) = 'ops'"
+        " AND LOWER(table_name) = 'published_digests'"
+    )
+    if not is_kept:
+        raise InsightMartError("this warehouse has no journal yet", "The next cycle begins one: insightmart cycle")
     found = [
         Publication(
             number,
@@ -160,11 +166,6 @@ def windows_of_dates(
         )
         found[part] = [(start, min(end, edge)) for start, end in whole if start < edge]
     return found
-
-
-def aggregate_of(table: str) -> Followed:
-    """The followed aggregate of a name in certified."""
-    return INVENTORY if table == INVENTORY.table else SALES
 
 
 def _midnight(day: date) -> datetime:

@@ -145,5 +145,5 @@ def fill(warehouse: Warehouse) -> None:
             warehouse.insert("ops.source_watermarks", [mark | {"updated_at": AS_OF}])
         count = warehouse.value(f"SELECT COUNT(*) FROM raw.{item.table}")
         load = {"load_id": LOAD, "source": item.source, "entity": item.name, "rows": count, "rejected_rows": 0}
-        load |= {"source_count": count, "status": "loaded", "loaded_at": AS_OF, "started_at": AS_OF}
+        load |= {"source_count": count, "status": "loaded", "loaded_at": AS_OF, "started_at": AS_OF, "ended_at": AS_OF}
         warehouse.insert("ops.loads", [load])
