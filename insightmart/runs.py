@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -71,6 +71,7 @@ class ProblemKind(StrEnum):
     PROMOTION = "promotion"  # an environment that prod is not pointed at
     REPORT = "report"  # the mail of a cycle
     EVIDENCE = "evidence"  # the bucket that heads of the ledger are kept in; the run has not failed by it
+    LINEAGE = "lineage"  # events of lineage that nobody took; the run has not failed by it
     COMMAND = "command"  # the command itself: it ended in an error, or was killed
 
 
@@ -137,6 +138,7 @@ class Run:
     plan_id: str | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
     models_hash: str | None = None  # fingerprint of the models in prod, of a command that has them open
+    column_graph: Callable[[], Any] | None = None  # what their columns are made of (insightmart.lineage), when asked
 
     def fail(self, problems: Iterable[RunProblem]) -> None:
         """Add problems; with any of them the run has failed."""

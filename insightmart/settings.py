@@ -50,6 +50,11 @@ class Settings(BaseSettings):
 
     evidence_url: str | None = Field(None, alias="EVIDENCE_URL")
 
+    # a path, file://, http:// or https://; secret, because an address may hold a password
+    openlineage_url: SecretStr | None = Field(None, alias="OPENLINEAGE_URL")
+    openlineage_api_key: SecretStr | None = Field(None, alias="OPENLINEAGE_API_KEY")
+    openlineage_namespace: str = Field("insightmart", alias="OPENLINEAGE_NAMESPACE", min_length=1)
+
     smtp_url: SecretStr | None = Field(None, alias="SMTP_URL")
     report_to: str | None = Field(None, alias="REPORT_TO")
     report_from: str = Field("insightmart@localhost", alias="REPORT_FROM")
@@ -79,6 +84,14 @@ class Settings(BaseSettings):
             raise ValueError("must be an IANA time zone such as 'America/New_York'")
         return value
 
+    @field_validator("openlineage_url")
+    @classmethod
+    def _known_transport(cls, value: SecretStr | None) -> SecretStr | None:
+        scheme, found, rest = value.get_secret_value().partition("://") if value else ("", "", "")
+        if found and (scheme.lower() not in ("http", "https", "file") or not rest.strip("/")):
+            raise ValueError("must be a path, file:///PATH, http://HOST or https://HOST")
+        return value if value and value.get_secret_value().strip() else None
+
     @cached_property
     def database_path(self) -> Path:
         """The local warehouse; the file is named as the catalog, in upper case."""
@@ -97,7 +110,9 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> list[str]:
         """Texts that must appear in no log, error or report."""
-        found = [self.oltp_dsn, self.shopify_token, self.smtp_url, self.snowflake_password]
+        found = [self.oltp_dsn, self.shopify_token, self.smtp_url, self.snowflake_password, self.openlineage_api_key]
+        if self.openlineage_url and "@" in self.openlineage_url.get_secret_value():  # a path is no secret
+            found.append(self.openlineage_url)
         return [secret.get_secret_value() for secret in found if secret]
 
 

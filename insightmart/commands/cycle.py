@@ -83,9 +83,10 @@ def _cycle(session: Session, transformer: Transformer, as_of: datetime) -> Cycle
     result = CycleResult(as_of)
     began = utc_now()
     with session.recorded_run(as_of) as run:
+        session.knows_models(run, transformer)
         _load(warehouse, settings, as_of, result)
         _build(warehouse, transformer, since, as_of, result)
-        run.models_hash = transformer.models_hash()
+        session.knows_models(run, transformer)
         _reconcile(warehouse, settings, as_of, run, result)
         if since.date() < as_of.date():  # all that is certified was compared with the journal
             result.problems += unexplained(warehouse, began)
@@ -94,7 +95,9 @@ def _cycle(session: Session, transformer: Transformer, as_of: datetime) -> Cycle
         run.summary = {
             key: value for key, value in asdict(result).items() if key not in ("problems", "notices", "mail", "page")
         }
-    result.notices += [problem for problem in run.notices if problem.kind is ProblemKind.EVIDENCE]
+    result.notices += [
+        problem for problem in run.notices if problem.kind in (ProblemKind.EVIDENCE, ProblemKind.LINEAGE)
+    ]
     _report(warehouse, settings, as_of, run, result)
     return result
 

@@ -70,7 +70,7 @@ def promote_command(
             click.echo(json.dumps({"promoted": False}) if as_json_ else f"{environments.name} is what prod is")
             return 0
         with session.recorded_run(now) as run:
-            run.models_hash = transformer.models_hash()
+            session.knows_models(run, transformer)
             review = promote(
                 session.warehouse,
                 settings,
@@ -82,7 +82,7 @@ def promote_command(
                 dry_run=dry_run,
                 allow_dirty=allow_dirty and allow_dirty.strip(),
             )
-            run.models_hash = transformer.models_hash()
+            session.knows_models(run, transformer)
     if as_json_:
         click.echo(json.dumps(as_json(review), indent=2))
     return 0 if dry_run or review.promoted_at else USAGE

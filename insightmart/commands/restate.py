@@ -67,7 +67,7 @@ def restate_command(
 def _restate_by_hand(session: Session, transformer: Transformer, wanted: Restatement, now: datetime) -> dict[str, Any]:
     ((_, name),) = wanted.kinds
     with session.recorded_run(now) as run:
-        run.models_hash = transformer.models_hash()
+        session.knows_models(run, transformer)
         queue_by_hand(session.warehouse, name, wanted.start, wanted.end, now)
         with step(f"Restating {name}") as progress:
             restated = restate(session.warehouse, transformer, wanted, now)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -17,9 +18,13 @@ from insightmart.gateway import open_warehouse
 from insightmart.ledger.kept_heads import keep_head
 from insightmart.ledger.recording import enter
 from insightmart.lock import writer_lock
+from insightmart.openlineage.emission import Emission, emission
 from insightmart.recorded_settings import keep_or_refuse, refuse_recorded_others
 from insightmart.runs import Run, record_problems, recorded_run
 from insightmart.settings import Settings
+
+if TYPE_CHECKING:
+    from insightmart.transform.transformer import Transformer
 
 log = structlog.get_logger()
 
@@ -38,8 +43,10 @@ class Session:
         ended, also by an error, in the ledger."""
         begun = utc_now()
         run: Run | None = None
+        events: Emission | None = None
         try:
             with recorded_run(self.warehouse, self.settings, self.command.split()[-1], as_of) as run:
+                events = emission(self.settings, run, begun)
                 yield run
         except BaseException:
             if run is not None:
@@ -47,8 +54,27 @@ class Session:
                     self._enter(run, begun)
                 except Exception as error:  # noqa: BLE001 why the run ended says more; the next one enters it
                     log.warning("not in the ledger yet", run=run.run_id, error=str(error))
+                try:
+                    self._tell(run, events)
+                except Exception as error:  # noqa: BLE001
+                    log.warning("events of lineage were not sent", run=run.run_id, error=str(error))
             raise
         self._enter(run, begun)
+        self._tell(run, events)
+
+    def knows_models(self, run: Run, transformer: Transformer) -> None:
+        """Note which models prod has, now that they are open: the ledger names them, events tell their columns."""
+        from insightmart.lineage.kept_graph import kept_graph
+
+        models_hash = run.models_hash = transformer.models_hash()
+        if models_hash is not None:
+            folder = self.settings.home / "cache" / "lineage"
+            run.column_graph = lambda: kept_graph(folder, models_hash, transformer.models_in_prod)
+
+    def _tell(self, run: Run, events: Emission | None) -> None:
+        if events and (problems := events.finish(self.warehouse)):
+            record_problems(self.warehouse, run.run_id, problems)
+            run.note(problems)
 
     def _enter(self, run: Run, begun: datetime) -> None:
         head = enter(self.warehouse, self.settings, run.run_id, begun, run.models_hash)

@@ -122,7 +122,10 @@ def outdated(context: Context, project: Path = PROJECT) -> dict[Path, str]:
             certified without a gate.
     """
     certified = catalogue_of(context, read_areas(project / AREAS))
-    texts = {**generated(origins(column_graph(context)), project), project / DATASETS: written(certified)}
+    texts = {
+        **generated(origins(column_graph(context.models.values())), project),
+        project / DATASETS: written(certified),
+    }
     return {path: text for path, text in texts.items() if _content(path) != text}
 
 

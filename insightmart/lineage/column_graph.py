@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ingestion.contracts import raw_tables
 from ingestion.ops_tables import PUBLISHED_MEASURES
+from ingestion.warehouse import DATABASE, sql_type
 from insightmart.lineage.derivation import COPIED, DIRECT, Use, derivation_of
 from insightmart.lineage.source_fields import source_fields, spoken_object
 from insightmart.settings import PROJECT
 from insightmart.transform.model_graph import short_name
 
 if TYPE_CHECKING:
-    from sqlmesh import Context
     from sqlmesh.core.model import Model
 
 SOURCE = "SOURCE"  # the kind of a table that is an object of a source
@@ -100,14 +101,14 @@ def table_of(column: str) -> str:
     return ".".join(column.split(".")[:2])
 
 
-def column_graph(context: Context) -> ColumnGraph:
-    """The graph of everything that a context has models of. Takes a second; nothing of the warehouse is read."""
+def column_graph(models: Iterable[Model]) -> ColumnGraph:
+    """The graph of these models and of what is loaded for them. Takes a second; nothing of the warehouse is read."""
     tables: dict[str, TableFacts] = {}
     links: list[ColumnLink] = []
-    for model in context.models.values():
+    for model in models:
         name = short_name(model.fqn)
-        derivation = derivation_of(model, context.default_catalog) if not model.kind.is_external else None
-        tables[name] = _table(context, model, derivation.expressions if derivation else {})
+        derivation = derivation_of(model, DATABASE) if not model.kind.is_external else None
+        tables[name] = _table(model, derivation.expressions if derivation else {})
         if derivation:
             for column, places in derivation.columns.items():
                 links += [_link(place, f"{name}.{column.lower()}", uses) for place, uses in places.items()]
@@ -116,12 +117,22 @@ def column_graph(context: Context) -> ColumnGraph:
     return ColumnGraph(tables, tuple(sorted(links, key=lambda link: (link.target, link.source))))
 
 
+def loaded_graph() -> ColumnGraph:
+    """The graph of what loads write, without any model."""
+    tables = {
+        f"raw.{table}": TableFacts(EXTERNAL, columns={one.name: ColumnFacts(sql_type(one.type)) for one in columns})
+        for table, columns in raw_tables().items()
+    }
+    links = tuple(_loaded(tables))
+    return ColumnGraph(tables, links)
+
+
 def _link(place: tuple[str, str], target: str, uses: set[Use]) -> ColumnLink:
     table, column = place
     return ColumnLink(f"{short_name(table)}.{column.lower()}", target, tuple(sorted(uses)))
 
 
-def _table(context: Context, model: Model, expressions: Mapping[str, tuple[str, ...]]) -> TableFacts:
+def _table(model: Model, expressions: Mapping[str, tuple[str, ...]]) -> TableFacts:
     meanings = {name.lower(): text for name, text in (model.column_descriptions or {}).items()}
     return TableFacts(
         kind=model.kind.name.value,
@@ -130,7 +141,7 @@ def _table(context: Context, model: Model, expressions: Mapping[str, tuple[str, 
         reads=tuple(sorted({short_name(name) for name in model.depends_on or ()} - {short_name(model.fqn)})),
         columns={
             name.lower(): ColumnFacts(
-                kind.sql(context.config.model_defaults.dialect or model.dialect),
+                kind.sql(model.dialect),
                 meanings.get(name.lower(), ""),
                 tuple(expressions.get(name, ())),
             )

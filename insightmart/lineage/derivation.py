@@ -59,7 +59,7 @@ class Derivation:
     rows: dict[Place, set[Use]] = field(default_factory=dict)
 
 
-def derivation_of(model: Model, catalog: str | None) -> Derivation:
+def derivation_of(model: Model, catalog: str) -> Derivation:
     """How a model's columns come out of what it reads. A model in Python says nothing of its columns.
 
     Args:
@@ -88,7 +88,7 @@ def derivation_of(model: Model, catalog: str | None) -> Derivation:
 class _Tracer:
     """Follows nodes of SQLGlot's lineage down to the tables that a query reads."""
 
-    def __init__(self, model: Model, catalog: str | None, root: Scope) -> None:
+    def __init__(self, model: Model, catalog: str, root: Scope) -> None:
         self._catalog, self._dialect = catalog, model.dialect
         self._scopes = {id(scope.expression): scope for scope in root.traverse()}
         self._known: dict[int, dict[Place, set[Use]]] = {}  # by id of a node, so nodes have to stay

@@ -19,7 +19,15 @@ from insightmart.status.facts import Facts
 from insightmart.status.recent_runs import RunState
 from insightmart.status.reconciliations import DIFFERENCES, Reconciliation
 
-_LEVELS = {"held back": "bad", "failed": "bad", "reconciliation": "bad", "corrections pending": "note"}
+_LEVELS = {
+    "held back": "bad",
+    "failed": "bad",
+    "reconciliation": "bad",
+    "corrections pending": "note",
+    "lineage": "note",
+}
+# Problems of a cycle that it has not failed by, each told by itself.
+_BESIDE = (ProblemKind.REPORT, ProblemKind.EVIDENCE, ProblemKind.LINEAGE)
 _ACTIONS = {  # by the dataset of the check that refused
     "row_counts": "Look at `insightmart quarantine list --entity {entity}` and have the rows corrected at the source.",
     "inventory_coverage": "Ask the stores under Store files for their counts; late files are taken in by themselves.",
@@ -59,6 +67,7 @@ def needs_attention(facts: Facts) -> list[Problem]:
         *_other_failures(facts),
         *_not_mailed(facts.last_cycle),
         *_not_kept_outside(facts.last_cycle),
+        *_not_told(facts.last_cycle),
         *_noticed(facts.notices),
     ]
 
@@ -207,7 +216,7 @@ def _other_failures(facts: Facts) -> list[Problem]:
     cycle = facts.last_cycle
     if cycle is None or cycle.status in ("succeeded", "running"):
         return []
-    own = [problem for problem in cycle.problems if problem.kind not in (ProblemKind.REPORT, ProblemKind.EVIDENCE)]
+    own = [problem for problem in cycle.problems if problem.kind not in _BESIDE]
     left = [problem for problem in own if not _is_accounted_for(problem, facts)]
     if own and not left:
         return []
@@ -263,6 +272,22 @@ def _not_kept_outside(cycle: RunState | None) -> list[Problem]:
             f"Evidence: {problem.subject}",
             f"{problem.message.rstrip('.')}.",
             "Nothing is held back; until then only the mails show whether the ledger was rewritten.",
+            problem.cure,
+            "data-engineering",
+        )
+        for problem in met
+    ]
+
+
+def _not_told(cycle: RunState | None) -> list[Problem]:
+    """Events of lineage that nobody took in the last cycle."""
+    met = [problem for problem in (cycle.problems if cycle else ()) if problem.kind is ProblemKind.LINEAGE]
+    return [
+        Problem(
+            "lineage",
+            "Lineage: events were not sent",
+            f"{_capitalised(problem.message.rstrip('.'))}.",
+            "Nothing is held back; the catalogue that collects them lacks this cycle.",
             problem.cure,
             "data-engineering",
         )

@@ -20,6 +20,7 @@ from insightmart.transform.watermarks import asked_once
 
 if TYPE_CHECKING:
     from sqlmesh import Context
+    from sqlmesh.core.model import Model
     from sqlmesh.core.plan import Plan
 
     from insightmart.transform.recorder import Recorder
@@ -72,6 +73,12 @@ class Transformer:
             return None
         lines = sorted(f"{found.name} {found.fingerprint.to_identifier()}" for found in environment.snapshots)
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    def models_in_prod(self) -> list[Model]:
+        """The models that prod was built of, whatever the files say."""
+        environment = self.context.state_reader.get_environment(PROD)
+        found = self.context.state_reader.get_snapshots(environment.snapshots) if environment else {}
+        return [snapshot.model for snapshot in found.values()]
 
     def set_up(self, as_of: datetime) -> None:
         """Create the prod environment on an empty warehouse, without data: the run that follows fills it, so that a bad

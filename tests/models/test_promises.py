@@ -208,7 +208,7 @@ def test_personal_data_reaches_certified_only_as_a_hash(project: Context) -> Non
 
 
 def test_a_column_comes_from_what_its_values_are_made_of_in_both_sources(project: Context) -> None:
-    found = origins(column_graph(project))
+    found = origins(column_graph(project.models.values()))
     assert found["agg_sales_daily.gross_sales"] == (
         "raw.oltp_order_lines.quantity",
         "raw.oltp_order_lines.unit_price",

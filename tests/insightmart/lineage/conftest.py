@@ -34,4 +34,4 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
 @pytest.fixture(scope="session")
 def graph(files: Context) -> ColumnGraph:
     """The graph of its columns."""
-    return column_graph(files)
+    return column_graph(files.models.values())

@@ -29,7 +29,7 @@ def derived(query: str) -> Derivation:
     model = create_sql_model("d.x", parse_one(query, dialect="snowflake"), dialect="snowflake")
     columns = {name: exp.DataType.build(kind, dialect="snowflake") for name, kind in KINDS.items()}
     model.update_schema(MappingSchema({"S": dict.fromkeys("ABC", columns)}, dialect="snowflake"))
-    return derivation_of(model, None)
+    return derivation_of(model, "D")
 
 
 def of_column(query: str, column: str) -> dict[str, set[str]]:
@@ -56,7 +56,7 @@ def test_every_column_has_the_parents_that_sqlmesh_says(files: Context) -> None:
     for name, model in files.models.items():
         if model.kind.is_external or not model.is_sql:
             continue
-        ours = derivation_of(model, files.default_catalog).columns
+        ours = derivation_of(model, str(files.default_catalog)).columns
         for column in model.columns_to_types or {}:
             parents = column_dependencies(files, name, exp.column(column, quoted=True))
             assert set(ours[column]) == {(table, above) for table, all_above in parents.items() for above in all_above}
