@@ -298,8 +298,10 @@ def without_user(address: str) -> str | None:
     >>> without_user("git@git.example:team/shop.git")
     'https://git.example/team/shop.git'
     """
-    found = re.fullmatch(r"(?:(?:https?|ssh)://)?(?:[^@/]*@)?([\w.-]+)(?::\d+)?[:/]([\w./~-]+)", address.strip())
-    return f"https://{found[1]}/{found[2].lstrip('/')}" if found else None
+    for form in (r"(?:https?|ssh)://(?:[^@/]*@)?([\w.-]+)(?::\d+)?/([\w./~-]+)", r"(?:[^@/:]+@)?([\w.-]+):([\w./~-]+)"):
+        if found := re.fullmatch(form, address.strip()):
+            return f"https://{found[1]}/{found[2].lstrip('/')}"
+    return None
 
 
 def _instant(at: datetime) -> str:
