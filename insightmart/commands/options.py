@@ -33,6 +33,10 @@ as_of_option = click.option(
     help="Act as if it were this UTC instant (default: now, or INSIGHTMART_AS_OF).",
 )
 
+as_published_option = click.option(
+    "--as-published", "as_published", type=Instant(), help="What was known and shown at this UTC instant of the past."
+)
+
 
 def window_of(start: datetime, end: datetime, as_of: datetime) -> Window:
     """The window that --from and --to name.

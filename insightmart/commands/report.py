@@ -6,25 +6,35 @@ from datetime import datetime
 
 import click
 
-from insightmart.commands.options import as_of_option
+from insightmart.commands.options import as_of_option, as_published_option
 from insightmart.commands.session import acting_instant, reading
 from insightmart.settings import load_settings
 from insightmart.status.facts import gather
+from insightmart.status.known_then import is_past, known_at, report_then
 from insightmart.status.report import Occasion, make_report
 from insightmart.status.sending import send_report
 
 
 @click.command()
 @click.option("--email", is_flag=True, help="Mail it to REPORT_TO instead of printing it.")
+@as_published_option
 @as_of_option
-def report_command(email: bool, as_of: datetime | None) -> None:
+def report_command(email: bool, as_published: datetime | None, as_of: datetime | None) -> None:
     """Say what failed, what it holds back and what to do: as text, or as a mail.
 
     The cycle mails the same report after it failed, after it recovered, and once a day.
+
+    Of the past, with --as-published or an --as-of since which something was published, it says what was known then: the
+    figures as they were shown, what had changed, failed and waited. It is read out of the journal and the evidence.
     """
     settings = load_settings()
-    now = acting_instant(settings, as_of)
+    now = acting_instant(settings, as_published or as_of)
     with reading(settings) as warehouse:
+        if as_published or is_past(warehouse, now):
+            if email:
+                raise click.UsageError("a report of the past is printed and not mailed")
+            click.echo(report_then(known_at(warehouse, settings, now)).rstrip())
+            return
         if email:
             click.echo(f"mailed to {settings.report_to}: {send_report(warehouse, settings, now, None)}")
             return

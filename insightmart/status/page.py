@@ -72,10 +72,17 @@ def write_page(warehouse: Warehouse, settings: Settings, as_of: datetime, out: P
         InsightMartError: the folder cannot be written.
     """
     folder = out or settings.home / "status"
-    text = page(gather(warehouse, settings, as_of))
-    target = folder / "index.html"
+    return replace_page(folder / "index.html", page(gather(warehouse, settings, as_of)))
+
+
+def replace_page(target: Path, text: str) -> Path:
+    """Write a page all at once, and the folder it lies in.
+
+    Raises:
+        InsightMartError: the folder cannot be written.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         _write(target, text)
     except OSError as error:
         raise InsightMartError(

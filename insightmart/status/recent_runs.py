@@ -48,6 +48,11 @@ def recent_runs(warehouse: Warehouse, existing: set[str]) -> list[RunState]:
     return _runs(warehouse, existing, "1 = 1", [], RUNS)
 
 
+def runs_between(warehouse: Warehouse, existing: set[str], after: datetime, until: datetime) -> list[RunState]:
+    """The last runs whose "now" lies between two instants, the first excluded, newest first."""
+    return _runs(warehouse, existing, "as_of > ? AND as_of <= ?", [after, until], RUNS)
+
+
 def last_cycle(warehouse: Warehouse, existing: set[str], before: str | None = None) -> RunState | None:
     """The newest cycle, or the newest one that is not the run ``before``; None when there is none."""
     found = _runs(warehouse, existing, "command = 'cycle' AND run_id <> ?", [before or ""], 1)

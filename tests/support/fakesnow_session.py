@@ -36,7 +36,6 @@ from fakesnow import info_schema, transforms
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.instance import FakeSnow
 from sqlglot import exp
-from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.dialects.snowflake import Snowflake
 from sqlglot.tokens import TokenType
 
@@ -193,9 +192,12 @@ def _tables_and_views(template: Template) -> Template:
     return Template(body.replace("'BASE TABLE' AS \"TABLE_TYPE\"", 'tables.kind AS "TABLE_TYPE"'))
 
 
-def _md5_number(generator: Any, number: Any) -> str:
+def _md5_number(expression: Any) -> Any:
     """As Snowflake counts it: the last 16 digits of the MD5."""
-    return f"CAST('0x' || RIGHT(MD5({generator.sql(number, 'this')}), 16) AS UBIGINT)"
+    if not isinstance(expression, exp.MD5NumberLower64):
+        return expression
+    digits = exp.func("RIGHT", exp.MD5(this=expression.this), exp.Literal.number(16))
+    return exp.cast(exp.DPipe(this=exp.Literal.string("0x"), expression=digits), exp.DType.UBIGINT)
 
 
 def _execute_many(cursor: FakeSnowflakeCursor, command: str, rows: Iterable[Any]) -> FakeSnowflakeCursor:
@@ -242,7 +244,7 @@ def fake_account(stages: Path) -> Iterator[Session]:
 
     def translate_in_place(cursor: FakeSnowflakeCursor, statement: Any, params: Any) -> Any:
         _refuse(statement)
-        return translate(cursor, _InPlace(statement.copy()), params).statement
+        return translate(cursor, _InPlace(statement.copy().transform(_md5_number, copy=False)), params).statement
 
     def connect_to(fake: FakeSnow, database: str | None = None, schema: str | None = None, **named: Any) -> Any:
         session.connections.append(named)
@@ -265,7 +267,6 @@ def fake_account(stages: Path) -> Iterator[Session]:
         patch.setattr(transforms, "trim_cast_varchar", lambda expression: expression)
         # it would make every sum a sum of floats, for the sake of text that is to be summed: there is none here
         patch.setattr(transforms, "numeric_agg_implicit_cast", lambda expression: expression)
-        patch.setitem(DuckDB.Generator.TRANSFORMS, exp.MD5NumberLower64, _md5_number)
         with fakesnow.patch():
             yield session
             close_waiting()  # the next account is another one
