@@ -6,11 +6,13 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from functools import partial
+from pathlib import Path
 
 import click
 from rich.text import Text
 from rich.tree import Tree
 
+from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
 from insightmart.commands.session import reading
 from insightmart.console_tables import print_tree
@@ -21,6 +23,8 @@ from insightmart.explaining.order import explain_order
 from insightmart.explaining.store import explain_store
 from insightmart.read_only import answer
 from insightmart.settings import load_settings
+from insightmart.status.page import replace_page
+from insightmart.status.rendering import render
 
 TABLE = "certified.agg_sales_daily"
 
@@ -29,7 +33,10 @@ TABLE = "certified.agg_sales_daily"
 @click.argument("what", nargs=-1, required=True, metavar="WHAT...")
 @click.option("--where", help=f"Which cells of {TABLE}: a SQL condition on its columns.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; decimals are texts, so that they stay exact.")
-def explain_command(what: tuple[str, ...], where: str | None, as_json: bool) -> None:
+@click.option(
+    "--page", type=click.Path(dir_okay=False, path_type=Path), help="Write a page: one HTML file, to keep or send."
+)
+def explain_command(what: tuple[str, ...], where: str | None, as_json: bool, page: Path | None) -> None:
     """Explain WHAT: a figure, an order, or a store on a date. Reads only.
 
     A figure: the orders, edits and refunds that it is the sum of, the loads they came with, what waits in quarantine
@@ -42,6 +49,7 @@ def explain_command(what: tuple[str, ...], where: str | None, as_json: bool) -> 
       insightmart explain agg_sales_daily --where "business_date = DATE '2026-03-05' AND store_id = 17"
       insightmart explain order 1010000027
       insightmart explain store 17 2026-03-05 --json
+      insightmart explain order 1010000027 --page order.html
 
     Exit codes: 0 done; 1 there is no such thing; 2 it is not one of these.
     """
@@ -62,6 +70,11 @@ def explain_command(what: tuple[str, ...], where: str | None, as_json: bool) -> 
             )
     with reading(settings) as warehouse:
         nodes = explained(warehouse)
+    if page:
+        subject = " ".join([*what, where or ""]).strip()
+        text = render("explanation.html.j2", subject=subject, nodes=nodes, read_at=utc_now())
+        click.echo(replace_page(page, text))
+        return
     if as_json:
         click.echo(json.dumps([node.plain() for node in nodes], indent=2))
         return

@@ -100,7 +100,7 @@ def test_a_store_is_explained_by_its_sales_files_and_till(built: Warehouse) -> N
         explain_store(built, 99, date(2026, 3, 5))
 
 
-def test_the_command_prints_a_tree_or_json(
+def test_the_command_prints_a_tree_or_json_or_writes_a_page(
     built: Warehouse, settings: object, insightmart: CommandLine, tmp_path: Path
 ) -> None:
     built.connection.close()
@@ -110,6 +110,12 @@ def test_the_command_prints_a_tree_or_json(
     assert "├── loads: loads 1" in out
     (found, *_) = json.loads(insightmart(*asked, "--json")[1])
     assert (found["what"], found["store_id"]) == ("certified.agg_sales_daily", 1)
+    page = tmp_path / "explained" / "figure.html"
+    code, out, _ = insightmart(*asked, "--page", str(page))
+    assert (code, out.strip()) == (0, str(page))
+    content = page.read_text(encoding="utf-8")
+    assert content.count("<details open>") > 5
+    assert "store_id = 1 AND business_date = DATE &#39;2026-03-05&#39;" in content
     for wrong in (
         ["explain", "fct_orders"],
         ["explain", "store", "1", "yesterday"],
