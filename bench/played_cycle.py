@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.evidence import counted_evidence
 from bench.ingestion.costs import cost_of
 from bench.raw_rows import HOUR, Span
 
@@ -38,6 +39,7 @@ class Played:
 
     Attributes:
         seconds: of the processor, by phase; what it takes to import and to open the project is in none.
+        evidence: of these, seconds that the journal, the ledger and records take; the end of the run is in no phase.
         statements: sent to the warehouse, by phase.
         rows: (table, statement) -> rows that scans looked at; empty where none were counted.
         elapsed: seconds from the first phase to the end of the last.
@@ -47,6 +49,7 @@ class Played:
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
+    evidence: dict[str, float] = field(default_factory=dict)
     statements: dict[str, int] = field(default_factory=dict)
     rows: dict[tuple[str, str], int] = field(default_factory=dict)
     elapsed: float = 0.0
@@ -152,7 +155,7 @@ def play(home: Path, span: Span, counting: bool = False, files: Path | None = No
     setattr(cycle, "ingest", loaded)  # noqa: B010 - no source is configured
     for phase, name in {COPY: "ingest", **PHASES, MODELS: "_build"}.items():
         setattr(cycle, name, measured(phase, getattr(cycle, name)))
-    with cycle.open_cycles(settings) as run:
+    with cycle.open_cycles(settings) as run, counted_evidence() as played.evidence:
         counts.counting = counting
         results: list[Any] = []
         cost = cost_of(lambda: results.append(run(span.as_of)))

@@ -52,6 +52,11 @@ class Profile:
         return median(played.total_seconds for played in self.ours)
 
     @property
+    def evidence_seconds(self) -> float:
+        """Median of the seconds of it that are spent on evidence."""
+        return median(sum(played.evidence.values()) for played in self.ours)
+
+    @property
     def ratio(self) -> float:
         """Ours by the one by hand."""
         return self.our_seconds / self.plain_seconds
@@ -98,11 +103,13 @@ def main(scale: float, repeat: int, only: Sequence[str], json_file: Path | None,
     )
     print_table(
         "Of ours by phase, processor seconds",
-        ("Hour", *(f"{phase}>" for phase in PHASE_NAMES)),
+        ("Hour", *(f"{phase}>" for phase in PHASE_NAMES), "of it evidence>", "part>"),
         [
             [
                 profile.name,
                 *(f"{median(played.seconds[phase] for played in profile.ours):.1f}" for phase in PHASE_NAMES),
+                f"{profile.evidence_seconds:.1f}",
+                f"{profile.evidence_seconds / profile.our_seconds:.1%}",
             ]
             for profile in measured
         ],
