@@ -121,6 +121,10 @@ OPS_TABLES: dict[str, str] = {
     # raw. status: begun (from then on nothing of them is loaded), done. counts: rows emptied by table, as JSON
     "erasures": """erasure_id VARCHAR, source VARCHAR, customer_id BIGINT, reason VARCHAR, actor VARCHAR,
         run_id VARCHAR, asked_at TIMESTAMP_NTZ, status VARCHAR, counts VARCHAR, recorded_at TIMESTAMP_NTZ""",
+    # what `insightmart retention` deleted (ingestion/loading/horizon.py): class raw, aggregates or evidence; rows of
+    # hours before purged_before, which counts from the moment it is begun. ledger_through: entries whose evidence went
+    "purges": """purge_id VARCHAR, class VARCHAR, purged_before TIMESTAMP_NTZ, ledger_through BIGINT, status VARCHAR,
+        "ROWS" BIGINT, counts VARCHAR, as_of TIMESTAMP_NTZ, run_id VARCHAR, actor VARCHAR, recorded_at TIMESTAMP_NTZ""",
     # settings that shape figures, as the warehouse was set up with them
     "settings": "name VARCHAR, value VARCHAR, recorded_at TIMESTAMP_NTZ",
     # what went wrong in a run, one row each: of what (kind and subject), what happened, what to do

@@ -63,6 +63,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "close_command",
         "Close a month for finance: freeze its figures, and keep what changes since as adjustments.",
     ),
+    "retention": (
+        "insightmart.commands.retention",
+        "retention_command",
+        "Delete what is older than it may be; shows it first.",
+    ),
     "erase": (
         "insightmart.commands.erase",
         "erase_command",

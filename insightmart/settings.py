@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from insightmart.errors import ConfigurationError
 
+PERIOD = r"^\s*[1-9]\d{0,4} (days|months|years)\s*$"
 PROJECT = Path(__file__).resolve().parents[1]  # the SQLMesh project is the repository root
 
 
@@ -47,6 +48,10 @@ class Settings(BaseSettings):
     oltp_deleted_columns: str = Field("", alias="OLTP_DELETED_COLUMNS")
     deletions_percent: float = Field(5.0, alias="DELETIONS_PERCENT", ge=0, le=100)
     deletions_rows: int = Field(20, alias="DELETIONS_ROWS", ge=0)
+
+    retention_raw: str = Field("2 years", alias="RETENTION_RAW", pattern=PERIOD)
+    retention_aggregates: str = Field("5 years", alias="RETENTION_AGGREGATES", pattern=PERIOD)
+    retention_evidence: str = Field("7 years", alias="RETENTION_EVIDENCE", pattern=PERIOD)
 
     evidence_url: str | None = Field(None, alias="EVIDENCE_URL")
 

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from ingestion.loading.context import IngestContext, Window
+from ingestion.loading.context import IngestContext, Notice, Window
+from ingestion.loading.horizon import gone, purged_before
 from ingestion.loading.intervals import HOUR, merge_hours
 from ingestion.warehouse import bind
 
@@ -43,7 +44,7 @@ def queue(context: IngestContext, corrections: Iterable[Correction]) -> int:
     Call it inside the transaction that records the load.
     """
     queued = 0
-    for correction in corrections:
+    for correction in _computable(context, list(corrections)):
         found = context.warehouse.value(
             "SELECT COUNT(*) FROM ops.correction_windows WHERE status = 'open' AND source = ? AND entity = ?"
             " AND window_start = ? AND window_end = ?",
@@ -53,6 +54,29 @@ def queue(context: IngestContext, corrections: Iterable[Correction]) -> int:
             context.warehouse.insert("ops.correction_windows", [_queue_row(context, correction)])
             queued += 1
     return queued
+
+
+def _computable(context: IngestContext, corrections: list[Correction]) -> list[Correction]:
+    """The corrections, or parts of them, whose raw is there; the others are written down as ``purged``, and said."""
+    horizon = purged_before(context.warehouse) if corrections else None
+    if horizon is None:
+        return corrections
+    before = [one for one in corrections if one.window.start < horizon]
+    for one in before:
+        gone_part = replace(one, window=Window(one.window.start, min(one.window.end, horizon)))
+        row = _queue_row(context, gone_part) | {"status": "purged", "closed_at": context.as_of}
+        context.warehouse.insert("ops.correction_windows", [row])
+    if before:
+        first = min(one.window.start for one in before)
+        context.notices.append(
+            Notice(
+                f"{before[0].source}_{before[0].entity}",
+                gone(horizon, f"a change of {before[0].source} {before[0].entity} of {first:%Y-%m-%d %H:%M}"),
+                "The rows are in raw, for the record; `insightmart ledger note` if finance has to know",
+            )
+        )
+    kept = [one for one in corrections if one.window.end > horizon]
+    return [replace(one, window=Window(max(one.window.start, horizon), one.window.end)) for one in kept]
 
 
 def _queue_row(context: IngestContext, correction: Correction) -> dict[str, Any]:

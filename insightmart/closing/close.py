@@ -13,6 +13,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from ingestion.clock import utc_now
+from ingestion.loading.horizon import AGGREGATES, purged_before
 from ingestion.warehouse import Warehouse, exact_sum
 from insightmart.closing.month import FinanceMonth
 from insightmart.closing.obstacles import Obstacle, obstacles
@@ -109,7 +110,12 @@ def reopen(warehouse: Warehouse, month: FinanceMonth, as_of: datetime, run_id: s
 
 
 def closed_months(warehouse: Warehouse) -> list[ClosedMonth]:
-    """The months that are closed, oldest first, with what has become of their net sales."""
+    """The months that are closed, oldest first, with what has become of their net sales.
+
+    Months whose figures retention has deleted are left out: what was closed and adjusted is in the journal.
+    """
+    kept_from = purged_before(warehouse, AGGREGATES)
+    first_kept = kept_from.date() if kept_from else date(1, 1, 1)
     return [
         ClosedMonth(*row)
         for row in warehouse.rows(
@@ -132,9 +138,10 @@ def closed_months(warehouse: Warehouse) -> list[ClosedMonth]:
                 SELECT DATE_TRUNC('month', business_date) AS month_first, {exact_sum("net_sales")} AS amount
                 FROM certified.agg_sales_daily GROUP BY 1
             ) AS n ON n.month_first = c.month_first
-            WHERE c.status = 'closed'
+            WHERE c.status = 'closed' AND c.month_first >= ?
             ORDER BY c.month_first
-            """
+            """,
+            [first_kept],
         )
     ]
 

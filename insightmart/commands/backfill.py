@@ -17,6 +17,7 @@ from insightmart.commands.options import Instant, as_of_option, window_of
 from insightmart.commands.session import acting_instant, writing
 from insightmart.console_tables import print_table
 from insightmart.errors import FAILED, InsightMartError
+from insightmart.purged import refuse_purged
 from insightmart.settings import Settings, load_settings
 from insightmart.sources import Ingested, load_each, source_module, source_of
 
@@ -122,6 +123,7 @@ def backfill_command(
     now = acting_instant(settings, as_of)
     window, chosen = window_of(start, end, now), _chosen(source, entities)
     with writing(settings, "backfill") as session, session.recorded_run(now) as run:
+        refuse_purged(session.warehouse, window.start, f"the window from {window.start:%Y-%m-%d %H:%M}")
         done = backfill(session.warehouse, settings, now, source, window, chosen)
         run.fail(done.result.problems)
         run.summary = {source: {"rows": done.result.rows, "rejected": done.result.rejected}}

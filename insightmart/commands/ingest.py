@@ -10,6 +10,7 @@ from ingestion.contracts import SOURCES
 from insightmart.commands.options import Instant, as_of_option, window_of
 from insightmart.commands.session import acting_instant, writing
 from insightmart.errors import FAILED
+from insightmart.purged import refuse_purged
 from insightmart.runs import problem_lines
 from insightmart.settings import load_settings
 from insightmart.sources import check_as_of, ingest
@@ -41,6 +42,8 @@ def ingest_command(
     with writing(settings, "ingest") as session:
         if window is None:
             check_as_of(session.warehouse, now)
+        else:
+            refuse_purged(session.warehouse, window.start, f"the window from {window.start:%Y-%m-%d %H:%M}")
         with session.recorded_run(now) as run:
             results = ingest(session.warehouse, settings, now, sources or SOURCES, window)
             run.fail(problem for result in results for problem in result.problems)

@@ -15,6 +15,7 @@ from insightmart.commands.options import as_of_option
 from insightmart.commands.session import acting_instant, writing
 from insightmart.console_tables import print_table
 from insightmart.errors import FAILED
+from insightmart.purged import refuse_purged
 from insightmart.reconciliation.reconcile import reconcile
 from insightmart.reconciliation.result import DIFFERS, ControlSummary, ReconcileResult
 from insightmart.settings import load_settings
@@ -44,6 +45,8 @@ def reconcile_command(
     settings = load_settings()
     now = acting_instant(settings, as_of)
     with writing(settings, "reconcile") as session, session.recorded_run(now) as run:
+        if date_from:
+            refuse_purged(session.warehouse, date_from, f"the business date {date_from:%Y-%m-%d}")
         result = reconcile(session.warehouse, settings, now, run.run_id, _date(date_from), _date(date_to))
         run.fail(result.problems)
         run.summary = dict(result.statuses)

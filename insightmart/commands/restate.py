@@ -12,6 +12,7 @@ from insightmart.commands.options import Instant, as_of_option
 from insightmart.commands.session import Session, acting_instant, writing
 from insightmart.errors import FAILED, USAGE, ConfigurationError
 from insightmart.progress import step
+from insightmart.purged import refuse_purged
 from insightmart.runs import problem_lines
 from insightmart.settings import load_settings
 from insightmart.transform.preview import preview_restatement, print_preview
@@ -53,6 +54,7 @@ def restate_command(
                 f"no hour of history lies between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC",
                 f"Choose a window between {settings.history_start:%Y-%m-%d} and {whole_hour(now):%Y-%m-%d %H:%M}",
             )
+        refuse_purged(session.warehouse, start, f"the window from {start:%Y-%m-%d %H:%M}")
         preview = preview_restatement(session.warehouse, settings, transformer, name, *hours)
         if not as_json:
             print_preview(preview)

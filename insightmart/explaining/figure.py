@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from ingestion.loading.horizon import gone, purged_before
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
 from insightmart.explaining.load_nodes import load_nodes
@@ -55,7 +56,6 @@ def _explain(warehouse: Warehouse, cell: Mapping[str, Any]) -> Node:
     key = [cell["business_date"], cell["store_id"], cell["channel"]]
     parts = [_part(warehouse, key, *part) for part in _PARTS]
     total = sum(node.values["net_sales"] for node in parts)
-    ties = total == cell["net_sales"]
     return Node(
         "certified.agg_sales_daily",
         dict(cell),
@@ -67,8 +67,18 @@ def _explain(warehouse: Warehouse, cell: Mapping[str, Any]) -> Node:
             *_corrections(warehouse, key),
             _life(warehouse, key),
         ),
-        "" if ties else f"What follows adds up to net sales of {total:f}, which is another figure",
+        _doubt(warehouse, cell, total),
     )
+
+
+def _doubt(warehouse: Warehouse, cell: Mapping[str, Any], total: Any) -> str:
+    """What to say where the orders are not what the figure is made of."""
+    if total == cell["net_sales"]:
+        return ""
+    horizon = purged_before(warehouse)
+    if horizon is not None and cell["business_date"] <= horizon.date():
+        return gone(horizon, "it")
+    return f"What follows adds up to net sales of {total:f}, which is another figure"
 
 
 def _part(warehouse: Warehouse, key: list[Any], title: str, table: str, condition: str, name: str, amount: str) -> Node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ingestion.loading.horizon import PROVES, purged_before
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
 from insightmart.explaining.load_nodes import load_nodes
@@ -20,6 +21,13 @@ def explain_order(warehouse: Warehouse, number: str) -> list[Node]:
         raise InsightMartError(f"{number!r} is no order number", "Order numbers of both sources are whole numbers")
     found = [node for source, table in SOURCES.items() if (node := _explain(warehouse, source, table, int(number)))]
     if not found:
+        horizon = purged_before(warehouse)
+        if horizon is not None:
+            raise InsightMartError(
+                f"there is no order {number}: no source ever sent it, or it is of before {horizon:%Y-%m-%d} UTC, of"
+                " which raw was deleted by `insightmart retention`",
+                PROVES,
+            )
         raise InsightMartError(
             f"no source ever sent an order {number}",
             "What could not be read at all is in `insightmart quarantine list`",

@@ -11,12 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from ingestion.contracts import CARRIED
+from ingestion.loading.horizon import purged_before
 from ingestion.warehouse import Warehouse, exact_sum
 from insightmart.journal.followed import FACTS, Fact
 
 Columns = Mapping[str, str]  # name -> SQL type
 Windows = Sequence[tuple[datetime, datetime]]
 
+ERASABLE = {carried for names in CARRIED.values() for carried in names}  # personal columns, as facts call them
 BETWEEN = "|"  # two columns of a row
 NOTHING = "~"  # NULL
 _NUMBER = {
@@ -26,8 +29,12 @@ _NUMBER = {
 
 
 def digest_of_rows(columns: Columns, dialect: str) -> str:
-    """SQL for the digest of a group of rows with these columns, in order of their names."""
-    texts = ", ".join(f"COALESCE({_as_text(name, kind)}, '{NOTHING}')" for name, kind in sorted(columns.items()))
+    """SQL for the digest of a group of rows with these columns, in order of their names.
+
+    What `insightmart erase` empties is no part of it: a row is the same without it.
+    """
+    counted = {name: kind for name, kind in columns.items() if name.lower() not in ERASABLE}
+    texts = ", ".join(f"COALESCE({_as_text(name, kind)}, '{NOTHING}')" for name, kind in sorted(counted.items()))
     number = _NUMBER[dialect].format(text=f"CONCAT_WS('{BETWEEN}', {texts})")
     return exact_sum(f"CAST({number} AS DECIMAL(38, 4))")
 
@@ -75,14 +82,18 @@ def keep_digests(
     """
     asked: list[str] = []
     kept: list[str] = []
+    horizon = purged_before(warehouse)  # of hours before it rows are gone, and what was kept stays
     for fact in FACTS:
         for part, beside in fact.parts.items():
             if part not in columns_of or (windows_of is not None and beside not in windows_of):
                 continue
             where = "TRUE" if windows_of is None else _within(fact.instant, windows_of[beside])
+            hours = "TRUE" if windows_of is None else _within("event_hour", windows_of[beside])
+            if horizon is not None:
+                where = f"{where} AND {fact.instant} >= CAST('{horizon}' AS TIMESTAMP_NTZ)"
+                hours = f"{hours} AND event_hour >= CAST('{horizon}' AS TIMESTAMP_NTZ)"
             relation = f"certified.{part}"
             asked.append(hours_of(fact, part, relation, columns_of[part], where, warehouse.dialect))
-            hours = "TRUE" if windows_of is None else _within("event_hour", windows_of[beside])
             kept.append(f"(part = '{part}' AND {hours})")
     if not asked:
         return

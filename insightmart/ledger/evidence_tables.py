@@ -105,6 +105,7 @@ EVIDENCE = (
         named_by=("part", "event_hour"),
     ),
     EvidenceTable("closes", Kind.CLOSE, "close", ("close_id",), "recorded_at", named_by=("month_first", "status")),
+    EvidenceTable("purges", Kind.RETENTION, "retention", ("purge_id",), "recorded_at", final="status = 'done'"),
     EvidenceTable("erasures", Kind.ERASURE, "erasure", ("erasure_id",), "recorded_at", final="status = 'done'"),
     EvidenceTable("runs", Kind.RUN, "run", ("run_id",), "started_at", final="status <> 'running'"),
     EvidenceTable("run_intervals", Kind.RUN, "run", ("run_id",), "recorded_at"),

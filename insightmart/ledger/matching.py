@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -27,6 +28,9 @@ class Register:
         began: since when rows are covered; None where the first entry does not say it.
         before: how many rows of each table there were before.
         ended: when the last entry was written.
+        purged_through: the evidence of entries up to this number was deleted by retention; 0: of none.
+        purged_by: number of the entry that says so.
+        purged_before: and that from before this instant, of which no entry speaks.
     """
 
     kept: dict[tuple[str, str], tuple[int, int, str]] = field(default_factory=dict)
@@ -35,6 +39,9 @@ class Register:
     began: datetime | None = None
     before: dict[str, int] | None = None
     ended: datetime | None = None
+    purged_through: int = 0
+    purged_by: int | None = None
+    purged_before: datetime | None = None
 
     def add(self, entry: Entry, *, is_compared: bool) -> None:
         """Take an entry in; of several with one subject the first one counts."""
@@ -42,6 +49,8 @@ class Register:
             self.ended = max(self.ended or entry.recorded_at, entry.recorded_at)
         if entry.kind == Kind.BEGINNING and self.began is None:
             self._begin(entry.told)
+        if entry.kind == Kind.RETENTION:
+            self._purge(entry)
         if entry.subject in self.known:
             return
         self.known.add(entry.subject)
@@ -49,6 +58,13 @@ class Register:
             self.numbers[entry.subject] = entry.sequence
             for table, kept in entry.kept.items():
                 self.kept[entry.subject, table] = (entry.sequence, kept.rows, kept.sha256)
+
+    def _purge(self, entry: Entry) -> None:
+        through = entry.told.get("ledger_through")
+        if isinstance(through, int) and self.purged_through < through < entry.sequence:
+            self.purged_through, self.purged_by = through, entry.sequence
+            with suppress(ValueError):
+                self.purged_before = datetime.fromisoformat(str(entry.told.get("purged_before")))
 
     def _begin(self, told: Mapping[str, Any]) -> None:
         try:
@@ -66,6 +82,7 @@ class Matched:
     rows: int = 0
     sets: int = 0
     damage: list[Damage] = field(default_factory=list)
+    purged: int = 0  # rows that retention deleted
     waiting: int = 0  # rows that became final after the last entry: the next run enters them
 
 
@@ -108,6 +125,9 @@ def match(
         if since is None:
             found.damage += _count_before(evidence, before, register)
     for (subject, table), (sequence, rows, sha256) in left.items():
+        if sequence <= register.purged_through:
+            found.purged += rows
+            continue
         message = f"the {rows} rows of {subject} are gone; entry {sequence} has their digest {sha256}"
         found.damage.append(Damage(Tampering.REMOVED, table, sequence, subject, message))
     return found
@@ -136,6 +156,8 @@ def _uncovered(covered: Covered, register: Register, found: Matched) -> None:
 
 
 def _count_before(evidence: EvidenceTable, rows: int, register: Register) -> Iterator[Damage]:
+    if register.purged_before and register.began and register.began < register.purged_before and not rows:
+        return
     expected = (register.before or {}).get(f"{evidence.noun} {evidence.table}")
     if expected is not None and rows != expected:
         what = Tampering.INSERTED if rows > expected else Tampering.REMOVED

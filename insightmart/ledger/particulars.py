@@ -42,6 +42,7 @@ _KIND_BY_COMMAND = {
     "replay": Kind.REPLAY,
     "confirm": Kind.MANUAL,
     "erase": Kind.ERASURE,
+    "retention": Kind.RETENTION,
 }
 
 
@@ -121,6 +122,13 @@ def _erasures(rows: Sequence[Row]) -> dict[str, Any]:
     return {**{name: row[name] for name in names}, "emptied": json.loads(row["counts"] or "{}")}
 
 
+def _purges(rows: Sequence[Row]) -> dict[str, Any]:
+    row = rows[0]
+    told = {name: row[name] for name in ("class", "actor", "rows", "ledger_through")}
+    before = {"purged_before": canonical_value(row["purged_before"]), "as_of": canonical_value(row["as_of"])}
+    return _without_nothing({**told, **before, "deleted": json.loads(row["counts"] or "{}")})
+
+
 def _runs(rows: Sequence[Row]) -> dict[str, Any]:
     row = rows[0]
     try:
@@ -157,6 +165,7 @@ _SAYING: dict[str, Callable[[Sequence[Row]], dict[str, Any]]] = {
     "replays": _replays,
     "closes": _closes,
     "erasures": _erasures,
+    "purges": _purges,
     "publications": _publications,
     "published_changes": _published_changes,
     "runs": _runs,

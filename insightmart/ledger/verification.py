@@ -31,6 +31,7 @@ class Verified:
         compared: heads outside that there is an entry for.
         rows, sets: rows of evidence, and in how many sets, that were compared.
         waiting: rows that the next run enters.
+            purged: rows that retention deleted, as an entry says.
         notes: what else to know; nothing that is wrong.
     """
 
@@ -43,6 +44,7 @@ class Verified:
     rows: int = 0
     sets: int = 0
     waiting: int = 0
+    purged: int = 0
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -98,14 +100,20 @@ def verify(
         progress,
         (floor[0] if floor else register.began) if since else None,
     )
-    _take_over(matched, found)
+    _take_over(matched, found, register)
     if not chain.links:
         found.notes.append("ops.ledger is empty: nothing is proven")
     return found
 
 
-def _take_over(matched: Matched, found: Verified) -> None:
+def _take_over(matched: Matched, found: Verified, register: Register) -> None:
     found.rows, found.sets, found.waiting = matched.rows, matched.sets, matched.waiting
+    found.purged = matched.purged
+    if matched.purged:
+        found.notes.append(
+            f"{matched.purged:,} rows of entries up to {register.purged_through:,} were deleted by retention, as entry"
+            f" {register.purged_by:,} says: that they were there is proven, and not what they said"
+        )
     found.damage += matched.damage
     if matched.waiting:
         found.notes.append(f"{matched.waiting} rows came after the last entry; the next run enters them")

@@ -10,6 +10,7 @@ from datetime import date, datetime, time, timedelta
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
 from insightmart.journal.followed import Followed
+from insightmart.purged import refuse_purged
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 Window = tuple[datetime, datetime]  # UTC, the end excluded
@@ -129,6 +130,8 @@ def cuts(
     Raises:
         InsightMartError: the journal does not say when a window was written that still waited.
     """
+    for start, _ in [window for windows in wanted.values() for window in windows]:
+        refuse_purged(warehouse, start, f"the window from {start:%Y-%m-%d %H:%M}")
     last = told[-1]
     late = {part: _waiting(warehouse, followed, source, last) for part, source in followed.parts.items()}
     found: dict[int, dict[str, list[Window]]] = {}

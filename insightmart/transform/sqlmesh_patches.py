@@ -35,6 +35,7 @@ from insightmart.definitions.files import DEFINITIONS
 from insightmart.errors import ConfigurationError
 from insightmart.runs import applying
 from insightmart.transform.audit_queries import counted_together, noted
+from insightmart.transform.carried_over import carried_over
 from insightmart.transform.snowflake_adapter import (
     always_ours,
     by_declared_columns,
@@ -301,6 +302,7 @@ patch(DuckDBEngineAdapter, "merge", in_transaction)
 patch(EngineAdapter, "_order_projections_and_filter", in_order_of_time)
 patch(SqlModel, "is_breaking_change", every_change_of_a_candidate_breaks)
 patch(BuiltInPlanEvaluator, "evaluate", known_as_a_plan)
+patch(Scheduler, "evaluate", carried_over)
 patch(SqlMeshLoader._Cache, "_model_cache_entry_id", with_definitions)
 # what would cost more without it
 patch(SqlMeshLoader._Cache, "__init__", templates_beside_it)

@@ -1,4 +1,5 @@
-"""How far the sources are in, as signals of the models ask: once a run or a plan, during which nothing is loaded."""
+"""How far the sources are in, and how far back raw reaches, as the models ask: once a run or a plan, during which
+nothing is loaded or deleted."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 # What was answered to the run or plan under way: empty until its first signal asks, None while there is none.
 _answer: dict[str, datetime] | None = None
+_horizon: list[datetime | None] = []
 
 
 @contextmanager
@@ -19,10 +21,12 @@ def asked_once() -> Iterator[None]:
     """What is asked first holds for everything within."""
     global _answer  # for all threads, as SQLMesh has some of its own
     _answer = {}
+    _horizon.clear()
     try:
         yield
     finally:
         _answer = None
+        _horizon.clear()
 
 
 def covered_through(adapter: EngineAdapter) -> dict[str, datetime]:
@@ -35,4 +39,17 @@ def covered_through(adapter: EngineAdapter) -> dict[str, datetime]:
     found = {name: instant for name, instant in rows if instant is not None}
     if _answer is not None:
         _answer.update(found)
+    return found
+
+
+def raw_purged_before(adapter: EngineAdapter) -> datetime | None:
+    """The instant (UTC) before which raw was deleted (``ingestion.loading.horizon``); None: nothing ever was."""
+    if _answer is not None and _horizon:
+        return _horizon[0]
+    found: datetime | None = None
+    if _answer is not None or adapter.table_exists("ops.purges"):  # a command of ours has made it
+        rows: list[tuple[Any, ...]] = adapter.fetchall("SELECT MAX(purged_before) FROM ops.purges WHERE class = 'raw'")
+        found = rows[0][0] if rows else None
+    if _answer is not None:
+        _horizon.append(found)
     return found
