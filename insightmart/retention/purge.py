@@ -18,9 +18,9 @@ from ingestion.clock import utc_now
 from ingestion.loading.horizon import AGGREGATES, EVIDENCE, RAW, purged_before
 from ingestion.warehouse import Warehouse, bind
 from insightmart.retention.deletions_of import LATELY, MARGIN, Deletion, deletions
-from insightmart.retention.old_evidence import EvidenceToGo, delete_evidence, evidence_to_go
 from insightmart.retention.holds import Hold, holds
 from insightmart.retention.old_customers import empty_old_customers, old_customers
+from insightmart.retention.old_evidence import EvidenceToGo, delete_evidence, evidence_to_go
 from insightmart.retention.periods import Cutoffs, cutoffs
 from insightmart.settings import Settings
 

@@ -20,7 +20,9 @@ def test_no_load_brings_an_erased_customer_back(
         oltp.add("customers", customer_id=key, updated_at="2026-03-05T08:00Z", created_at="2026-03-05T08:00Z", **person)
     ingest(at("2026-03-05T10:00"), oltp.source, entities=["customers"])
     assert warehouse.rows(STORED) == [("ada@needle.example", "Lovelace", "0123456789", "GB")]
-    warehouse.execute("UPDATE raw.oltp_customers SET email = NULL, last_name = NULL, phone = NULL WHERE customer_id = 7")
+    warehouse.execute(
+        "UPDATE raw.oltp_customers SET email = NULL, last_name = NULL, phone = NULL WHERE customer_id = 7"
+    )
     warehouse.insert("ops.erasures", [{"source": "oltp", "customer_id": 7, "status": "done"}])
     # the day is compared with the source: it holds what it held, so that nothing is loaded again
     results = ingest(at("2026-03-06T10:00"), oltp.source, entities=["customers"])
