@@ -19,6 +19,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 WIDE = 2_000  # characters of a line of a tree in a pipe
+_BUILT = re.compile(r"(?:\w+__)?\w+\.(\w+?)__(.+?)__\d+(__dev)?")  # a version of a model, as SQLMesh calls its table
 _FORMULA = re.compile(r"^\s*[=+\-@]")  # what spreadsheets evaluate when a cell begins with it
 
 
@@ -83,6 +84,13 @@ def shown(value: Any) -> str:
     if isinstance(value, date):
         return value.isoformat()
     return without_formula(without_control(str(value)))
+
+
+def spoken_table(name: str) -> str:
+    """A table as people call it: ``core.fct_orders__oltp`` for any version of it that SQLMesh has built."""
+    plain = name.replace('"', "")
+    built = _BUILT.fullmatch(plain)
+    return f"{built[1]}.{built[2]}".lower() if built else plain
 
 
 def without_control(text: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from ingestion.contracts import CARRIED, ENTITIES
 from ingestion.loading.erased import personal_columns
 from ingestion.warehouse import Warehouse
+from insightmart.console_tables import spoken_table
 from insightmart.erasure.customer import Customer
 
 _BY_TABLE = {item.table: item for item in ENTITIES}
@@ -64,7 +65,7 @@ def count(warehouse: Warehouse, found: Sequence[Place]) -> dict[str, int]:
     )
     by_table: dict[str, int] = defaultdict(int)
     for number, rows in warehouse.rows(counts, [value for place in found for value in place.values]):
-        by_table[found[number].table.replace('"', "")] += int(rows)
+        by_table[spoken_table(found[number].table)] += int(rows)
     return {table: rows for table, rows in by_table.items() if rows}
 
 

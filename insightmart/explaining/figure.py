@@ -77,7 +77,7 @@ def _doubt(warehouse: Warehouse, cell: Mapping[str, Any], total: Any) -> str:
         return ""
     horizon = purged_before(warehouse)
     if horizon is not None and cell["business_date"] <= horizon.date():
-        return gone(horizon, "it")
+        return gone(horizon, "The date")
     return f"What follows adds up to net sales of {total:f}, which is another figure"
 
 

@@ -16,6 +16,7 @@ from datetime import timedelta
 from ingestion.loading.horizon import AGGREGATES, RAW
 from ingestion.loading.versions import believed, event_instant, not_before_history
 from ingestion.warehouse import Warehouse
+from insightmart.console_tables import spoken_table
 
 # Hours after the horizon look back to hours before: a business date of the store begins or ends on another UTC date.
 MARGIN = timedelta(days=2)
@@ -56,7 +57,7 @@ class Deletion:
     @property
     def name(self) -> str:
         """The table for people."""
-        return self.table.replace('"', "")
+        return spoken_table(self.table)
 
 
 def deletions(warehouse: Warehouse) -> list[Deletion]:

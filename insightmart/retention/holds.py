@@ -8,6 +8,10 @@ from datetime import date, datetime, timedelta
 
 from ingestion.loading.rejects import CURRENT_REJECTS
 from ingestion.warehouse import Warehouse
+from insightmart.certification.datasets import catalogue
+from insightmart.certification.observations import existing_tables, watermarks
+from insightmart.certification.state import certified_through
+from insightmart.certification.verdict import whole_hour
 
 # A business date begins up to 14 hours before the UTC date of its name.
 BEFORE_A_MONTH = timedelta(days=1)
@@ -37,6 +41,7 @@ def holds(warehouse: Warehouse, before: datetime, history_start: datetime, give_
         give_up_rejects: rejected records and files that nobody replayed hold nothing back.
     """
     found = [
+        *_not_certified(warehouse, before, history_start),
         *_open_months(warehouse, before),
         *_since(
             warehouse,
@@ -71,6 +76,19 @@ def holds(warehouse: Warehouse, before: datetime, history_start: datetime, give_
         *([] if give_up_rejects else _rejects(warehouse, before)),
     ]
     return sorted(found, key=lambda hold: hold.since)
+
+
+def _not_certified(warehouse: Warehouse, before: datetime, history_start: datetime) -> Iterator[Hold]:
+    """Hours that were loaded and that no gate has let through: nothing was published that could be carried over."""
+    existing = existing_tables(warehouse)
+    marks, through = watermarks(warehouse, existing), certified_through(warehouse, existing)
+    for part in catalogue().parts:
+        known = [marks[name] for name in part.inputs if name in marks]
+        since = through[part.gate] or history_start
+        if part.is_hourly and known and since < min(before, whole_hour(min(known))):
+            yield Hold(
+                since, f"{part.name} is certified through {since:%Y-%m-%d %H:%M} UTC", "See `insightmart report`"
+            )
 
 
 def _open_months(warehouse: Warehouse, before: datetime) -> Iterator[Hold]:

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from ingestion.contracts import CARRIED, entity
 from ingestion.warehouse import Warehouse, bind
+from insightmart.console_tables import spoken_table
 
 _CUSTOMERS = entity("oltp", "customers")
 _GONE = (
@@ -29,10 +30,11 @@ _OLD = (
 
 def old_customers(warehouse: Warehouse, before: datetime) -> dict[str, int]:
     """How many rows still say something, by table."""
-    return {
-        table: int(warehouse.value(*bind(f"SELECT COUNT(*) FROM {table} WHERE {condition}", before=before)))
-        for table, _, condition in _tables(warehouse)
-    }
+    found: dict[str, int] = {}
+    for table, _, condition in _tables(warehouse):
+        rows = warehouse.value(*bind(f"SELECT COUNT(*) FROM {table} WHERE {condition}", before=before))
+        found[spoken_table(table)] = found.get(spoken_table(table), 0) + int(rows)
+    return found
 
 
 def empty_old_customers(warehouse: Warehouse, before: datetime) -> dict[str, int]:
