@@ -138,9 +138,7 @@ class Month:
         as_of = f"{day}T00:30"
         subprocess.run(
             [
-                sys.executable,
-                "-m",
-                "sqlmesh",
+                str(Path(sys.executable).with_name("sqlmesh")),
                 "plan",
                 "dev",
                 "--auto-apply",
