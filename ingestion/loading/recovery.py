@@ -13,6 +13,7 @@ import dlt
 from ingestion.clock import utc_now
 from ingestion.contracts import ENTITIES, REJECTS_TABLE
 from ingestion.loading.context import IngestContext
+from ingestion.loading.destination import asked_once
 
 RAW = "raw"
 
@@ -26,7 +27,7 @@ def _pipeline(context: IngestContext, source: str) -> dlt.Pipeline:
     return dlt.pipeline(
         pipeline_name=source,
         pipelines_dir=str(working_directory(context, source).parent),
-        destination=context.destination,
+        destination=asked_once(context.destination),
         dataset_name=RAW,
     )
 

@@ -42,11 +42,21 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-@pytest.fixture
-def warehouse(home: Path) -> Iterator[Warehouse]:
-    """A local warehouse with empty raw and ops tables."""
-    with open_duckdb(home / "INSIGHTMART.duckdb") as opened:
+@pytest.fixture(scope="session")
+def empty_warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a local warehouse with empty raw and ops tables: to be copied."""
+    path = tmp_path_factory.mktemp("empty") / "INSIGHTMART.duckdb"
+    with open_duckdb(path) as opened:
         create_tables(opened)
+    return path
+
+
+@pytest.fixture
+def warehouse(home: Path, empty_warehouse: Path) -> Iterator[Warehouse]:
+    """A local warehouse with empty raw and ops tables."""
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copy(empty_warehouse, home / "INSIGHTMART.duckdb")
+    with open_duckdb(home / "INSIGHTMART.duckdb") as opened:
         yield opened
 
 
