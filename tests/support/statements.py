@@ -96,8 +96,8 @@ def of_a_model(origin: str) -> bool:
 def unparsable(statements: Mapping[str, str], cache: pytest.Cache) -> dict[str, str]:
     """Statements that sqlfluff does not know in Snowflake's dialect, with what they came from and what is wrong.
 
-    Of those that differ in names and literals alone, one is parsed. It takes a second for 5,000 characters, so what an
-    earlier run of the tests has found right is not parsed again by the same sqlfluff.
+    Of those that differ in names and literals alone, one is parsed. What an earlier run of the tests has found right is
+    not parsed again by the same sqlfluff.
     """
     fluff = pytest.importorskip("sqlfluff.core", reason="sqlfluff is not installed: `make setup`")
     options = {"dialect": "snowflake", "templater": "raw", "large_file_skip_byte_limit": 0}
