@@ -90,7 +90,7 @@ def spoken_table(name: str) -> str:
     """A table as people call it: ``core.fct_orders__oltp`` for any version of it that SQLMesh has built."""
     plain = name.replace('"', "")
     built = _BUILT.fullmatch(plain)
-    return f"{built[1]}.{built[2]}".lower() if built else plain
+    return (f"{built[1]}.{built[2]}" if built else plain).lower()
 
 
 def without_control(text: str) -> str:

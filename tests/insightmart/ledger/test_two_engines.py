@@ -27,7 +27,14 @@ VALUES: dict[str, Any] = {
     "DATE": date(2026, 3, 5),
     "BOOLEAN": True,
 }
-PLAIN = {"loads": {"status": "loaded"}, "correction_windows": {"status": "closed"}, "runs": {"status": "failed"}}
+DONE = {"status": "done", "counts": "{}"}
+PLAIN = {
+    "purges": DONE,
+    "erasures": DONE,
+    "loads": {"status": "loaded"},
+    "correction_windows": {"status": "closed"},
+    "runs": {"status": "failed"},
+}
 
 
 def fill(warehouse: Warehouse) -> None:
