@@ -1,5 +1,5 @@
-"""`make docs`: pages, column comments and the list of what is certified, written from the definitions and the models,
-so that each thing is said in one place.
+"""`make docs`: pages, data contracts, column comments and the list of what is certified, written from the definitions
+and the models, so that each thing is said in one place.
 
 ``python -m insightmart.definitions.documentation`` writes what is out of date and names it; a test fails while
 anything is.
@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import ingestion  # noqa: F401  keeps SQLMesh from calling home; before it is imported
 from insightmart.certification.derived import AREAS, DATASETS, catalogue_of, read_areas, written
 from insightmart.definitions.columns import Meanings, read_meanings
+from insightmart.definitions.data_contracts import data_contracts
 from insightmart.definitions.files import COLUMNS, METRICS, RULES, mistake
-from insightmart.definitions.metrics import Metric
+from insightmart.definitions.metrics import Metric, read_metrics
 from insightmart.definitions.projections import columns_of, commented, copied, schema_checks, united
 from insightmart.definitions.rules import Rule, read_rules
 from insightmart.errors import DONE, ConfigurationError
@@ -122,9 +123,11 @@ def outdated(context: Context, project: Path = PROJECT) -> dict[Path, str]:
             certified without a gate.
     """
     certified = catalogue_of(context, read_areas(project / AREAS))
+    sources = origins(column_graph(context.models.values()))
     texts = {
-        **generated(origins(column_graph(context.models.values())), project),
+        **generated(sources, project),
         project / DATASETS: written(certified),
+        **data_contracts(context, certified, read_metrics(project / METRICS), sources, project),
     }
     return {path: text for path, text in texts.items() if _content(path) != text}
 
@@ -211,6 +214,7 @@ def main(project: Path = PROJECT) -> int:
             if not (stale := outdated(context, project)):
                 return DONE
             for path, text in stale.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text, encoding="utf-8")
                 sys.stdout.write(f"{path.relative_to(project)}\n")
             context.load()  # where a new column comes from is read off the models that have it

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import ingestion  # noqa: F401  keeps SQLMesh from calling home; before it is imported
 from ingestion.warehouse import Warehouse, open_duckdb
-from insightmart.settings import Settings
+from insightmart.settings import PROJECT, Settings
 
 if TYPE_CHECKING:
-    pass
+    from sqlmesh import Context
 
-from tests.support.built_homes import SHAPE, copy_home, once_a_run, project_in, set_up_home_of
+from tests.support.built_homes import SHAPE, copy_home, new_home, once_a_run, project_in, set_up_home_of
 from tests.support.built_warehouse import fill
 from tests.support.handmade_warehouse import START, Business
 from tests.support.workshop import CommandLine, Workshop, copy_project
@@ -45,6 +46,20 @@ def business(settings: Settings) -> Iterator[Business]:
     """A warehouse in which everything is certified, made by hand."""
     with open_duckdb(settings.database_path) as warehouse:
         yield Business(warehouse)
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
+    """The project of the files, on a home of its own."""
+    from sqlmesh import Context
+
+    home = new_home(tmp_path_factory, tmp_path_factory.mktemp("home"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**SHAPE, "INSIGHTMART_HOME": str(home), "INSIGHTMART_GATEWAY": "local"}.items():
+            patch.setenv(name, value)
+        context = Context(paths=str(PROJECT))
+    yield context
+    context.close()
 
 
 @pytest.fixture(scope="session")
