@@ -32,6 +32,7 @@ from insightmart.certification.datasets import Catalogue
 from insightmart.certification.verdict import DAILY_TOLERANCE, HOURLY_TOLERANCE
 from insightmart.definitions.metrics import Metric
 from insightmart.gate.check_contract import check_contract
+from insightmart.settings import Settings
 from insightmart.transform.model_graph import layer, own_models
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
 CONTRACTS = Path("docs/contracts")
 STANDARD = "v3.2.0"
-RETENTION_YEARS = 5  # of what is certified
 
 _HEADER = "# Written by `make docs` from the models, their checks and the definitions beside them; not to be edited.\n"
 _LOGICAL = {
@@ -127,7 +127,7 @@ def _contract(
                 schema="CERTIFIED",
             ),
         ],
-        slaProperties=_promises([part.is_hourly for part in parts]),
+        slaProperties=_promises(table, [part.is_hourly for part in parts]),
         schema=[
             SchemaObject(
                 name=table,
@@ -145,13 +145,13 @@ def _contract(
     )
 
 
-def _promises(is_hourly: Sequence[bool]) -> list[ServiceLevelAgreementProperty] | None:
+def _promises(table: str, is_hourly: Sequence[bool]) -> list[ServiceLevelAgreementProperty] | None:
     """How fresh figures are, and for how long they are kept. What the pipeline notes of itself has neither."""
     if not is_hourly:
         return None
     hourly = all(is_hourly)
     tolerance: timedelta = HOURLY_TOLERANCE if hourly else DAILY_TOLERANCE
-    return [
+    promises = [
         ServiceLevelAgreementProperty(property="frequency", value=1, unit="h" if hourly else "d"),
         ServiceLevelAgreementProperty(
             property="latency",
@@ -159,8 +159,12 @@ def _promises(is_hourly: Sequence[bool]) -> list[ServiceLevelAgreementProperty] 
             unit="minutes",
             description=f"{'behind the last whole hour' if hourly else 'since the last load'}; beyond it it is late",
         ),
-        ServiceLevelAgreementProperty(property="retention", value=RETENTION_YEARS, unit="y"),
     ]
+    if table.startswith("dim_"):  # kept
+        return promises
+    setting = "retention_raw" if table.startswith("fct_") else "retention_aggregates"
+    count, unit = str(Settings.model_fields[setting].default).split()
+    return [*promises, ServiceLevelAgreementProperty(property="retention", value=int(count), unit=unit)]
 
 
 def _properties(

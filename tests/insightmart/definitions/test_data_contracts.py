@@ -74,7 +74,9 @@ def test_keys_owners_and_promises_are_those_of_the_project() -> None:
     assert not columns["customer_id"].required
     assert getattr(contract.team, "name", None) == "data-engineering"
     promises = {one.property: (one.value, one.unit) for one in contract.slaProperties or ()}
-    assert promises == {"frequency": (1, "h"), "latency": (90, "minutes"), "retention": (5, "y")}
+    assert promises == {"frequency": (1, "h"), "latency": (90, "minutes"), "retention": (2, "years")}
+    kept = {one.property: one.value for one in of("agg_sales_daily")[0].slaProperties or ()}
+    assert kept["retention"] == 5
     assert of("dim_dates")[1].properties[0].unique  # type: ignore[index]
 
 
