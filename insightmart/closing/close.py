@@ -18,6 +18,7 @@ from ingestion.warehouse import Warehouse, exact_sum
 from insightmart.closing.month import FinanceMonth
 from insightmart.closing.obstacles import Obstacle, obstacles
 from insightmart.errors import InsightMartError
+from insightmart.journal.followed import SALES
 
 CLOSED, REOPENED = "closed", "reopened"
 
@@ -42,7 +43,11 @@ class MonthIsOpenError(InsightMartError):
 
 @dataclass(frozen=True)
 class ClosedMonth:
-    """A month that is closed: its net sales then, by how much they changed since, and what they are now."""
+    """A month that is closed: its net sales then, by how much they changed since, and what they are now.
+
+    ``differing`` is in how many cells (date, store, channel) closed and adjusted are something else than what is
+    certified now, in any measure.
+    """
 
     month: date
     closed_at: datetime
@@ -52,11 +57,12 @@ class ClosedMonth:
     adjusted: Decimal
     current: Decimal
     adjustments: int
+    differing: int
 
     @property
     def agrees(self) -> bool:
-        """Whether closed and adjustments are what is certified."""
-        return self.closed + self.adjusted == self.current
+        """Whether closed and adjustments are what is certified, cell by cell and in all measures."""
+        return self.differing == 0
 
 
 def close(
@@ -116,12 +122,16 @@ def closed_months(warehouse: Warehouse) -> list[ClosedMonth]:
     """
     kept_from = purged_before(warehouse, AGGREGATES)
     first_kept = kept_from.date() if kept_from else date(1, 1, 1)
+    cell = "month_first, business_date, store_id, channel"
+    plus = ", ".join(SALES.measures)
+    minus = ", ".join(f"-{name}" for name in SALES.measures)
+    is_off = " OR ".join(f"SUM({name}) <> 0" for name in SALES.measures)
     return [
         ClosedMonth(*row)
         for row in warehouse.rows(
             f"""
             SELECT c.month_first, c.closed_at, c.actor, c.reason, COALESCE(k.amount, 0), COALESCE(a.amount, 0),
-                COALESCE(n.amount, 0), COALESCE(a.entries, 0)
+                COALESCE(n.amount, 0), COALESCE(a.entries, 0), COALESCE(d.cells, 0)
             FROM (
                 SELECT *
                 FROM ops.closes
@@ -138,6 +148,22 @@ def closed_months(warehouse: Warehouse) -> list[ClosedMonth]:
                 SELECT DATE_TRUNC('month', business_date) AS month_first, {exact_sum("net_sales")} AS amount
                 FROM certified.agg_sales_daily GROUP BY 1
             ) AS n ON n.month_first = c.month_first
+            LEFT JOIN (
+                SELECT month_first, COUNT(*) AS cells
+                FROM (
+                    SELECT {cell}
+                    FROM (
+                        SELECT {cell}, {plus} FROM certified.finance_close
+                        UNION ALL
+                        SELECT {cell}, {plus} FROM certified.finance_adjustments
+                        UNION ALL
+                        SELECT DATE_TRUNC('month', business_date) AS {cell}, {minus} FROM certified.agg_sales_daily
+                    ) AS entries
+                    GROUP BY {cell}
+                    HAVING {is_off}
+                ) AS off
+                GROUP BY month_first
+            ) AS d ON d.month_first = c.month_first
             WHERE c.status = 'closed' AND c.month_first >= ?
             ORDER BY c.month_first
             """,
