@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -108,8 +108,14 @@ def match(
         progress(evidence.table)
         before = 0
         differing: list[tuple[Covered, tuple[int, int, str]]] = []
-        for covered in rows_of(warehouse, evidence, since):
-            before += sum(_is_before(row[evidence.recorded], register.began) for row in covered.rows)
+        for whole in rows_of(warehouse, evidence, since):
+            # what was there before the ledger is counted, also of a killed run that the first entries name
+            covered = replace(
+                whole, rows=[row for row in whole.rows if not _is_before(row[evidence.recorded], register.began)]
+            )
+            before += len(whole.rows) - len(covered.rows)
+            if not covered.rows:
+                continue
             kept = left.pop((covered.subject, evidence.table), None)
             if kept is not None:
                 found.rows += len(covered.rows)
@@ -145,8 +151,6 @@ def _put_in(covered: Covered, sequence: int) -> Iterator[Damage]:
 
 def _uncovered(covered: Covered, register: Register, found: Matched) -> None:
     latest = covered.latest
-    if _is_before(latest, register.began):
-        return  # counted
     if register.ended is None or latest is None or latest > register.ended:
         found.waiting += len(covered.rows)
         return

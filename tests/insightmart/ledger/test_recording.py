@@ -80,6 +80,26 @@ def test_rows_of_no_run_of_ours_are_entered_by_the_next_one(settings: Settings, 
     assert insightmart("ledger", "verify")[0] == 0
 
 
+def test_a_run_that_was_killed_before_there_was_a_ledger_is_counted_and_no_row_is_taken_for_put_in(
+    settings: Settings, insightmart: CommandLine
+) -> None:
+    """Its row is older than the ledger, and that it was killed is written by the run that begins the ledger."""
+    with writing(settings, "cycle") as session:
+        killed = {"run_id": "cycle-9", "command": "cycle", "as_of": AS_OF, "status": "running", "started_at": AS_OF}
+        session.warehouse.insert("ops.runs", [killed])
+        with session.recorded_run(AS_OF):
+            pass
+    with open_duckdb(settings.database_path) as warehouse:
+        begun, *later = entries(warehouse)
+        assert begun.told["before"]["run ops.runs"] == 1
+        assert {entry.subject: set(entry.kept) for entry in later}["run cycle-9"] == {"ops.run_problems"}
+        assert verify(warehouse, nothing_outside, str).is_sound
+        warehouse.execute("DELETE FROM ops.runs WHERE run_id = 'cycle-9'")
+        (damage,) = verify(warehouse, nothing_outside, str).damage
+    assert damage.message == "0 rows are from before the ledger began; entry 1 counted 1"
+    assert insightmart("ledger", "verify")[0] == 1
+
+
 def test_a_run_that_fails_is_entered_too(settings: Settings) -> None:
     with (
         pytest.raises(ValueError, match="odd"),
