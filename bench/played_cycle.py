@@ -39,23 +39,23 @@ class Played:
 
     Attributes:
         seconds: of the processor, by phase; what it takes to import and to open the project is in none.
-        evidence: of these, seconds that the journal, the ledger and records take; the end of the run is in no phase.
         statements: sent to the warehouse, by phase.
         rows: (table, statement) -> rows that scans looked at; empty where none were counted.
         elapsed: seconds from the first phase to the end of the last.
         peak_bytes: the most memory that the process held.
         evaluations: model intervals.
         corrections: queue entries that were closed.
+        evidence: seconds that the journal, the ledger and records take; the end of the run is in no phase.
     """
 
     seconds: dict[str, float] = field(default_factory=dict)
-    evidence: dict[str, float] = field(default_factory=dict)
     statements: dict[str, int] = field(default_factory=dict)
     rows: dict[tuple[str, str], int] = field(default_factory=dict)
     elapsed: float = 0.0
     peak_bytes: int = 0
     evaluations: int = 0
     corrections: int = 0
+    evidence: dict[str, float] = field(default_factory=dict)
 
     @property
     def total_seconds(self) -> float:

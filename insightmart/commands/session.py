@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ingestion.clock import as_of_or_now, utc_now
-from ingestion.ops_tables import create_tables
+from ingestion.ops_tables import OPS_TABLES, create_tables
 from ingestion.warehouse import Warehouse
-from insightmart.errors import ConfigurationError
+from insightmart.errors import ConfigurationError, InsightMartError
 from insightmart.gateway import open_warehouse
 from insightmart.ledger.kept_heads import keep_head
 from insightmart.ledger.recording import enter
@@ -103,11 +103,28 @@ def reading(settings: Settings) -> Iterator[Warehouse]:
 
     Raises:
         ConfigurationError: the warehouse was set up with other settings.
-        InsightMartError: the warehouse cannot be opened, for example while a cycle is at work.
+        InsightMartError: the warehouse cannot be opened, for example while a cycle is at work, or is of an earlier
+            version, which no command that writes has met since.
     """
     with open_warehouse(settings, "report") as warehouse:
         refuse_recorded_others(warehouse, settings)
+        _refuse_older(warehouse)
         yield warehouse
+
+
+def _refuse_older(warehouse: Warehouse) -> None:
+    """A warehouse that nobody has set up is empty, and says so; one of an earlier version lacks tables."""
+    there = {
+        name
+        for (name,) in warehouse.rows(
+            "SELECT LOWER(table_name) FROM information_schema.tables WHERE LOWER(table_schema) = 'ops'"
+        )
+    }
+    if there and (missing := sorted(OPS_TABLES.keys() - there)):
+        raise InsightMartError(
+            f"this warehouse is of an earlier version: it has no ops.{missing[0]}",
+            "The next command that writes brings it up to date: insightmart cycle",
+        )
 
 
 def acting_instant(settings: Settings, as_of: datetime | None) -> datetime:

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ingestion.contracts import CARRIED
-from ingestion.loading.horizon import purged_before
 from ingestion.warehouse import Warehouse, exact_sum
 from insightmart.journal.followed import FACTS, Fact
 
@@ -71,6 +70,7 @@ def keep_digests(
     columns_of: Mapping[str, Columns],
     windows_of: Mapping[str, Windows] | None,
     record: Mapping[str, Any],
+    horizon: datetime | None = None,
 ) -> None:
     """Keep the digests of the hours of these windows that are other ones than what was kept last; one statement.
 
@@ -79,10 +79,10 @@ def keep_digests(
         columns_of: certified parts of facts that prod has -> their columns.
         windows_of: part of an aggregate -> windows that were written anew, ends excluded; None: everything.
         record: publication, published_at, recorded_at of the entry.
+        horizon: of hours before it rows were deleted (``ingestion.loading.horizon``), and what was kept stays.
     """
     asked: list[str] = []
     kept: list[str] = []
-    horizon = purged_before(warehouse)  # of hours before it rows are gone, and what was kept stays
     for fact in FACTS:
         for part, beside in fact.parts.items():
             if part not in columns_of or (windows_of is not None and beside not in windows_of):

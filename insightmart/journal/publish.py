@@ -16,7 +16,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from ingestion.clock import utc_now
-from ingestion.loading.horizon import AGGREGATES, purged_before
+from ingestion.loading.horizon import AGGREGATES, RAW
 from ingestion.warehouse import Warehouse
 from insightmart.checkout import look_at
 from insightmart.journal.digests import Columns, keep_digests, parts_of_facts
@@ -58,6 +58,8 @@ _STATE = """
     SELECT
         'publication', published_through, models_version, published_at, complete_at, followed, NULL
     FROM latest
+    UNION ALL
+    SELECT 'purge', class, NULL, MAX(purged_before), NULL, NULL, NULL FROM ops.purges GROUP BY class
 """
 _SCANS = """
     UNION ALL
@@ -80,6 +82,7 @@ class _State:
     evaluated: list[Evaluated]
     corrections: list[QueuedCorrection]
     scans: list[PassedScan]
+    horizons: dict[str, datetime]  # class of ops.purges -> before when its rows were deleted
 
 
 def publish(
@@ -130,6 +133,8 @@ def publish(
         else:
             ranges = [(one.first, one.last) for one in found[ANY]]
             dates = _dates([*ranges, *([_swept(followed, as_of)] if is_sweep else [])])
+        if dates and (kept_from := state.horizons.get(AGGREGATES)):  # what retention deleted is no change of a figure
+            dates = f"({dates} AND business_date >= DATE '{kept_from.date()}')"
         if dates:
             _compare(warehouse, followed, dates, found, otherwise, record, pos_stores)
     if has_new_models or state.evaluated:
@@ -137,7 +142,7 @@ def publish(
         for one in state.evaluated:
             windows.setdefault(one.part, []).append((one.start, one.end))
         columns = _columns_of_facts(warehouse) if facts is None else facts
-        keep_digests(warehouse, columns, None if has_new_models else windows, record)
+        keep_digests(warehouse, columns, None if has_new_models else windows, record, state.horizons.get(RAW))
     warehouse.insert(
         "ops.publications",
         [
@@ -219,7 +224,7 @@ def _columns_of_facts(warehouse: Warehouse) -> dict[str, dict[str, str]]:
 
 
 def _read(warehouse: Warehouse, there: list[Followed] | None) -> _State:
-    state = _State(False, there or [], None, None, {}, [], [], [], [])
+    state = _State(False, there or [], None, None, {}, [], [], [], [], {})
     gates = [gate for followed in there or () for gate in followed.gates.values()]
     statement = _STATE + "".join(_SCANS.format(gate=gate) for gate in gates)
     for kind, name, detail, start, end, load_id, replayed in warehouse.rows(statement):
@@ -231,6 +236,8 @@ def _read(warehouse: Warehouse, there: list[Followed] | None) -> _State:
             state.corrections.append(
                 QueuedCorrection(start, end, source, entity, detail, load_id, replayed is not None)
             )
+        elif kind == "purge":
+            state.horizons[name] = start
         elif kind == "scan":
             state.scans.append(PassedScan(start, end, name, detail))
         else:
@@ -298,9 +305,6 @@ def _compare(
 ) -> None:
     """Write an entry for each cell of these dates that is another one than the journal says."""
     keys, measures = followed.keys, followed.measures
-    kept_from = purged_before(warehouse, AGGREGATES)
-    if kept_from is not None:  # what retention deleted is no change of a figure
-        dates = f"({dates} AND business_date >= DATE '{kept_from.date()}')"
     same = " AND ".join(f"is_now.{key} = was.{key}" for key in keys)
     columns = {
         **{key: f"COALESCE(is_now.{key}, was.{key})" for key in keys},

@@ -110,22 +110,22 @@ def match(
         differing: list[tuple[Covered, tuple[int, int, str]]] = []
         for whole in rows_of(warehouse, evidence, since):
             # what was there before the ledger is counted, also of a killed run that the first entries name
-            covered = replace(
+            ours = replace(
                 whole, rows=[row for row in whole.rows if not _is_before(row[evidence.recorded], register.began)]
             )
-            before += len(whole.rows) - len(covered.rows)
-            if not covered.rows:
-                continue
-            kept = left.pop((covered.subject, evidence.table), None)
+            before += len(whole.rows) - len(ours.rows)
+            kept = left.pop((whole.subject, evidence.table), None)
             if kept is not None:
-                found.rows += len(covered.rows)
+                found.rows += len(whole.rows)
                 found.sets += 1
-                if not _is_as_kept(covered, kept):
-                    differing.append((covered, kept))
-            elif (number := register.numbers.get(covered.subject)) is not None:
-                found.damage += _put_in(covered, number)
-            elif covered.subject not in register.known:
-                _uncovered(covered, register, found)
+                if not (_is_as_kept(whole, kept) or _is_as_kept(ours, kept)):
+                    differing.append((ours if kept[1] < len(whole.rows) else whole, kept))
+            elif not ours.rows:
+                continue
+            elif (number := register.numbers.get(ours.subject)) is not None:
+                found.damage += _put_in(ours, number)
+            elif ours.subject not in register.known:
+                _uncovered(ours, register, found)
         for covered, kept in differing:
             found.damage += _compared(covered, kept, entry_of)
         if since is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from insightmart.errors import InsightMartError
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     from sqlmesh.core.snapshot import Snapshot
 
 
-def virtual_plan(environments: Environments) -> tuple[Plan, list[str]]:
+def virtual_plan(environments: Environments, as_of: datetime) -> tuple[Plan, list[str]]:
     """The plan that points prod at the environment's tables, and what it would have to compute: nothing, it should be.
+
+    Args:
+        environments: prod, and the one that is to become prod.
+        as_of: the run's now: when the figures are published, which the journal goes by.
 
     Raises:
         InsightMartError: SQLMesh refuses the plan, or a change is forward-only.
@@ -34,12 +39,15 @@ def virtual_plan(environments: Environments) -> tuple[Plan, list[str]]:
             f"Plan it without --forward-only: `sqlmesh plan {environments.name}`",
         )
     try:
-        plan = environments.context.plan_builder(PROD, skip_tests=True, no_auto_categorization=True).build()
-        missing = plan.missing_intervals
+        built = environments.context.plan_builder(PROD, skip_tests=True, no_auto_categorization=True).build()
+        missing = built.missing_intervals
     except SQLMeshError as error:
         raise InsightMartError(
             f"SQLMesh refuses the plan: {str(error).splitlines()[0]}", "Try `sqlmesh plan`"
         ) from error
+    # Told to the builder, it would take every hour up to then for one that prod has to compute. The second name is where
+    # the plan remembers what it has worked out of the first.
+    plan = built.model_copy(update={"execution_time_": as_of, "execution_time": as_of})
     order = {name: place for place, name in enumerate(environments.context.dag.sorted)}
     computed = [item for item in missing if not environments.after[item.snapshot_id.name].model.kind.is_view]
     return plan, [

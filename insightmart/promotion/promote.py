@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +76,7 @@ def promote(
         progress.failed = bool(reasons)
         progress.outcome = "failed" if reasons else f"{count(unit_tests, 'test')} passed"
     with step("Gates and versions") as progress:
-        proof, against = examine(warehouse, environments, allow_backfill)
+        proof, against = examine(warehouse, environments, allow_backfill, run.as_of)
         progress.failed = proof is None
         progress.outcome = f"{count(len(proof.gates), 'changed gate')} passed" if proof else "refused"
     if reasons or proof is None:
@@ -111,7 +112,7 @@ def promote(
         run.problems.append(RunProblem(ProblemKind.PROMOTION, environments.name, declined))
         return review
     with step(f"Promoting {environments.name}") as progress:
-        run.plan_id = review.plan_id = _apply(warehouse, environments, allow_backfill)
+        run.plan_id = review.plan_id = _apply(warehouse, environments, allow_backfill, run.as_of)
         review.promoted_at = utc_now().replace(microsecond=0)
         write_review(folder, review)
         run.summary |= {"promoted": True, "report_sha256": review_hash(folder)}
@@ -129,13 +130,16 @@ class Proof:
     backfill: list[str]
 
 
-def examine(warehouse: Warehouse, environments: Environments, allow_backfill: bool) -> tuple[Proof | None, list[str]]:
+def examine(
+    warehouse: Warehouse, environments: Environments, allow_backfill: bool, as_of: datetime
+) -> tuple[Proof | None, list[str]]:
     """Whether an environment may be published over prod as it is.
 
     Args:
         warehouse: open connection.
         environments: what is to be published over what.
         allow_backfill: whether prod may compute hours that the environment does not hold.
+        as_of: the run's now.
 
     Returns:
         The proof, None where something speaks against it, and what that is.
@@ -146,7 +150,7 @@ def examine(warehouse: Warehouse, environments: Environments, allow_backfill: bo
     plan: Plan | None = None
     backfill: list[str] = []
     if not against:  # the plan is made of the files: it means nothing while they differ
-        plan, backfill = virtual_plan(environments)
+        plan, backfill = virtual_plan(environments, as_of)
         if backfill and not allow_backfill:
             against.append(
                 f"prod would have to compute {listed_names(backfill)}: {environments.name} lags behind it."
@@ -173,7 +177,7 @@ def refusal(environments: Environments, against: Sequence[str]) -> InsightMartEr
     return RunFailedError(f"{environments.name} is not promoted", reasons)
 
 
-def _apply(warehouse: Warehouse, environments: Environments, allow_backfill: bool) -> str:
+def _apply(warehouse: Warehouse, environments: Environments, allow_backfill: bool, as_of: datetime) -> str:
     """Prove it once more, as files and state are now, and point prod at the tables. Returns the plan's id.
 
     Raises:
@@ -186,7 +190,7 @@ def _apply(warehouse: Warehouse, environments: Environments, allow_backfill: boo
         raise InsightMartError(
             f"{environments.name} or prod has been planned since the review", "Nothing was applied. Promote again"
         )
-    proof, against = examine(warehouse, current, allow_backfill)
+    proof, against = examine(warehouse, current, allow_backfill, as_of)
     if proof is None:
         raise refusal(current, against)
     outcome = transformer.apply(proof.plan)

@@ -97,6 +97,9 @@ def test_a_promotion_shows_every_difference_and_publishes_exactly_what_was_built
         assert {s.snapshot_id for s in prod.snapshots} == {s.snapshot_id for s in built.snapshots}
     runs = dev.rows("SELECT status, plan_id FROM ops.runs WHERE command = 'promote' ORDER BY started_at")
     assert runs == [("succeeded", None), ("succeeded", prod.plan_id)]
+    # the journal goes by the run's now, not by the clock
+    last = "SELECT published_at, plan_id FROM ops.publications ORDER BY publication DESC LIMIT 1"
+    assert dev.rows(last) == [(datetime(2026, 3, 6, 10, 30), prod.plan_id)]
     # nothing was computed for it
     assert dev.rows("SELECT COUNT(*) FROM ops.run_intervals WHERE run_id LIKE 'promote%'") == [(0,)]
     again = json.loads((dev.home / "promotions" / "dev-20260306T103000-2" / "promotion.json").read_text())

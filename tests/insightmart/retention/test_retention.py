@@ -138,7 +138,7 @@ def test_applied_it_deletes_what_it_said_and_no_aggregate_changes(home: Path, in
         (None, None, "GB"),
         ("ada@new.example", "Ockham", "GB"),
     ]
-    assert insightmart("ledger", "verify")[0] == 0
+    assert insightmart("ledger", "verify")[0] == 0, insightmart("ledger", "verify")
 
 
 def test_applied_twice_it_does_nothing_more(purged: Path, insightmart: CommandLine) -> None:
@@ -157,7 +157,7 @@ def test_it_is_in_the_ledger(home: Path, insightmart: CommandLine, monkeypatch: 
     assert told["deleted"]["raw.oltp_orders"] > 0
     summaries = [entry["details"]["summary"] for entry in entries if "summary" in entry["details"]]
     assert [summary["gave_up_rejects"] for summary in summaries] == ["unreadable, ticket 4713"]
-    assert insightmart("ledger", "verify")[0] == 0
+    assert insightmart("ledger", "verify")[0] == 0, insightmart("ledger", "verify")
 
 
 def _hold(warehouse: Warehouse, what: str) -> None:
@@ -219,7 +219,7 @@ def test_killed_it_is_finished_by_the_next_one_and_nothing_is_computed_meanwhile
     assert rows(home, "SELECT COUNT(*) FROM raw.oltp_customers WHERE email = 'ada@old.example'") == [(0,)]
     assert not (home / "quarantine" / "cafe").exists()
     assert figures(home) == before
-    assert insightmart("ledger", "verify")[0] == 0
+    assert insightmart("ledger", "verify")[0] == 0, insightmart("ledger", "verify")
 
 
 @pytest.mark.parametrize(
