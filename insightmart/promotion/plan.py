@@ -45,8 +45,8 @@ def virtual_plan(environments: Environments, as_of: datetime) -> tuple[Plan, lis
         raise InsightMartError(
             f"SQLMesh refuses the plan: {str(error).splitlines()[0]}", "Try `sqlmesh plan`"
         ) from error
-    # Told to the builder, it would take every hour up to then for one that prod has to compute. The second name is where
-    # the plan remembers what it has worked out of the first.
+    # Told to the builder, it would take every hour up to then for one that prod has to compute. The second name is
+    # where the plan remembers what it has worked out of the first.
     plan = built.model_copy(update={"execution_time_": as_of, "execution_time": as_of})
     order = {name: place for place, name in enumerate(environments.context.dag.sorted)}
     computed = [item for item in missing if not environments.after[item.snapshot_id.name].model.kind.is_view]
