@@ -36,7 +36,7 @@ class Journalled:
         )
         for view in ("published_changes", "finance_close", "finance_adjustments"):
             model = (REPOSITORY / "models" / "certified" / f"{view}.sql").read_text(encoding="utf-8")
-            query = sqlglot.transpile(model.partition(");\n\n")[2], read="snowflake", write="duckdb")[0]
+            query = sqlglot.transpile(model.partition(");\n\n")[2], read="snowflake", write=warehouse.dialect)[0]
             warehouse.execute(f"CREATE VIEW certified.{view} AS {query}")
         for one in FOLLOWED:
             for gate in one.gates.values():

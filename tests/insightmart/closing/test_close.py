@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from ingestion.warehouse import open_duckdb
+from ingestion.warehouse import Warehouse, open_duckdb
 from insightmart.closing.close import MonthIsOpenError, close, closed_months, reopen
 from insightmart.closing.month import FinanceMonth, month_of
 from insightmart.closing.obstacles import obstacles
 from insightmart.errors import ConfigurationError, InsightMartError
+from insightmart.gateway import OPTIONS
+from insightmart.settings import Settings
+from insightmart.snowflake_sessions import connect
+from tests.support.fakesnow_session import fake_account
 from tests.support.journalled import Journalled, publish
+from tests.support.snowflake_account import ACCOUNT
 
 MARCH = FinanceMonth(date(2026, 3, 1))
 DAY = timedelta(days=1)
@@ -21,11 +27,29 @@ OVER = datetime(2026, 4, 1, 12)
 LAST = date(2026, 3, 31)
 
 
+on_both_engines = pytest.mark.parametrize("finance", ["duckdb", "snowflake"], indirect=True)
+
+
+@contextmanager
+def opened(engine: str, folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
+    """An empty warehouse; fakesnow stands in for the account."""
+    if engine == "duckdb":
+        with open_duckdb(folder / "INSIGHTMART.duckdb") as warehouse:
+            yield warehouse
+        return
+    for name, value in ACCOUNT.items():
+        patch.setenv(name, value)
+    with fake_account(folder / "stages"):
+        settings = Settings(_env_file=None)  # type: ignore[call-arg]
+        with Warehouse(connect(settings, "transform", **OPTIONS), "snowflake") as warehouse:
+            yield warehouse
+
+
 @pytest.fixture
-def finance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Journalled]:
+def finance(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Journalled]:
     """March has been published whole: 10 on the 5th, 20 on the 31st, and 7 on the first of April."""
     monkeypatch.setattr("insightmart.closing.obstacles.part_states", lambda *_: [])  # of the tests of certification
-    with open_duckdb(tmp_path / "INSIGHTMART.duckdb") as warehouse:
+    with opened(getattr(request, "param", "duckdb"), tmp_path, monkeypatch) as warehouse:
         journal = Journalled(warehouse)
         publish(warehouse, OVER, "code")
         for day, net_sales in ((date(2026, 3, 5), "10"), (LAST, "20"), (date(2026, 4, 1), "7")):
@@ -46,6 +70,7 @@ def amounts(finance: Journalled) -> list[tuple[object, ...]]:
     return [(one.closed, one.adjusted, one.current, one.adjustments) for one in closed_months(finance.warehouse)]
 
 
+@on_both_engines
 def test_what_was_closed_stays_and_what_changes_is_an_adjustment(finance: Journalled) -> None:
     assert close(finance.warehouse, MARCH, OVER, "run-1", "ada") == []
     assert amounts(finance) == [(30, 0, 30, 0)]
@@ -70,6 +95,7 @@ def test_a_figure_that_goes_away_is_an_adjustment_too(finance: Journalled) -> No
     assert amounts(finance) == [(30, -20, 10, 1)]
 
 
+@on_both_engines
 def test_a_month_that_changed_by_hand_does_not_agree(finance: Journalled) -> None:
     close(finance.warehouse, MARCH, OVER, "run-1", "ada")
     finance.sold(LAST, "21")
@@ -82,6 +108,7 @@ def test_a_month_that_changed_by_hand_does_not_agree(finance: Journalled) -> Non
     assert (month.closed + month.adjusted == month.current, month.differing, month.agrees) == (True, 2, False)
 
 
+@on_both_engines
 def test_reopening_is_an_event_and_a_month_can_be_closed_anew(finance: Journalled) -> None:
     close(finance.warehouse, MARCH, OVER, "run-1", "ada")
     with pytest.raises(InsightMartError, match="2026-03 is closed"):
