@@ -35,7 +35,7 @@ import duckdb
 PROJECT = Path(__file__).resolve().parents[1]
 FIRST, LAST = date(2026, 3, 6), date(2026, 4, 7)  # cycles at five past midnight UTC
 MODEL_CHANGES = date(2026, 3, 20)
-CLOSES = date(2026, 4, 3)
+CLOSES = date(2026, 4, 2)
 KILLED = 5  # cycles
 MODEL = "models/core/fct_orders__source.sql"
 DOLLAR_MORE = {
