@@ -23,6 +23,8 @@ from insightmart.settings import Settings
 from tests.support.built_homes import SHAPE, copy_home, once_a_run, project_in
 from tests.support.workshop import CommandLine
 
+pytestmark = pytest.mark.slow
+
 EMAIL = "Ada.Lovelace@needle.example"
 PHONE = "+44 20 7946 0958"
 SECRETS = (EMAIL, PHONE, "Lovelace", "Marylebone", "W1G 7HT", "rang to complain")

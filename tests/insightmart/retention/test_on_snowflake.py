@@ -18,6 +18,8 @@ from insightmart.settings import Settings, load_settings
 from tests.support.built_warehouse import raw_rows
 from tests.support.snowflake_account import ACCOUNT
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2028, 3, 8, 0, 5)
 
 

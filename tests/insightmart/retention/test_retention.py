@@ -22,6 +22,8 @@ from insightmart.transform.model_graph import layer, own_models
 from tests.support.built_homes import SHAPE, copy_home, once_a_run, project_in
 from tests.support.workshop import CommandLine, Workshop
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2028, 3, 8, 0, 5)  # raw goes of before March 8, 2026, and its rows of before the 6th
 HORIZON = datetime(2026, 3, 8)
 CUT = datetime(2026, 3, 6)
