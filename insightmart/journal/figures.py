@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from ingestion.warehouse import Warehouse, exact_sum
-from insightmart.errors import ConfigurationError
+from insightmart.errors import ConfigurationError, InsightMartError
 from insightmart.journal.followed import FOLLOWED, INVENTORY, SALES, Followed
 from insightmart.journal.reasons import Cause, publication_at
 from insightmart.runs import ProblemKind, RunProblem
@@ -119,6 +119,17 @@ def as_published(one: Followed, instant: datetime) -> str:
         f" WHERE table_name = '{one.table}' AND published_at <= CAST('{instant}' AS TIMESTAMP)"
         f" QUALIFY ROW_NUMBER() OVER (PARTITION BY {', '.join(one.keys)} ORDER BY publication DESC) = 1"
         f") AS shown WHERE NOT ({' AND '.join(f'{name}_after IS NULL' for name in one.measures)})"
+    )
+
+
+def not_begun(warehouse: Warehouse, instant: datetime | None = None) -> InsightMartError:
+    """What to say where the journal knows nothing (up to an instant, UTC), with when it begins."""
+    if instant is None:
+        return InsightMartError("this warehouse has no journal yet", "The next cycle begins one: insightmart cycle")
+    first = warehouse.value("SELECT MIN(published_at) FROM ops.publications")
+    return InsightMartError(
+        f"nothing had been published by {instant:%Y-%m-%d %H:%M} UTC",
+        f"The journal begins at {first:%Y-%m-%d %H:%M} UTC" if first else "It is empty: run a cycle, insightmart cycle",
     )
 
 

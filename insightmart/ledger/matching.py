@@ -120,8 +120,6 @@ def match(
                 found.sets += 1
                 if not (_is_as_kept(whole, kept) or _is_as_kept(ours, kept)):
                     differing.append((ours if kept[1] < len(whole.rows) else whole, kept))
-            elif not ours.rows:
-                continue
             elif (number := register.numbers.get(ours.subject)) is not None:
                 found.damage += _put_in(ours, number)
             elif ours.subject not in register.known:

@@ -9,6 +9,7 @@ from datetime import date, datetime, time, timedelta
 
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
+from insightmart.journal.figures import not_begun
 from insightmart.journal.followed import Followed
 from insightmart.purged import refuse_purged
 
@@ -84,7 +85,7 @@ def publications(warehouse: Warehouse, until: datetime) -> list[Publication]:
         " AND LOWER(table_name) = 'published_digests'"
     )
     if not is_kept:
-        raise InsightMartError("this warehouse has no journal yet", "The next cycle begins one: insightmart cycle")
+        raise not_begun(warehouse)
     found = [
         Publication(
             number,
@@ -105,11 +106,7 @@ def publications(warehouse: Warehouse, until: datetime) -> list[Publication]:
         )
     ]
     if not found:
-        first = warehouse.value("SELECT MIN(published_at) FROM ops.publications")
-        raise InsightMartError(
-            f"nothing had been published by {until:%Y-%m-%d %H:%M} UTC",
-            f"The journal begins at {first:%Y-%m-%d %H:%M} UTC" if first else "The journal is empty: run a cycle first",
-        )
+        raise not_begun(warehouse, until)
     return found
 
 

@@ -15,8 +15,7 @@ from pathlib import Path
 
 from ingestion.warehouse import Warehouse, exact_sum
 from insightmart.certification.observations import existing_tables
-from insightmart.errors import InsightMartError
-from insightmart.journal.figures import Surprise, as_published, surprises
+from insightmart.journal.figures import Surprise, as_published, not_begun, surprises
 from insightmart.journal.followed import SALES
 from insightmart.settings import Settings
 from insightmart.status.page import replace_page
@@ -109,18 +108,14 @@ def known_at(warehouse: Warehouse, settings: Settings, instant: datetime) -> Kno
     """
     existing = existing_tables(warehouse)
     if not {"ops.publications", "certified.published_changes"} <= existing:
-        raise InsightMartError("this warehouse has no journal yet", "The next cycle begins one: insightmart cycle")
+        raise not_begun(warehouse)
     last = warehouse.rows(
         "SELECT published_at, run_id, git_sha, published_through FROM ops.publications WHERE published_at <= ?"
         " ORDER BY publication DESC LIMIT 1",
         [instant],
     )
     if not last:
-        first = warehouse.value("SELECT MIN(published_at) FROM ops.publications")
-        raise InsightMartError(
-            f"what was known at {instant:%Y-%m-%d %H:%M} UTC cannot be said: nothing had been published",
-            f"The journal begins at {first:%Y-%m-%d %H:%M} UTC" if first else "Run a cycle first: insightmart cycle",
-        )
+        raise not_begun(warehouse, instant)
     ((published_at, run_id, git_sha, through),) = last
     return KnownThen(
         instant=instant,

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from ingestion.warehouse import Warehouse, open_duckdb
+from ingestion.warehouse import open_duckdb
 from insightmart.closing.close import MonthIsOpenError, close, closed_months, reopen
 from insightmart.closing.month import FinanceMonth, month_of
 from insightmart.closing.obstacles import obstacles
 from insightmart.errors import ConfigurationError, InsightMartError
-from insightmart.gateway import OPTIONS
-from insightmart.settings import Settings
-from insightmart.snowflake_sessions import connect
-from tests.support.fakesnow_session import fake_account
+from tests.support.both_engines import ENGINES, opened
 from tests.support.journalled import Journalled, publish
-from tests.support.snowflake_account import ACCOUNT
 
 MARCH = FinanceMonth(date(2026, 3, 1))
 DAY = timedelta(days=1)
@@ -27,22 +22,7 @@ OVER = datetime(2026, 4, 1, 12)
 LAST = date(2026, 3, 31)
 
 
-on_both_engines = pytest.mark.parametrize("finance", ["duckdb", "snowflake"], indirect=True)
-
-
-@contextmanager
-def opened(engine: str, folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
-    """An empty warehouse; fakesnow stands in for the account."""
-    if engine == "duckdb":
-        with open_duckdb(folder / "INSIGHTMART.duckdb") as warehouse:
-            yield warehouse
-        return
-    for name, value in ACCOUNT.items():
-        patch.setenv(name, value)
-    with fake_account(folder / "stages"):
-        settings = Settings(_env_file=None)  # type: ignore[call-arg]
-        with Warehouse(connect(settings, "transform", **OPTIONS), "snowflake") as warehouse:
-            yield warehouse
+on_both_engines = pytest.mark.parametrize("finance", ENGINES, indirect=True)
 
 
 @pytest.fixture

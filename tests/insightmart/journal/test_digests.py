@@ -11,13 +11,9 @@ from pathlib import Path
 import pytest
 
 from ingestion.ops_tables import create_tables
-from ingestion.warehouse import Warehouse, open_duckdb
-from insightmart.gateway import OPTIONS
+from ingestion.warehouse import Warehouse
 from insightmart.journal.digests import keep_digests
-from insightmart.settings import Settings
-from insightmart.snowflake_sessions import connect
-from tests.support.fakesnow_session import fake_account
-from tests.support.snowflake_account import ACCOUNT
+from tests.support.both_engines import ENGINES, opened
 
 COLUMNS = {"order_id": "VARCHAR", "ordered_at": "TIMESTAMP_NTZ", "amount": "DECIMAL(18, 4)", "business_date": "DATE"}
 PART = "fct_orders__oltp"
@@ -30,18 +26,10 @@ ROWS = [
 ]
 
 
-@pytest.fixture(params=["duckdb", "snowflake"])
+@pytest.fixture(params=ENGINES)
 def warehouse(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
-    if request.param == "duckdb":
-        with open_duckdb(tmp_path / "INSIGHTMART.duckdb") as opened:
-            yield with_facts(opened)
-        return
-    for name, value in ACCOUNT.items():
-        monkeypatch.setenv(name, value)
-    with fake_account(tmp_path / "stages"):
-        settings = Settings(_env_file=None)  # type: ignore[call-arg]
-        with Warehouse(connect(settings, "transform", **OPTIONS), "snowflake") as opened:
-            yield with_facts(opened)
+    with opened(request.param, tmp_path, monkeypatch) as empty:
+        yield with_facts(empty)
 
 
 def with_facts(warehouse: Warehouse) -> Warehouse:

@@ -128,7 +128,7 @@ def test_windows_reach_as_far_as_dates_do_in_any_time_zone_and_no_further_than_w
 def test_what_the_journal_does_not_know_is_said(warehouse: Warehouse) -> None:
     with pytest.raises(InsightMartError, match="nothing had been published by 2026-03-05 09:00 UTC") as refused:
         publications(warehouse, hour(9))
-    assert "journal is empty" in str(refused.value.cure)
+    assert "It is empty" in str(refused.value.cure)
     published(warehouse, 10, {OLTP: (hour(5), hour(10))})
     with pytest.raises(InsightMartError, match="nothing had been published") as refused:
         publications(warehouse, hour(9))

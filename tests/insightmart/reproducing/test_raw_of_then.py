@@ -12,14 +12,11 @@ import pytest
 
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import DATABASE, Warehouse, open_duckdb
-from insightmart.gateway import OPTIONS
 from insightmart.journal.followed import INVENTORY, SALES
 from insightmart.reproducing.past import Code, Cut, Publication, Window
 from insightmart.reproducing.raw_of_then import copy_raw
 from insightmart.settings import Settings
-from insightmart.snowflake_sessions import connect
-from tests.support.fakesnow_session import fake_account
-from tests.support.snowflake_account import ACCOUNT
+from tests.support.both_engines import ENGINES, opened
 
 DAY = timedelta(days=1)
 NOON = datetime(2026, 3, 5, 12)
@@ -27,18 +24,10 @@ OLTP = "agg_sales_hourly__oltp"
 MIDNIGHT = datetime(2026, 3, 5)
 
 
-@pytest.fixture(params=["duckdb", "snowflake"])
+@pytest.fixture(params=ENGINES)
 def warehouse(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Warehouse]:
-    if request.param == "duckdb":
-        with open_duckdb(tmp_path / "source.duckdb") as opened:
-            yield filled(opened)
-        return
-    for name, value in ACCOUNT.items():
-        monkeypatch.setenv(name, value)
-    with fake_account(tmp_path / "stages"):
-        settings = Settings(_env_file=None)  # type: ignore[call-arg]
-        with Warehouse(connect(settings, "transform", **OPTIONS), "snowflake") as opened:
-            yield filled(opened)
+    with opened(request.param, tmp_path / "source", monkeypatch) as empty:
+        yield filled(empty)
 
 
 def filled(warehouse: Warehouse) -> Warehouse:

@@ -101,7 +101,7 @@ def test_the_command_takes_an_instant_since_which_something_was_published_for_th
 def test_before_the_journal_nothing_can_be_said(
     journal: Journalled, settings: Settings, insightmart: CommandLine
 ) -> None:
-    with pytest.raises(InsightMartError, match="cannot be said") as refused:
+    with pytest.raises(InsightMartError, match="nothing had been published by") as refused:
         known_at(journal.warehouse, settings, NOON - DAY)
     assert refused.value.cure == "The journal begins at 2026-03-06 11:00 UTC"
     journal.warehouse.close()
