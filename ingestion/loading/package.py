@@ -38,6 +38,7 @@ _LOADING = threading.Lock()
 
 # Of a parquet file for Snowflake, about; its documentation advises 100 to 250 MB.
 FILE_BYTES = 128 * 2**20
+COPIES = 4  # files that Snowflake copies at a time, each on a session of its own; DuckDB takes one after the other
 SNOWFLAKE_PIECES = 10  # so many times larger are the pieces of a long reading on Snowflake, where a package costs more
 
 Batches = Mapping[str, Iterable[pa.Table]] | Iterable[tuple[str, pa.Table]]
@@ -254,7 +255,7 @@ def _run(
         pipeline.extract(resources, loader_file_format="parquet")
         pipeline.normalize()
         with _LOADING:
-            info = pipeline.load()
+            info = pipeline.load(workers=COPIES)
     except PipelineStepFailed as failure:
         if stream.error is not None:
             raise stream.error from None
