@@ -137,16 +137,19 @@ def judge(
         )
     late = whole_hour(as_of) - through > HOURLY_TOLERANCE if part.is_hourly else as_of - through > DAILY_TOLERANCE
     if late or behind:
-        standing = ", ".join(f"the source {name} {_read_through(mark)}" for name, mark in behind.items())
-        return Verdict.LATE, standing or f"nothing was certified after {spoken(through)}"
+        return Verdict.LATE, standing(behind) or f"nothing was certified after {spoken(through)}"
     if pending:
         windows = "1 window waits" if len(pending) == 1 else f"{len(pending)} windows wait"
         return Verdict.CORRECTIONS, f"{windows} to be certified again"
     return Verdict.TRUSTED, "the last gate passed and nothing is pending"
 
 
-def _read_through(mark: datetime | None) -> str:
-    return f"was last read through {spoken(mark)}" if mark else "was never loaded"
+def standing(behind: Mapping[str, datetime | None]) -> str:
+    """Where inputs that are late stand, in a line without a full stop; empty where none is."""
+    return ", ".join(
+        f"the source {name} {f'was last read through {spoken(mark)}' if mark else 'was never loaded'}"
+        for name, mark in behind.items()
+    )
 
 
 def _refusal(refused: Scan) -> str:
@@ -164,5 +167,5 @@ def whole_hour(instant: datetime) -> datetime:
 
 
 def spoken(instant: Any) -> str:
-    """An instant for people, to the minute: ``2026-03-06 16:00 UTC``."""
-    return f"{instant:%Y-%m-%d %H:%M} UTC"
+    """An instant for people, to the minute: ``2026-03-06 16:00 UTC``; one that nobody knows is said to be unknown."""
+    return f"{instant:%Y-%m-%d %H:%M} UTC" if instant else "an unknown instant"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from insightmart.certification.verdict import Verdict, spoken
 from insightmart.status.facts import Facts
+from insightmart.status.problem import capitalised, listed
 from insightmart.status.rendering import LEVELS
 
 
@@ -12,7 +13,7 @@ def headline(facts: Facts) -> str:
     names = {verdict: [s.part.name for s in facts.parts if s.verdict is verdict] for verdict in Verdict}
     for verdict in (Verdict.HELD_BACK, Verdict.MISSING, Verdict.LATE):
         if names[verdict]:
-            return f"{_upper(_list(names[verdict]))}: {verdict}"
+            return f"{capitalised(listed(names[verdict]))}: {verdict}"
     if facts.reconciliation and facts.reconciliation.failed:
         return "Certified, but totals do not tie"
     if facts.asked:
@@ -47,11 +48,3 @@ def level(facts: Facts) -> str:
         return "bad"
     found = LEVELS[facts.verdict]
     return "warning" if facts.asked and found in ("good", "note") else found
-
-
-def _list(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]

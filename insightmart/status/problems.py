@@ -6,26 +6,21 @@ Functions of the facts alone: nothing here asks the warehouse.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
+from ingestion.contracts import SOURCES
 from insightmart.certification.observations import OpenCorrection
-from insightmart.certification.verdict import PartState, Verdict, spoken
+from insightmart.certification.verdict import PartState, spoken
 from insightmart.definitions.rules import Rule
 from insightmart.deletion_questions import OWNERS, AskedOfEntity
 from insightmart.quarantine.meanings import rule_of
 from insightmart.runs import ProblemKind, RunProblem, problem_lines
 from insightmart.status.facts import Facts
+from insightmart.status.late_parts import failing_sources, waiting_problems
+from insightmart.status.problem import Problem, amount, areas_of, capitalised, problem_key, tables_of
 from insightmart.status.recent_runs import RunState
 from insightmart.status.reconciliations import DIFFERENCES, Reconciliation
 
-_LEVELS = {
-    "held back": "bad",
-    "failed": "bad",
-    "reconciliation": "bad",
-    "corrections pending": "note",
-    "lineage": "note",
-}
 # Problems of a cycle that it has not failed by, each told by itself.
 _BESIDE = (ProblemKind.REPORT, ProblemKind.EVIDENCE, ProblemKind.LINEAGE)
 _ACTIONS = {  # by the dataset of the check that refused
@@ -37,32 +32,16 @@ _OTHER_ACTION = (
 )
 
 
-@dataclass(frozen=True)
-class Problem:
-    """Something that needs somebody: what happened, what it holds back, what to do, whom it concerns."""
-
-    kind: str
-    title: str
-    what: str
-    holds_back: str
-    action: str
-    owner: str = ""
-
-    @property
-    def level(self) -> str:
-        """How bad it is: bad, warning or note."""
-        return _LEVELS.get(self.kind, "warning")
-
-
 def needs_attention(facts: Facts) -> list[Problem]:
     """Everything that needs somebody, the worst first. Nothing is told twice."""
+    failing = failing_sources(facts)
+    of_sources = [id(row) for source in failing for row in source.differences]
     return [
         *(_held_back(state) for state in facts.held_back),
         *_vanished(facts.asked),
         *_refused_corrections(facts.corrections),
-        *_unexplained(facts.reconciliation),
-        *(_late(state, facts) for state in facts.parts if state.verdict is Verdict.LATE),
-        *(_missing(state) for state in facts.parts if state.verdict is Verdict.MISSING),
+        *_unexplained(facts.reconciliation, of_sources),
+        *waiting_problems(facts, failing),
         *_waiting_for_a_cure(facts),
         *_other_failures(facts),
         *_not_mailed(facts.last_cycle),
@@ -86,11 +65,14 @@ def _held_back(state: PartState) -> Problem:
     times = f" Refused {state.attempts} times in a row." if state.attempts > 1 else ""
     return Problem(
         "held back",
-        f"{_capitalised(state.part.name)} held back since {spoken(since)}",
-        f"{_capitalised(state.why)}.{times}",
-        f"{_tables_of(state)} show nothing of {state.part.name} after {spoken(since)}; what was before is certified.",
+        f"{capitalised(state.part.name)} held back since {spoken(since)}",
+        f"{capitalised(state.why)}.{times}",
+        f"{tables_of(state)} show nothing of {state.part.name} after {spoken(since)}; what was before is certified.",
         f"{action} The next cycle tries again by itself.",
         ", ".join(sorted({remark.owner for remark in state.refused.blocking if remark.owner})),
+        key=problem_key("held-back", state.part.gate),
+        areas=areas_of([state]),
+        affects=(state.part.name,),
     )
 
 
@@ -99,40 +81,17 @@ def _vanished(asked: Iterable[AskedOfEntity]) -> list[Problem]:
     return [
         Problem(
             "vanished",
-            f"{_capitalised(of.source)} {of.entity}: are the rows that vanished deleted?",
-            f"{_capitalised(of.what)}.",
+            f"{capitalised(of.source)} {of.entity}: are the rows that vanished deleted?",
+            f"{capitalised(of.what)}.",
             "Figures stay as they were certified, with these rows, until somebody answers or the rows are back.",
             f"{of.cure}.",
             of.owner,
+            key=problem_key("vanished", of.source, of.entity),
+            affects=(f"{of.source} {of.entity}",),
+            rows=sum(question.missing.rows for question in of.questions),
         )
         for of in asked
     ]
-
-
-def _late(state: PartState, facts: Facts) -> Problem:
-    sources = {name.split(".")[0] for name in state.behind}
-    errors = [error for source, (_, error) in facts.failed_loads.items() if source in sources]
-    errors += [problem.line for problem in _of_sources(facts.last_cycle, sources)]
-    what = f"{_capitalised(state.why)}." + (f" Last error: {errors[0]}" if errors else "")
-    return Problem(
-        "late",
-        f"{_capitalised(state.part.name)} late: certified through {spoken(state.through)}",
-        what,
-        f"{_tables_of(state)} lack what happened after {spoken(state.through)} in {state.part.name}.",
-        "`insightmart doctor` says whether the source answers. The next cycle reads everything that was missed.",
-        "data-engineering",
-    )
-
-
-def _missing(state: PartState) -> Problem:
-    return Problem(
-        "not certified yet",
-        f"{_capitalised(state.part.name)}: nothing certified yet",
-        f"{_capitalised(state.why)}.",
-        f"{_tables_of(state)} hold nothing of {state.part.name}.",
-        "`insightmart doctor` says whether the source is configured and answers; then `insightmart cycle`.",
-        "data-engineering",
-    )
 
 
 def _waiting_for_a_cure(facts: Facts) -> list[Problem]:
@@ -146,26 +105,19 @@ def _waiting_for_a_cure(facts: Facts) -> list[Problem]:
     return [
         Problem(
             "in quarantine",
-            f"In quarantine: {_amount(len(files[rule]), 'file')}{' and ' if files[rule] and rows[rule] else ''}"
-            f"{_amount(rows[rule], 'row')} ({rule.rule_id})",
+            f"In quarantine: {amount(len(files[rule]), 'file')}{' and ' if files[rule] and rows[rule] else ''}"
+            f"{amount(rows[rule], 'row')} ({rule.rule_id})",
             f"{rule.meaning}.{f' The newest file: {files[rule][0]}.' if files[rule] else ''}",
             "What they say is in no figure until it can be read as it is meant; everything else flows.",
             f"{rule.cure}.",
             rule.owner,
+            key=problem_key("quarantine", rule.entity, rule.rule_id),
+            affects=(rule.entity.replace("_", " ", 1),),
+            rows=rows[rule] or None,
         )
         for rule in dict.fromkeys([*files, *rows])
         if rule.cure
     ]
-
-
-def _amount(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}" if count else ""
-
-
-def _of_sources(cycle: RunState | None, sources: set[str]) -> list[RunProblem]:
-    """What a cycle met at these sources."""
-    met = cycle.problems if cycle else ()
-    return [problem for problem in met if problem.kind is ProblemKind.SOURCE and problem.subject in sources]
 
 
 def _refused_corrections(corrections: Iterable[OpenCorrection]) -> list[Problem]:
@@ -182,14 +134,19 @@ def _refused_corrections(corrections: Iterable[OpenCorrection]) -> list[Problem]
             " certified, but older than what the sources say now.",
             "Correct what the gate names; every cycle tries again.",
             "data-engineering",
+            key="corrections-refused",
         )
     ]
 
 
-def _unexplained(reconciliation: Reconciliation | None) -> list[Problem]:
+def _unexplained(reconciliation: Reconciliation | None, of_sources: Sequence[int]) -> list[Problem]:
+    """Totals that differ, but for those that come of a failing source, which are told with it."""
     if reconciliation is None or not reconciliation.failed:
         return []
-    rows = reconciliation.failed_rows
+    rows = [row for row in reconciliation.failed_rows if id(row) not in of_sources]
+    if not rows and of_sources:
+        return []
+    more = "+" if len(reconciliation.failed_rows) == DIFFERENCES else ""
     examples = "; ".join(
         f"{row['entity']} {row['measure']} on {row['business_date']}{_in_store(row['store_id'])}:"
         f" {row['difference']:,f}"
@@ -198,11 +155,15 @@ def _unexplained(reconciliation: Reconciliation | None) -> list[Problem]:
     return [
         Problem(
             "reconciliation",
-            f"Reconciliation: {len(rows)}{'+' if len(rows) == DIFFERENCES else ''} differences without an explanation",
+            f"Reconciliation: {len(rows)}{more} differences without an explanation",
             f"{examples}{' and more' if len(rows) > 3 else ''}.",
             "Nothing is held back; the figures of these days do not tie.",
             "`insightmart reconcile` lists them; compare the rows of one store and day from raw to certified.",
             "finance",
+            key="reconciliation",
+            affects=tuple(dict.fromkeys(str(row["entity"]).replace("_", " ", 1) for row in rows)),
+            stores=tuple(sorted({row["store_id"] for row in rows if (row["store_id"] or 0) > 0})),
+            rows=len(rows),
         )
     ]
 
@@ -228,6 +189,8 @@ def _other_failures(facts: Facts) -> list[Problem]:
             "What was certified before stays as it is.",
             "Correct what the line names; the next cycle does what is left. `insightmart doctor` checks the set-up.",
             "data-engineering",
+            key="cycle",
+            affects=tuple(dict.fromkeys(problem.subject for problem in left)),
         )
     ]
 
@@ -241,9 +204,7 @@ def _is_accounted_for(problem: RunProblem, facts: Facts) -> bool:
         return bool(facts.asked)
     if problem.kind is ProblemKind.RECONCILIATION:
         return facts.reconciliation is not None and facts.reconciliation.failed > 0
-    bad = [state for state in facts.parts if state.verdict in (Verdict.LATE, Verdict.MISSING)]
-    behind = {name.split(".")[0] for state in bad for name in state.behind}
-    return problem.kind is ProblemKind.SOURCE and problem.subject in behind
+    return problem.kind is ProblemKind.SOURCE and problem.subject in SOURCES
 
 
 def _not_mailed(cycle: RunState | None) -> list[Problem]:
@@ -257,6 +218,7 @@ def _not_mailed(cycle: RunState | None) -> list[Problem]:
             "Nothing is held back; nobody was told by mail.",
             problem.cure,
             "data-engineering",
+            key="mail",
         )
         for problem in unsent
         if cycle
@@ -274,6 +236,7 @@ def _not_kept_outside(cycle: RunState | None) -> list[Problem]:
             "Nothing is held back; until then only the mails show whether the ledger was rewritten.",
             problem.cure,
             "data-engineering",
+            key=problem_key("evidence", problem.subject),
         )
         for problem in met
     ]
@@ -286,34 +249,31 @@ def _not_told(cycle: RunState | None) -> list[Problem]:
         Problem(
             "lineage",
             "Lineage: events were not sent",
-            f"{_capitalised(problem.message.rstrip('.'))}.",
+            f"{capitalised(problem.message.rstrip('.'))}.",
             "Nothing is held back; the catalogue that collects them lacks this cycle.",
             problem.cure,
             "data-engineering",
+            key=problem_key("lineage", problem.subject),
         )
         for problem in met
     ]
 
 
 def _noticed(notices: Iterable[RunProblem]) -> list[Problem]:
-    """What the loads of the last day found at the sources, though nothing failed."""
+    """What the loads of the last day found at the sources, though nothing failed: one problem a table."""
+    by_subject: dict[str, list[RunProblem]] = defaultdict(list)
+    for notice in notices:
+        by_subject[notice.subject].append(notice)
     return [
         Problem(
             "look at",
-            f"Look at {notice.subject.replace('_', ' ', 1)}",
-            f"{_capitalised(notice.message.rstrip('.'))}.",
+            f"Look at {subject.replace('_', ' ', 1)}",
+            " ".join(dict.fromkeys(f"{capitalised(notice.message.rstrip('.'))}." for notice in found)),
             "Nothing is held back; what is loaded counts.",
-            f"{notice.cure.rstrip('.')}.",
-            OWNERS.get(notice.subject.partition("_")[0], "data-engineering"),
+            " ".join(dict.fromkeys(f"{notice.cure.rstrip('.')}." for notice in found)),
+            OWNERS.get(subject.partition("_")[0], "data-engineering"),
+            key=problem_key("notice", subject),
+            affects=(subject.replace("_", " ", 1),),
         )
-        for notice in notices
+        for subject, found in by_subject.items()
     ]
-
-
-def _tables_of(state: PartState) -> str:
-    area = state.part.area.lower()
-    return f"The certified {area} tables"
-
-
-def _capitalised(text: str) -> str:
-    return text[:1].upper() + text[1:]

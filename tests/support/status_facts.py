@@ -9,7 +9,7 @@ from typing import Any
 from insightmart.certification.datasets import catalogue
 from insightmart.certification.observations import CheckResult, OpenCorrection, Scan
 from insightmart.certification.state import dataset_states
-from insightmart.certification.verdict import PartState, Verdict
+from insightmart.certification.verdict import PartState, Verdict, standing
 from insightmart.runs import RunProblem
 from insightmart.status.facts import Facts
 from insightmart.status.recent_runs import RunState
@@ -62,9 +62,10 @@ def refused(check: str = "few order lines are rejected", dataset: str = "row_cou
 
 
 def late(*inputs: str, through: datetime = datetime(2026, 3, 6, 14)) -> dict[str, Any]:
-    """The state of a part whose sources are behind."""
-    why = f"the source {inputs[0]} was last read through {through:%Y-%m-%d %H:%M} UTC"
-    return {"verdict": Verdict.LATE, "why": why, "through": through, "behind": dict.fromkeys(inputs, through)}
+    """The state of a part whose sources are behind; without any, of one that lies still for no known reason."""
+    behind: dict[str, datetime | None] = dict.fromkeys(inputs, through)
+    why = standing(behind) or f"nothing was certified after {through:%Y-%m-%d %H:%M} UTC"
+    return {"verdict": Verdict.LATE, "why": why, "through": through, "behind": behind}
 
 
 def correction(**changes: Any) -> OpenCorrection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -97,6 +98,58 @@ def test_a_late_part_quotes_its_own_source_only() -> None:
     )
     assert first.level == "warning"
     assert (second.kind, second.what) == ("failed", "oltp: no route")
+    assert (first.key, second.key) == ("source-shopify", "source-oltp")
+
+
+def test_a_dead_shop_is_one_problem_with_all_that_comes_of_it() -> None:
+    waits = late("shopify.orders", "shopify.inventory", "shopify.products")
+    facts = with_parts(sales__shopify=waits, inventory__shopify=waits, products=waits | {"through": AS_OF})
+    rows = [
+        {"entity": entity, "measure": "rows", "business_date": AS_OF.date(), "store_id": 0, "difference": 2}
+        for entity in ("shopify_orders", "oltp_orders")
+    ]
+    reconciliation = Reconciliation("r1", AS_OF, (ControlState("loads", 0, 0, 2),), tuple(rows))
+    facts = replace(facts, reconciliation=reconciliation, last_cycle=cycle(SHOPIFY, TOTALS))
+    totals, shop = needs_attention(facts)
+    assert shop.key == "source-shopify"
+    assert shop.title == (
+        "Sales (online), inventory (online) and products late: certified through 2026-03-06 14:00 UTC"
+    )
+    assert shop.what.endswith("Last error: shopify: no proper answer: HTTP 503; try 3. Check it")
+    assert shop.holds_back.endswith("1 total of these days cannot tie until then.")
+    assert shop.areas == ("sales", "inventory", "products")
+    assert (totals.key, totals.affects, totals.rows) == ("reconciliation", ("oltp orders",), 1)
+
+
+def test_a_source_keeps_its_key_from_the_first_failure_on() -> None:
+    (first,) = needs_attention(certified(last_cycle=cycle(SHOPIFY)))
+    assert (first.key, first.title) == ("source-shopify", "Shopify could not be read")
+    (later,) = needs_attention(replace(with_parts(sales__shopify=late("shopify.orders")), last_cycle=cycle(SHOPIFY)))
+    assert later.key == first.key
+
+
+def test_every_problem_has_a_key_of_its_own_that_fits_an_address() -> None:
+    notices = [RunProblem(ProblemKind.NOTICE, "oltp_orders", text, "Look") for text in ("one", "two")]
+    facts = replace(
+        with_parts(sales__oltp=refused(), stores=refused(), sales__shopify=late("shopify.orders"), customers=late()),
+        corrections=[correction(attempts=1)],
+        reconciliation=_differing(2),
+        notices=notices,
+        last_cycle=cycle(
+            GATE,
+            *(
+                RunProblem(ProblemKind(kind), "a b/c", "x", "y")
+                for kind in ("report", "evidence", "lineage", "command")
+            ),
+        ),
+        asked=[AskedOfEntity("oltp", "orders", (question("a1", 5, 500, 26),))],
+    )
+    problems = needs_attention(facts)
+    keys = [problem.key for problem in problems]
+    assert len(keys) == len(set(keys)) == 12
+    assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", key) for key in keys), keys
+    assert "held-back-sales-oltp" in keys
+    assert problems[-1].what == "One. Two."
 
 
 def test_a_part_without_anything_is_missing() -> None:

@@ -1,0 +1,147 @@
+"""Parts that wait: for a source that fails, which is one problem with all that comes of it, or for no known reason.
+
+Functions of the facts alone: nothing here asks the warehouse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ingestion.contracts import SOURCES
+from insightmart.certification.verdict import PartState, Verdict, spoken, standing
+from insightmart.runs import ProblemKind
+from insightmart.status.facts import Facts
+from insightmart.status.problem import Problem, amount, areas_of, capitalised, listed, problem_key, tables_of
+
+_WAITING = (Verdict.LATE, Verdict.MISSING)
+
+
+@dataclass(frozen=True)
+class FailingSource:
+    """A source that is behind, or could not be read in the last cycle, and all that comes of it.
+
+    Attributes:
+        source: oltp, shopify or stores.
+        parts: what is late, or has nothing certified yet, because it waits for the source.
+        behind: its entities that are late, with where they stand (UTC); None was never loaded.
+        errors: why it could not be read, with the cure, the last one first; empty where nothing says so.
+        differences: rows of the reconciliation that differ since, and would not with the source.
+    """
+
+    source: str
+    parts: tuple[PartState, ...]
+    behind: Mapping[str, datetime | None]
+    errors: tuple[str, ...]
+    differences: tuple[dict[str, Any], ...]
+
+
+def failing_sources(facts: Facts) -> list[FailingSource]:
+    """The sources that something waits for, or that the last cycle could not read."""
+    found = [_failing(source, facts) for source in SOURCES]
+    return sorted((one for one in found if one.parts or one.errors), key=lambda one: not one.parts)
+
+
+def _failing(source: str, facts: Facts) -> FailingSource:
+    parts = tuple(
+        state
+        for state in facts.parts
+        if state.verdict in _WAITING and any(name.split(".")[0] == source for name in state.behind)
+    )
+    behind = {name: mark for state in parts for name, mark in state.behind.items() if name.split(".")[0] == source}
+    met = facts.last_cycle.problems if facts.last_cycle else ()
+    errors = [problem.line for problem in met if problem.kind is ProblemKind.SOURCE and problem.subject == source]
+    if parts and source in facts.failed_loads:
+        errors.append(facts.failed_loads[source][1])
+    return FailingSource(source, parts, behind, tuple(errors), _differences(source, behind, facts))
+
+
+def _differences(source: str, behind: Mapping[str, datetime | None], facts: Facts) -> tuple[dict[str, Any], ...]:
+    """Totals of days of which the source has not told everything."""
+    marks = [mark for mark in behind.values() if mark]
+    if facts.reconciliation is None or not marks:
+        return ()
+    first = min(marks).date()
+    return tuple(
+        row
+        for row in facts.reconciliation.failed_rows
+        if str(row["entity"]).startswith(f"{source}_") and row["business_date"] and row["business_date"] >= first
+    )
+
+
+def waiting_problems(facts: Facts, failing: Iterable[FailingSource]) -> list[Problem]:
+    """What is late or was never certified: a problem a source, and one for each part that waits for no source."""
+    unmoved = [state for state in facts.parts if not state.behind]
+    return [
+        *(_of_source(source) for source in failing),
+        *(_late(state) for state in unmoved if state.verdict is Verdict.LATE),
+        *(_missing(state) for state in unmoved if state.verdict is Verdict.MISSING),
+    ]
+
+
+def _of_source(found: FailingSource) -> Problem:
+    """All that comes of one source: what is late, what has nothing yet, what does not tie."""
+    late = [state for state in found.parts if state.verdict is Verdict.LATE]
+    error = found.errors[0] if found.errors else ""
+    if not found.parts:
+        title = f"{capitalised(found.source)} could not be read"
+        what, holds_back = error, "Nothing is late yet; what was certified before stays as it is."
+    else:
+        names = listed([state.part.name for state in late or found.parts])
+        known = [state.through for state in late if state.through]
+        title = f"{capitalised(names)} late: certified through {spoken(min(known, default=None))}"
+        if not late:
+            title = f"{capitalised(names)}: nothing certified yet"
+        what = f"{capitalised(standing(found.behind))}." + (f" Last error: {error}" if error else "")
+        holds_back = " ".join(_lacks(state) for state in found.parts)
+    if found.differences:
+        holds_back += f" {amount(len(found.differences), 'total')} of these days cannot tie until then."
+    return Problem(
+        "failed" if not found.parts else "late" if late else "not certified yet",
+        title,
+        what,
+        holds_back,
+        "`insightmart doctor` says whether the source is configured and answers."
+        " The next cycle reads everything that was missed.",
+        "data-engineering",
+        key=problem_key("source", found.source),
+        areas=areas_of(found.parts),
+        affects=tuple(state.part.name for state in found.parts),
+    )
+
+
+def _lacks(state: PartState) -> str:
+    if state.verdict is Verdict.MISSING:
+        return f"{tables_of(state)} hold nothing of {state.part.name}."
+    return f"{tables_of(state)} lack what happened after {spoken(state.through)} in {state.part.name}."
+
+
+def _late(state: PartState) -> Problem:
+    """A part of which nothing was certified for a while, though its sources are there."""
+    return Problem(
+        "late",
+        f"{capitalised(state.part.name)} late: certified through {spoken(state.through)}",
+        f"{capitalised(state.why)}.",
+        _lacks(state),
+        "`insightmart report` names what failed in the last cycles; the next one does what is left.",
+        "data-engineering",
+        key=problem_key("late", state.part.gate),
+        areas=areas_of([state]),
+        affects=(state.part.name,),
+    )
+
+
+def _missing(state: PartState) -> Problem:
+    return Problem(
+        "not certified yet",
+        f"{capitalised(state.part.name)}: nothing certified yet",
+        f"{capitalised(state.why)}.",
+        _lacks(state),
+        "`insightmart doctor` says whether the source is configured and answers; then `insightmart cycle`.",
+        "data-engineering",
+        key=problem_key("late", state.part.gate),
+        areas=areas_of([state]),
+        affects=(state.part.name,),
+    )
