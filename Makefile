@@ -69,7 +69,7 @@ check: $(SETUP) ## Before each commit: formatting, lint, types, fast tests; chan
 mutants: $(SETUP) ## Change the models' SQL by one token, 40 times, and say what the unit tests notice (MUTANTS_FLAGS="--seed 7")
 	$(BIN)/python -m bench.mutants $(MUTANTS_FLAGS)
 
-docs: $(SETUP) ## Write docs/rules.md, docs/metrics.md, docs/contracts, certified columns and schema checks from what defines them
+docs: $(SETUP) ## Write docs/rules.md, metrics.md, contracts, tableau, certified columns, schema checks and readers' grants from what defines them
 	INSIGHTMART_HOME=var/lint $(BIN)/python -m insightmart.definitions.documentation
 
 format: $(SETUP) ## Write Python, models and audits in the project's format

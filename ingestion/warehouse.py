@@ -22,6 +22,7 @@ DATABASE = "INSIGHTMART"
 BOUNDED_MEMORY = "600MiB"
 # Snowflake's connector sends more values than these through a stage, where it writes instants as text without a type.
 BOUND_AT_ONCE = 60_000
+ARROW_ROWS = 100_000  # of DuckDB at a time
 
 # How values of a column are told to Snowflake. Left alone, its connector tells a column with values and NULLs in it as
 # text, in which instants and dates are bare numbers that Snowflake has to guess the unit of.
@@ -143,12 +144,20 @@ class Warehouse:
 
     def arrow(self, sql: str, params: Sequence[Any], schema: pa.Schema) -> pa.Table:
         """All rows of a query as Arrow, with the names and types of ``schema`` (columns in its order)."""
+        return pa.concat_tables([schema.empty_table(), *self.arrow_parts(sql, params, schema)])
+
+    def arrow_parts(self, sql: str, params: Sequence[Any], schema: pa.Schema) -> Iterator[pa.Table]:
+        """The same, some rows at a time, for answers that no memory should hold. Nothing else may be asked on the
+        connection until the last part is read."""
         cursor = self._run(sql, params)
         # Snowflake chooses the types of each part by the values in it
-        parts = [cursor.to_arrow_table()] if self.dialect == "duckdb" else cursor.fetch_arrow_batches()
-        return pa.concat_tables(
-            [schema.empty_table(), *(part.rename_columns(schema.names).cast(schema) for part in parts)]
+        parts = (
+            (pa.Table.from_batches([batch]) for batch in cursor.to_arrow_reader(ARROW_ROWS))
+            if self.dialect == "duckdb"
+            else cursor.fetch_arrow_batches()
         )
+        for part in parts:
+            yield part.rename_columns(schema.names).cast(schema)
 
     def value(self, sql: str, params: Sequence[Any] = ()) -> Any:
         """The first column of the first row, or None when there is no row."""

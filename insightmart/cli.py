@@ -73,6 +73,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "erase_command",
         "Erase the personal data of a customer; orders, money and keys stay.",
     ),
+    "extract": (
+        "insightmart.commands.extract",
+        "extract_command",
+        "Write the certified subjects as files for Tableau.",
+    ),
     "explain": (
         "insightmart.commands.explain",
         "explain_command",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from insightmart.definitions.files import COLUMNS, METRICS, mistake, read_mapping
-from insightmart.definitions.metrics import Metric, read_metrics
+from insightmart.definitions.metrics import Metric, Ratio, read_metrics, read_ratios
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,13 @@ class Meanings:
     """What the columns of certified mean.
 
     Attributes:
-        metrics: in the order of the file.
+        metrics: in the order of the file; those that stand in columns.
+        ratios: those that do not.
         words: table or ``everywhere`` -> column -> meaning.
     """
 
     metrics: tuple[Metric, ...]
+    ratios: tuple[Ratio, ...]
     words: Mapping[str, Mapping[str, str]]
 
     def of(self, table: str, column: str) -> str | None:
@@ -44,9 +46,10 @@ class Meanings:
         ]
 
     def metrics_of_no_column(self, existing: Iterable[str]) -> list[str]:
-        """What metrics.yml says to stand in a column that is no ``table.column`` of ``existing``."""
+        """What metrics.yml says to stand in, or to be made of, a column that is no ``table.column`` of ``existing``."""
         known = _of_whole_tables(existing)
-        return [column for metric in self.metrics for column in metric.columns if column not in known]
+        named = [*(one for m in self.metrics for one in m.columns), *(one for r in self.ratios for one in r.columns)]
+        return [column for column in named if column not in known]
 
 
 def _of_whole_tables(columns: Iterable[str]) -> set[str]:
@@ -64,4 +67,4 @@ def read_meanings(project: Path) -> Meanings:
     for table, meanings in words.items():
         if odd := [column for column, meaning in meanings.items() if not isinstance(meaning, str)]:
             raise mistake(project / COLUMNS, f"{table}.{odd[0]} has {meanings[odd[0]]!r} where a text belongs")
-    return Meanings(read_metrics(project / METRICS), words)
+    return Meanings(read_metrics(project / METRICS), read_ratios(project / METRICS), words)

@@ -18,9 +18,12 @@ from insightmart.certification.derived import AREAS, DATASETS, catalogue_of, rea
 from insightmart.definitions.columns import Meanings, read_meanings
 from insightmart.definitions.data_contracts import data_contracts
 from insightmart.definitions.files import COLUMNS, METRICS, RULES, mistake
-from insightmart.definitions.metrics import Metric, read_metrics
+from insightmart.definitions.metrics import Metric, Ratio, read_metrics
 from insightmart.definitions.projections import columns_of, commented, copied, schema_checks, united
+from insightmart.definitions.reader_grants import GRANTS, reader_grants
 from insightmart.definitions.rules import Rule, read_rules
+from insightmart.definitions.subjects import read_subjects
+from insightmart.definitions.tableau_sources import tableau_sources
 from insightmart.errors import DONE, ConfigurationError
 from insightmart.lineage.column_graph import column_graph
 from insightmart.lineage.origins import origins
@@ -64,6 +67,21 @@ mended. How a figure comes about, and where an order is that is missing from it:
 """
 
 
+_RATIOS_INTRODUCTION = """\
+## Ratios
+
+Ratios stand in no column: one of stores or days is not the average of theirs. The formula gives the ratio of whatever
+the question is grouped by, on both engines; the data sources for Tableau
+([tableau.md](tableau.md)) have it as a field.
+
+```
+insightmart sql "
+  SELECT channel, (SUM(gross_sales) - SUM(discounts)) / NULLIF(SUM(orders), 0) AS average_order_value
+  FROM certified.agg_sales_daily GROUP BY channel"
+```
+"""
+
+
 def generated(sources: Origins, project: Path = PROJECT) -> dict[Path, str]:
     """What the generated files have to say, by path; ``sources`` is where the columns of certified come from.
 
@@ -81,6 +99,7 @@ def generated(sources: Origins, project: Path = PROJECT) -> dict[Path, str]:
         if unknown:
             raise mistake(project / file, f"certified has no column {unknown[0]}")
     return {
+        project / GRANTS: reader_grants(columns),
         project / "docs" / "rules.md": rules_page(read_rules(project / RULES)),
         project / "docs" / "metrics.md": metrics_page(
             meanings, {path.stem: sql for path, sql in models.items()}, sources
@@ -128,6 +147,7 @@ def outdated(context: Context, project: Path = PROJECT) -> dict[Path, str]:
         **generated(sources, project),
         project / DATASETS: written(certified),
         **data_contracts(context, certified, read_metrics(project / METRICS), sources, project),
+        **tableau_sources(context, read_meanings(project), read_subjects(project), project),
     }
     return {path: text for path, text in texts.items() if _content(path) != text}
 
@@ -159,7 +179,8 @@ def metrics_page(meanings: Meanings, models: Mapping[str, str], sources: Origins
         for name, columns in tables.items()
     ]
     columns = "## Columns of the certified tables\n\nA part `TABLE__SOURCE` has the columns of its table.\n"
-    return "\n".join([_METRICS_INTRODUCTION, *(_metric(m, sources) for m in meanings.metrics), columns, *listed])
+    metrics = [*(_metric(m, sources) for m in meanings.metrics), _RATIOS_INTRODUCTION, *map(_ratio, meanings.ratios)]
+    return "\n".join([_METRICS_INTRODUCTION, *metrics, columns, *listed])
 
 
 def _metric(metric: Metric, sources: Origins) -> str:
@@ -171,6 +192,21 @@ def _metric(metric: Metric, sources: Origins) -> str:
         ["Comes from", _origins(sources, metric.columns[0])],
         ["Stands in", ", ".join(f"`certified.{column}`" for column in metric.columns)],
     ]
+    return _definition(metric, facts)
+
+
+def _ratio(ratio: Ratio) -> str:
+    facts = [
+        ["Formula", _code(ratio.sql)],
+        ["Unit", ratio.unit],
+        ["Shopify", ratio.shopify],
+        ["Owner", ratio.owner],
+        ["Worked out from", " or ".join(f"`certified.{table}`" for table in ratio.tables)],
+    ]
+    return _definition(ratio, facts)
+
+
+def _definition(metric: Metric | Ratio, facts: Iterable[Sequence[str]]) -> str:
     caveats = "".join(f"- {caveat}\n" for caveat in metric.caveats)
     return f"## {metric.title}\n\n{metric.meaning}.\n\n{_table(['', ''], facts)}\n{caveats}"
 

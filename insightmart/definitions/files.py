@@ -16,6 +16,7 @@ from insightmart.errors import ConfigurationError
 RULES = Path("models/staging/rules.yml")
 METRICS = Path("models/certified/metrics.yml")
 COLUMNS = Path("models/certified/columns.yml")
+SUBJECTS = Path("models/certified/subjects.yml")
 # Models are made of these files; SQLMesh's cache of loaded models is keyed by their times too.
 DEFINITIONS = (RULES, METRICS, COLUMNS)
 

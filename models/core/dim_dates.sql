@@ -52,7 +52,26 @@ SELECT
   DAYOFWEEKISO(calendar_date)::INT AS day_of_week, /* ISO day of the week, Monday is 1 */
   (
     DAYOFWEEKISO(calendar_date) >= 6
-  )::BOOLEAN AS is_weekend /* Saturday or Sunday */
+  )::BOOLEAN AS is_weekend, /* Saturday or Sunday */
+  CASE DAYOFWEEKISO(calendar_date)
+    WHEN 1
+    THEN 'Monday'
+    WHEN 2
+    THEN 'Tuesday'
+    WHEN 3
+    THEN 'Wednesday'
+    WHEN 4
+    THEN 'Thursday'
+    WHEN 5
+    THEN 'Friday'
+    WHEN 6
+    THEN 'Saturday'
+    ELSE 'Sunday'
+  END::VARCHAR AS weekday, /* Day of the week, in English */
+  YEAROFWEEKISO(calendar_date)::INT AS iso_year, /* Year that the ISO week belongs to, which around New Year is not always the day's own */
+  WEEKISO(calendar_date)::INT AS iso_week, /* ISO week, 1 to 53; it begins on Monday */
+  DATE_TRUNC('MONTH', calendar_date)::DATE AS month_first, /* First day of the month */
+  DATEADD(DAY, -364, calendar_date)::DATE AS same_weekday_last_year /* The day 52 weeks before, which is the same day of the week */
 FROM days
 WHERE
   calendar_date < '2040-01-01'::DATE

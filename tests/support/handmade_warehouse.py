@@ -29,6 +29,7 @@ _CERTIFIED = {
     "agg_sales_hourly": "business_date DATE",
     "agg_sales_daily": "business_date DATE, store_id INT, channel VARCHAR, orders BIGINT, gross_sales DECIMAL(18, 4),"
     " discounts DECIMAL(18, 4), returns DECIMAL(18, 4), net_sales DECIMAL(18, 4), total_sales DECIMAL(18, 4)",
+    "agg_sales_like_for_like": "business_date DATE",
     "row_counts": "event_hour TIMESTAMP",
     "fct_inventory": "store_id INT",
     "agg_inventory_daily": "store_id INT",

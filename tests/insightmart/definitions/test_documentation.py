@@ -64,5 +64,5 @@ def test_a_changed_meaning_is_written_behind_the_column_of_the_candidate(project
     assert "  is_weekend: Saturday or Sunday\n" in text
     columns.write_text(text.replace("Saturday or Sunday", "Not a working day"), encoding="utf-8")
     written = generated({}, project)[core / "dim_dates.sql"]
-    assert "  )::BOOLEAN AS is_weekend /* Not a working day */\n" in written
+    assert "  )::BOOLEAN AS is_weekend, /* Not a working day */\n" in written
     assert core / "_store_zones.sql" not in generated({}, project)

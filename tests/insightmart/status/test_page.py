@@ -72,7 +72,7 @@ def test_a_warehouse_without_any_table_is_described_not_a_crash(settings: Settin
         facts = gather(warehouse, settings, AS_OF)
     text = _Text(page(facts)).text
     assert {state.verdict for state in facts.parts} == {Verdict.MISSING}
-    assert len(facts.missing_tables) == 13
+    assert len(facts.missing_tables) == 14
     assert "Nothing has been loaded yet." in text
     assert "never loaded: oltp.orders, oltp.order_lines, oltp.refunds" in text
     assert "does not exist yet" in text

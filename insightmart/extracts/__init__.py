@@ -1,0 +1,1 @@
+"""Certified subjects as files for Tableau."""
