@@ -2,36 +2,92 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import duckdb
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from ingestion.warehouse import Warehouse, open_duckdb
 from insightmart.errors import InsightMartError
+from insightmart.read_copy import copy_path
 from insightmart.settings import Settings
 from insightmart.snowflake_sessions import Workload, connect
 
 OPTIONS = {"paramstyle": "qmark", "arrow_number_to_decimal": True}  # else amounts would come as floats
 
 
-def open_warehouse(settings: Settings, workload: Workload = "transform") -> Warehouse:
+def open_warehouse(settings: Settings, workload: Workload = "transform", patience: float = 0) -> Warehouse:
     """Connect to the local DuckDB file or to Snowflake, whichever gateway is configured, for some kind of work.
+
+    Args:
+        settings: name the gateway.
+        workload: what the session on Snowflake is for.
+        patience: seconds to wait while another process has the local file open.
 
     Raises:
         ConfigurationError: the Snowflake account is not configured.
-        InsightMartError: the local file is in use by another process or unreadable.
+        InsightMartError: the local file stays in use by another process, or is unreadable.
     """
     if settings.gateway == "local":
         try:
-            return open_duckdb(settings.database_path)
-        except duckdb.IOException as error:
-            if "lock" in str(error).lower():
-                raise InsightMartError(
-                    f"{settings.database_path} is open in another process",
-                    "Wait for the running cycle to end, or close the program that has the file open",
-                ) from None
-            raise InsightMartError(f"{settings.database_path} cannot be opened: {error}") from None
+            for attempt in Retrying(
+                retry=retry_if_exception_type(_InUse), stop=stop_after_delay(patience), wait=wait_fixed(1), reraise=True
+            ):
+                with attempt:
+                    return _opened(settings.database_path, is_read=False)
+        except _InUse as error:
+            raise error.told from None
     return Warehouse(connect(settings, workload, **OPTIONS), "snowflake")
+
+
+def open_to_read(settings: Settings, *, is_whole: bool = False) -> Warehouse:
+    """The warehouse for one who only reads: on DuckDB the copy for readers, which is there at any time.
+
+    Args:
+        settings: name the gateway.
+        is_whole: more is asked for than the copy holds (``insightmart.read_copy``). The local file itself is opened
+            then, which cannot be while a command writes to it.
+
+    Raises:
+        ConfigurationError: the Snowflake account is not configured.
+        InsightMartError: the local file itself is needed and in use, or the file is unreadable.
+    """
+    if settings.gateway != "local":
+        return Warehouse(connect(settings, "report", **OPTIONS), "snowflake")
+    copy = copy_path(settings)
+    file = settings.database_path if is_whole or not copy.exists() else copy
+    if not file.exists():
+        return Warehouse(duckdb.connect(), "duckdb")  # nothing has been loaded yet
+    try:
+        return _opened(file, is_read=True)
+    except _InUse as error:
+        raise error.told from None
+
+
+class _InUse(Exception):
+    """Another process has the local file open."""
+
+    def __init__(self, told: InsightMartError) -> None:
+        super().__init__()
+        self.told = told
+
+
+def _opened(file: Path, *, is_read: bool) -> Warehouse:
+    try:
+        return Warehouse(duckdb.connect(str(file), read_only=True), "duckdb") if is_read else open_duckdb(file)
+    except duckdb.IOException as error:
+        if "lock" not in str(error).lower():
+            raise InsightMartError(f"{file} cannot be opened: {error}") from None
+        holder = re.search(r"PID (\d+)", str(error))
+        cure = (
+            "Wait for the running cycle to end; certified and ops can be read meanwhile, in the copy for readers"
+            if is_read
+            else "Wait for the running cycle to end, or close the program that has the file open"
+        )
+        process = f" (process {holder[1]})" if holder else ""
+        raise _InUse(InsightMartError(f"{file} is open in another process{process}", cure)) from None
 
 
 def open_beside(warehouse: Warehouse, settings: Settings) -> Warehouse:

@@ -7,9 +7,9 @@ from typing import Any
 
 import duckdb
 
-from ingestion.warehouse import Warehouse
 from insightmart.errors import ConfigurationError, InsightMartError
-from insightmart.gateway import open_warehouse
+from insightmart.gateway import open_to_read
+from insightmart.read_copy import has_all_of
 from insightmart.recorded_settings import refuse_recorded_others
 from insightmart.settings import Settings
 
@@ -63,21 +63,24 @@ def check_only_reads(query: str, dialect: str) -> None:
 
 
 def _answer_locally(settings: Settings, query: str, limit: int | None) -> tuple[list[str], list[Sequence[Any]], bool]:
-    try:
-        connection = duckdb.connect(str(settings.database_path), read_only=True)
-    except duckdb.IOException as error:
-        if "lock" in str(error).lower():
-            raise InsightMartError(
-                f"{settings.database_path} is open in another process", "Try again when the running cycle has ended"
-            ) from None
-        raise InsightMartError(f"{settings.database_path} cannot be opened: {_first_line(error)}") from None
-    with Warehouse(connection, "duckdb") as warehouse:
+    with open_to_read(settings, is_whole=not _asks_readers_tables(query)) as warehouse:
         refuse_recorded_others(warehouse, settings)
-        connection.execute("SET enable_external_access = false")  # no file of this machine, and no network
+        warehouse.execute("SET enable_external_access = false")  # no file of this machine, and no network
         try:
-            return _fetched(connection.execute(query), limit)
+            return _fetched(warehouse.connection.execute(query), limit)
         except duckdb.Error as error:
             raise InsightMartError(_first_line(error)) from None
+
+
+def _asks_readers_tables(query: str) -> bool:
+    """Whether the copy for readers has every table of a query as the warehouse has it."""
+    import sqlglot
+    from sqlglot import exp
+
+    statement = sqlglot.parse_one(query, read="duckdb")
+    if not isinstance(statement, exp.Query):
+        return False  # SHOW, DESCRIBE
+    return all(has_all_of(table.db, table.name) for table in statement.find_all(exp.Table) if table.db)
 
 
 def _answer_of_snowflake(
@@ -85,7 +88,7 @@ def _answer_of_snowflake(
 ) -> tuple[list[str], list[Sequence[Any]], bool]:
     from snowflake.connector.errors import Error
 
-    with open_warehouse(settings, "report") as warehouse:
+    with open_to_read(settings) as warehouse:
         refuse_recorded_others(warehouse, settings)
         try:
             return _fetched(warehouse.connection.cursor().execute(query), limit)

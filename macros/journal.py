@@ -14,9 +14,13 @@ def journal(evaluator: t.Any) -> t.List[str]:
     Executes its statements itself, but for the last; what a killed run has left `create_source_tables` writes.
     """
     from insightmart.journal.publish import publish_prod
+    from insightmart.journal.shown import show_readers
 
-    # SQLMesh warns about a statement that renders to nothing
-    return (publish_prod(evaluator) if evaluator.runtime_stage == "after_all" else []) or ["SELECT 1"]
+    if evaluator.runtime_stage != "after_all":
+        return ["SELECT 1"]  # SQLMesh warns about a statement that renders to nothing
+    left_to_do = publish_prod(evaluator)
+    show_readers(evaluator)
+    return left_to_do or ["SELECT 1"]
 
 
 @macro()

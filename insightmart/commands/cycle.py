@@ -95,9 +95,8 @@ def _cycle(session: Session, transformer: Transformer, as_of: datetime) -> Cycle
         run.summary = {
             key: value for key, value in asdict(result).items() if key not in ("problems", "notices", "mail", "page")
         }
-    result.notices += [
-        problem for problem in run.notices if problem.kind in (ProblemKind.EVIDENCE, ProblemKind.LINEAGE)
-    ]
+    beside = (ProblemKind.EVIDENCE, ProblemKind.LINEAGE, ProblemKind.READERS)
+    result.notices += [problem for problem in run.notices if problem.kind in beside]
     _report(warehouse, settings, as_of, run, result)
     return result
 

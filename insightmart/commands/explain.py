@@ -68,7 +68,7 @@ def explain_command(what: tuple[str, ...], where: str | None, as_json: bool, pag
             raise ConfigurationError(
                 f"{' '.join(what)} cannot be explained", f"Name {TABLE} with --where, order NUMBER, or store ID DATE"
             )
-    with reading(settings) as warehouse:
+    with reading(settings, is_whole=True) as warehouse:
         nodes = explained(warehouse)
     if page:
         subject = " ".join([*what, where or ""]).strip()

@@ -21,6 +21,7 @@ from insightmart.ledger.kept_heads import Outside, OutsideHead, head_store
 from insightmart.ledger.recording import LEDGER, last_head, note
 from insightmart.ledger.verification import Verified, latest_entries, verify
 from insightmart.progress import step
+from insightmart.read_copy import publish_copy
 from insightmart.settings import Settings, load_settings
 
 SHOWN = 50
@@ -67,7 +68,7 @@ def verify_command(since: datetime | None, heads: tuple[str, ...], as_json: bool
     """
     given = [OutsideHead(_head(text), "the head that was given") for text in heads]
     settings = load_settings()
-    with reading(settings) as warehouse, step("Ledger") as progress:
+    with reading(settings, is_whole=True) as warehouse, step("Ledger") as progress:
         if LEDGER not in existing_tables(warehouse):
             raise ConfigurationError("there is no ledger: ops.ledger does not exist", "Run `insightmart cycle` first")
         found = verify(warehouse, partial(_outside, settings, given), progress.say, since)
@@ -148,7 +149,7 @@ def show_command(kind: str | None, run_id: str | None, limit: int, as_json: bool
       insightmart ledger show --kind promotion
       insightmart ledger show --run cycle-20260306T0105-1a2b3c4d --json
     """
-    with reading(load_settings()) as warehouse:
+    with reading(load_settings(), is_whole=True) as warehouse:
         found = latest_entries(warehouse, limit, kind, run_id) if LEDGER in existing_tables(warehouse) else []
     if as_json:
         click.echo(json.dumps([entry.as_json() for entry in found], default=str, indent=2))
@@ -177,7 +178,7 @@ def head_command(as_json: bool) -> None:
 
     `insightmart ledger verify --head NUMBER:HASH` says later whether any of them has been changed.
     """
-    with reading(load_settings()) as warehouse:
+    with reading(load_settings(), is_whole=True) as warehouse:
         found = last_head(warehouse) if LEDGER in existing_tables(warehouse) else None
     if as_json:
         click.echo(json.dumps(found and {"sequence": found.sequence, "entry_hash": found.entry_hash}))
@@ -199,4 +200,5 @@ def note_command(text: str) -> None:
     settings = load_settings()
     with writing(settings, "ledger note") as session:
         head = note(session.warehouse, settings, text.strip())
+        publish_copy(session.warehouse, settings)
     click.echo(f"entry {head.sequence}, {head.entry_hash}")

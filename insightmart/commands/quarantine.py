@@ -89,7 +89,7 @@ def show_command(entity: str, rule: str | None, limit: int, as_json: bool) -> No
       insightmart quarantine show oltp_order_lines --rule unit_price_negative
       insightmart quarantine show stores_inventory --json
     """
-    with reading(load_settings()) as warehouse:
+    with reading(load_settings(), is_whole=True) as warehouse:
         existing = existing_tables(warehouse)
         rows = quarantined_rows(warehouse, existing, entity, rule, limit)
         texts = rejected_texts(warehouse, existing, entity, rule, limit)

@@ -14,17 +14,20 @@ from ingestion.clock import as_of_or_now, utc_now
 from ingestion.ops_tables import OPS_TABLES, create_tables
 from ingestion.warehouse import Warehouse
 from insightmart.errors import ConfigurationError, InsightMartError
-from insightmart.gateway import open_warehouse
+from insightmart.gateway import open_to_read, open_warehouse
 from insightmart.ledger.kept_heads import keep_head
 from insightmart.ledger.recording import enter
 from insightmart.lock import writer_lock
 from insightmart.openlineage.emission import Emission, emission
+from insightmart.read_copy import publish_copy
 from insightmart.recorded_settings import keep_or_refuse, refuse_recorded_others
-from insightmart.runs import Run, record_problems, recorded_run
+from insightmart.runs import ProblemKind, Run, RunProblem, record_problems, recorded_run
 from insightmart.settings import Settings
 
 if TYPE_CHECKING:
     from insightmart.transform.transformer import Transformer
+
+PATIENCE = 60  # seconds a writer waits for whoever reads the local file itself, which takes no longer than a question
 
 log = structlog.get_logger()
 
@@ -58,9 +61,11 @@ class Session:
                     self._tell(run, events)
                 except Exception as error:  # noqa: BLE001
                     log.warning("events of lineage were not sent", run=run.run_id, error=str(error))
+                self._show(run)
             raise
         self._enter(run, begun)
         self._tell(run, events)
+        self._show(run)
 
     def knows_models(self, run: Run, transformer: Transformer) -> None:
         """Note which models prod has, now that they are open: the ledger names them, events tell their columns."""
@@ -75,6 +80,15 @@ class Session:
         if events and (problems := events.finish(self.warehouse)):
             record_problems(self.warehouse, run.run_id, problems)
             run.note(problems)
+
+    def _show(self, run: Run) -> None:
+        """Readers see what the run has left, all tables at once."""
+        try:
+            publish_copy(self.warehouse, self.settings)
+        except InsightMartError as error:
+            problem = RunProblem.of_error(ProblemKind.READERS, "the copy for readers", error)
+            record_problems(self.warehouse, run.run_id, [problem])
+            run.note([problem])
 
     def _enter(self, run: Run, begun: datetime) -> None:
         head = enter(self.warehouse, self.settings, run.run_id, begun, run.models_hash)
@@ -91,22 +105,22 @@ def writing(settings: Settings, command: str) -> Iterator[Session]:
         ConfigurationError: the warehouse was set up with other settings.
         InsightMartError: another process writes (exit code 75), or the warehouse cannot be opened.
     """
-    with writer_lock(settings, command), open_warehouse(settings) as warehouse:
+    with writer_lock(settings, command), open_warehouse(settings, patience=PATIENCE) as warehouse:
         create_tables(warehouse)
         keep_or_refuse(warehouse, settings)
         yield Session(command, settings, warehouse)
 
 
 @contextmanager
-def reading(settings: Settings) -> Iterator[Warehouse]:
-    """The warehouse of a command that only reads figures.
+def reading(settings: Settings, *, is_whole: bool = False) -> Iterator[Warehouse]:
+    """The warehouse of a command that only reads; on DuckDB the copy for readers, unless all of it is asked for.
 
     Raises:
         ConfigurationError: the warehouse was set up with other settings.
-        InsightMartError: the warehouse cannot be opened, for example while a cycle is at work, or is of an earlier
-            version, which no command that writes has met since.
+        InsightMartError: the warehouse cannot be opened, all of a local one for example while a cycle is at work, or is
+            of an earlier version, which no command that writes has met since.
     """
-    with open_warehouse(settings, "report") as warehouse:
+    with open_to_read(settings, is_whole=is_whole) as warehouse:
         refuse_recorded_others(warehouse, settings)
         _refuse_older(warehouse)
         yield warehouse

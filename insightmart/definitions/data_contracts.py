@@ -118,7 +118,7 @@ def _contract(
         ),
         team=Team(name=model.owner),
         servers=[
-            Server(server="local", type="duckdb", database=f"{DATABASE}.duckdb", schema="CERTIFIED"),
+            Server(server="local", type="duckdb", database=f"readers/{DATABASE}.duckdb", schema="CERTIFIED"),
             Server(
                 server="production",
                 type="snowflake",

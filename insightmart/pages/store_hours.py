@@ -1,0 +1,184 @@
+"""Which store sent which hour: the map of the last seven days, and whom to ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import groupby
+
+from ingestion.loading.intervals import HOUR
+from ingestion.warehouse import Warehouse
+from insightmart.certification.observations import watermarks
+from insightmart.certification.verdict import whole_hour
+
+DAYS = 7
+
+
+class FileState(StrEnum):
+    """What became of the counts that a store owes for an hour."""
+
+    IN = "in"
+    LATE = "late"  # in, after the hour had been certified without it
+    QUARANTINED = "quarantined"  # here, and in no figure
+    MISSING = "missing"
+    AWAITED = "awaited"  # not missed yet: its time has not come
+    CLOSED = "closed"  # the store owes none
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Hours of one store in a row that have the same state; ``first`` counts from the first hour of the map."""
+
+    state: FileState
+    first: int
+    hours: int
+    since: datetime
+
+
+@dataclass(frozen=True)
+class StoreFile:
+    """A file of the map's days that did not come in as it should; instants are UTC."""
+
+    file_name: str
+    file_hour: datetime | None
+    status: str
+    reason: str
+    seen_at: datetime | None
+
+
+@dataclass(frozen=True)
+class StoreRow:
+    """A store with its hours.
+
+    Attributes:
+        store_id: its id.
+        name: as its reference says; empty where there is none.
+        place: region and city.
+        manager: whom to ask.
+        timezone: of its own days.
+        stretches: all hours of the map, in order.
+        files: what did not come in as it should, newest first.
+    """
+
+    store_id: int
+    name: str
+    place: str
+    manager: str
+    timezone: str
+    stretches: tuple[Stretch, ...]
+    files: tuple[StoreFile, ...]
+
+    def hours(self, state: FileState) -> int:
+        """How many hours have this state."""
+        return sum(one.hours for one in self.stretches if one.state is state)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing is missing, late or in quarantine."""
+        return not (self.hours(FileState.MISSING) or self.hours(FileState.LATE) or self.hours(FileState.QUARANTINED))
+
+
+@dataclass(frozen=True)
+class StoreHours:
+    """The map: its hours begin at ``start`` (UTC); ``count`` of them."""
+
+    start: datetime
+    count: int
+    stores: tuple[StoreRow, ...]
+
+    @property
+    def incomplete(self) -> list[StoreRow]:
+        """The stores with something to ask, most missing hours first."""
+        found = [store for store in self.stores if not store.is_complete]
+        return sorted(found, key=lambda store: (-store.hours(FileState.MISSING), store.store_id))
+
+
+def store_hours(
+    warehouse: Warehouse, existing: set[str], as_of: datetime, history_start: datetime
+) -> StoreHours | None:
+    """The map of the last seven days; None before there are stores or files.
+
+    Args:
+        warehouse: open connection.
+        existing: its tables.
+        as_of: "now", UTC.
+        history_start: first instant of history.
+    """
+    from ingestion.stores.missing import expected_files, is_in  # imports dlt, which takes seconds
+
+    if not {"ops.files", "ops.missing_files", "raw.stores_reference", "certified.dim_stores"} <= existing:
+        return None
+    end = whole_hour(as_of)
+    start = max(end - timedelta(days=DAYS), history_start)
+    count = int((end - start) / HOUR)
+    if count <= 0:
+        return None
+    due = watermarks(warehouse, existing).get("stores.inventory") or start
+    states: dict[int, list[FileState]] = {}
+    for hour, store_id in expected_files(warehouse, start, end):
+        hours = states.setdefault(store_id, [FileState.CLOSED] * count)
+        hours[int((hour - start) / HOUR)] = FileState.MISSING if hour < due else FileState.AWAITED
+    seen = warehouse.rows(
+        f"""
+        SELECT store_id, file_hour, MAX(CASE WHEN {is_in("f")} THEN 1 ELSE 0 END),
+            MAX(CASE WHEN status IN ('loaded', 'duplicate') THEN 1 ELSE 0 END)
+        FROM ops.files AS f
+        WHERE source = 'stores' AND entity = 'inventory' AND file_hour >= ? AND file_hour < ? AND store_id IS NOT NULL
+        GROUP BY store_id, file_hour
+        """,
+        [start, end],
+    )
+    for store_id, hour, came, is_loaded in seen:
+        if came and store_id in states:
+            states[store_id][int((hour - start) / HOUR)] = FileState.IN if is_loaded else FileState.QUARANTINED
+    late = warehouse.rows(
+        "SELECT store_id, file_hour FROM ops.missing_files"
+        " WHERE arrived_at IS NOT NULL AND file_hour >= ? AND file_hour < ?",
+        [start, end],
+    )
+    for store_id, hour in late:
+        place = int((hour - start) / HOUR)
+        if store_id in states and states[store_id][place] is FileState.IN:
+            states[store_id][place] = FileState.LATE
+    files = _files(warehouse, start)
+    known = {
+        store_id: (name or "", ", ".join(filter(None, (city, region))), manager or "", zone or "")
+        for store_id, name, city, region, manager, zone in warehouse.rows(
+            "SELECT store_id, store_name, city, region, manager, timezone FROM certified.dim_stores WHERE is_current"
+        )
+    }
+    return StoreHours(
+        start,
+        count,
+        tuple(
+            StoreRow(
+                store_id, *known.get(store_id, ("", "", "", "")), _stretches(states[store_id], start), files.get(store_id, ())
+            )
+            for store_id in sorted(states)
+        ),
+    )
+
+
+def _stretches(states: list[FileState], start: datetime) -> tuple[Stretch, ...]:
+    found, first = [], 0
+    for state, group in groupby(states):
+        hours = len(list(group))
+        found.append(Stretch(state, first, hours, start + first * HOUR))
+        first += hours
+    return tuple(found)
+
+
+def _files(warehouse: Warehouse, since: datetime) -> Mapping[int, tuple[StoreFile, ...]]:
+    """Files of the stores that were not simply loaded, by store, newest first."""
+    rows = warehouse.rows(
+        "SELECT store_id, file_name, file_hour, status, reason, seen_at FROM ops.files"
+        " WHERE source = 'stores' AND store_id IS NOT NULL AND status NOT IN ('loaded', 'duplicate') AND seen_at >= ?"
+        " ORDER BY store_id, seen_at DESC, file_name",
+        [since],
+    )
+    return {
+        store_id: tuple(StoreFile(name, hour, status, reason or "", seen_at) for _, name, hour, status, reason, seen_at in group)
+        for store_id, group in groupby(rows, key=lambda row: row[0])
+    }

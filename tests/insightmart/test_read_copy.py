@@ -1,0 +1,141 @@
+"""The copy for readers: what it holds, and that readers and writers do not meet."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from subprocess import PIPE, Popen
+from threading import Timer
+
+import duckdb
+import pytest
+
+from ingestion.warehouse import Warehouse
+from insightmart.commands import session
+from insightmart.errors import InsightMartError
+from insightmart.gateway import open_to_read
+from insightmart.read_copy import copy_path, publish_copy, published_at
+from insightmart.read_only import answer
+from insightmart.settings import Settings
+from insightmart.status.facts import gather
+from tests.support.workshop import CommandLine
+
+NOW = datetime(2026, 3, 6, 10, 5)
+HOLDER = """
+import duckdb, sys
+connection = duckdb.connect(sys.argv[1], read_only=sys.argv[2] == "reader")
+print("open", flush=True)
+for question in sys.stdin:
+    print(connection.execute(question).fetchall(), flush=True)
+"""
+
+
+@contextmanager
+def held_open(file: Path, by: str) -> Iterator[Popen[str]]:
+    """Another process that has a file open, and answers a question a line."""
+    with Popen([sys.executable, "-c", HOLDER, str(file), by], stdin=PIPE, stdout=PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == "open\n"
+        yield process
+        process.stdin.close()
+
+
+def _ask(process: Popen[str], question: str) -> str:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(f"{question}\n")
+    process.stdin.flush()
+    return process.stdout.readline().strip()
+
+
+def test_readers_have_certified_as_it_is_and_nothing_that_a_source_wrote(built: Warehouse, settings: Settings) -> None:
+    built.execute(
+        "INSERT INTO raw.rejects (source, entity, is_whole_file, rule_id, raw_text, rejected_at, _loaded_at,"
+        " _dlt_load_id) VALUES ('oltp', 'orders', FALSE, 'untyped', 'call Ada on 555-0100', ?, ?, '1')",
+        [NOW, NOW],
+    )
+    before = gather(built, settings, NOW, is_report=True)
+    built.execute("UPDATE raw.oltp_customers SET email = 'ada@lovelace.example'")
+    path = publish_copy(built, settings)
+    assert path == copy_path(settings)
+    with open_to_read(settings) as copy:
+        certified = {
+            name for (name,) in copy.rows("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'certified'")
+        }
+        assert {"agg_sales_daily", "fct_orders", "published_changes"} <= certified
+        assert not [name for name in certified if "__" in name]
+        for name in certified:
+            held = f"SELECT * FROM certified.{name} ORDER BY ALL"
+            assert copy.rows(held) == built.rows(held), name
+        assert copy.rows("SELECT COUNT(*), COUNT(raw_text) FROM raw.rejects") == [(1, 0)]
+        [(said,)] = copy.rows("SELECT comment FROM duckdb_tables() WHERE table_name = 'agg_sales_daily'")
+        assert said.startswith("Sales measures by business date")
+        assert published_at(copy) is not None
+        shown = gather(copy, settings, NOW, is_report=True)
+    assert (shown.parts, shown.rejects, shown.sales) == (before.parts, before.rejects, before.sales)
+    assert shown.missing_stores == before.missing_stores
+    written = path.read_bytes()
+    assert [text for text in (b"ada@lovelace", b"555-0100") if text in written] == []
+
+
+def test_a_reader_keeps_the_old_copy_and_the_next_one_has_the_new_one(built: Warehouse, settings: Settings) -> None:
+    file = publish_copy(built, settings)
+    assert file is not None
+    count = "SELECT COUNT(*) FROM ops.loads"
+    [(before,)] = built.rows(count)
+    with held_open(file, "reader") as reader:
+        built.execute("INSERT INTO ops.loads (source, entity, status) VALUES ('oltp', 'orders', 'loaded')")
+        publish_copy(built, settings)
+        assert _ask(reader, count) == f"[({before},)]"
+        with held_open(file, "reader") as next_one:
+            assert _ask(next_one, count) == f"[({before + 1},)]"
+
+
+def test_a_question_is_answered_while_a_writer_is_at_work(built: Warehouse, settings: Settings) -> None:
+    publish_copy(built, settings)
+    built.close()
+    with held_open(settings.database_path, "writer"):
+        _, rows, _ = answer(settings, "SELECT COUNT(*) FROM certified.fct_orders", None)
+        assert rows[0][0] > 0
+        with pytest.raises(InsightMartError, match=r"open in another process \(process \d+\).*copy for readers"):
+            answer(settings, "SELECT COUNT(*) FROM raw.oltp_orders", None)
+
+
+def test_a_writer_waits_for_whoever_reads_the_warehouse_itself(
+    built: Warehouse, settings: Settings, insightmart: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built.close()
+    with held_open(settings.database_path, "reader") as reader:
+        monkeypatch.setattr(session, "PATIENCE", 0)
+        code, _, err = insightmart("ledger", "note", "closed early")
+        assert (code, "is open in another process" in err) == (1, True), err
+        monkeypatch.setattr(session, "PATIENCE", 60)
+        assert reader.stdin is not None
+        Timer(0.5, reader.stdin.close).start()
+        code, _, err = insightmart("ledger", "note", "closed early")
+    assert code == 0, err
+
+
+def test_a_copy_that_cannot_be_written_is_said_and_the_old_one_stays(built: Warehouse, settings: Settings) -> None:
+    file = publish_copy(built, settings)
+    assert file is not None
+    before = file.read_bytes()
+    blocked = file.with_name("unfinished.duckdb")
+    blocked.mkdir()
+    (blocked / "something").touch()
+    with pytest.raises(InsightMartError, match=r"the copy for readers, .* cannot be written"):
+        publish_copy(built, settings)
+    assert file.read_bytes() == before
+    assert built.rows("SELECT database_name FROM duckdb_databases() WHERE database_name = 'readers'") == []
+
+
+def test_where_nothing_was_loaded_there_is_nothing_to_read_and_no_file_comes_of_it(settings: Settings) -> None:
+    with open_to_read(settings) as nothing:
+        assert nothing.rows("SELECT table_name FROM duckdb_tables()") == []
+    assert not settings.database_path.exists()
+    with pytest.raises(duckdb.CatalogException), open_to_read(settings) as nothing:
+        nothing.rows("SELECT 1 FROM certified.fct_orders")
