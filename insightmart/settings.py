@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     retention_evidence: str = Field("7 years", alias="RETENTION_EVIDENCE", pattern=PERIOD)
 
     evidence_url: str | None = Field(None, alias="EVIDENCE_URL")
+    status_url: str | None = Field(None, alias="STATUS_URL")
 
     # a path, file://, http:// or https://; secret, because an address may hold a password
     openlineage_url: SecretStr | None = Field(None, alias="OPENLINEAGE_URL")

@@ -18,12 +18,13 @@ from insightmart.commands.session import Session, acting_instant, writing
 from insightmart.erasure.erase import finish_begun
 from insightmart.errors import FAILED, InsightMartError
 from insightmart.journal.figures import unexplained
+from insightmart.pages.site import write_page
+from insightmart.pages.upload import upload_or_say
 from insightmart.progress import Step, console, step
 from insightmart.reconciliation import reconcile
 from insightmart.runs import ProblemKind, Run, RunProblem, problem_lines, record_problems
 from insightmart.settings import Settings, load_settings
 from insightmart.sources import check_as_of, ingest
-from insightmart.status import page as status
 from insightmart.status.sending import send_if_due
 from insightmart.transform import history
 from insightmart.transform.restatement import apply_corrections
@@ -151,7 +152,11 @@ def _reconcile(warehouse: Warehouse, settings: Settings, as_of: datetime, run: R
 
 def _report(warehouse: Warehouse, settings: Settings, as_of: datetime, run: Run, result: CycleResult) -> None:
     with step("Reports") as progress:
-        result.page = str(status.write_page(warehouse, settings, as_of))
+        page = write_page(warehouse, settings, as_of)
+        result.page = str(page)
+        if unseen := upload_or_say(settings, page.parent):
+            record_problems(warehouse, run.run_id, unseen)
+            result.notices += unseen
         try:
             result.mail = send_if_due(warehouse, settings, run, as_of)
         except InsightMartError as error:

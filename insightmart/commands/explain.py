@@ -23,7 +23,7 @@ from insightmart.explaining.order import explain_order
 from insightmart.explaining.store import explain_store
 from insightmart.read_only import answer
 from insightmart.settings import load_settings
-from insightmart.status.page import replace_page
+from insightmart.status.page_file import replace_page
 from insightmart.status.rendering import render
 
 TABLE = "certified.agg_sales_daily"

@@ -189,6 +189,18 @@ def _evidence(settings: Settings) -> str:
     return f"{store.url} answers, with object lock"
 
 
+def _pages(settings: Settings) -> str:
+    from insightmart.pages.upload import SETTING, status_place
+
+    place = status_place(settings, attempts=1)
+    if place is None:
+        said = f"{SETTING} is not set: the pages are in {settings.home / 'status'} only"
+        raise Flaw(said, f"Set {SETTING} to show them to others", "note")
+    with place.explained("listed"):
+        place.client.list_objects_v2(Bucket=place.bucket, Prefix=place.prefix, MaxKeys=1)
+    return f"{place.url} answers"
+
+
 def _mail(settings: Settings) -> str:
     from insightmart.status.mail import addresses, connect, mail_server, reason
 
@@ -235,5 +247,6 @@ REMOTE: dict[str, Check] = {
     "shopify": _shopify,
     "mail": _mail,
     "evidence": _evidence,
+    "pages": _pages,
     "clock": _clock,
 }

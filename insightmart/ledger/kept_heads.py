@@ -12,23 +12,21 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from ingestion.clock import utc_now
-from insightmart.errors import ConfigurationError, InsightMartError
+from insightmart.errors import InsightMartError
 from insightmart.ledger.canonical import canonical_json
 from insightmart.ledger.chain import Head
 from insightmart.ledger.links import Damage, Tampering
 from insightmart.runs import ProblemKind, RunProblem
+from insightmart.s3_place import S3Place, code_of
 from insightmart.settings import Settings
 
 KEPT_FOR = timedelta(days=7 * 365 + 2)  # seven years, as evidence is kept
-TIMEOUT = 5  # seconds for a connection, and for an answer
 WAITING = 1_000  # heads that wait at most; the newest stand for the others
 SETTING = "EVIDENCE_URL"
 FORM = f"Set {SETTING} to s3://BUCKET/PREFIX"
@@ -66,12 +64,9 @@ class HeadStore:
     """
 
     def __init__(self, url: str, endpoint_url: str | None = None, attempts: int = 2) -> None:
-        parts = urlsplit(url)
-        if parts.scheme != "s3" or not parts.netloc:
-            raise ConfigurationError(f"{SETTING} is no S3 location", FORM)
-        self.url, self.bucket = url.rstrip("/"), parts.netloc
-        self.prefix = f"{parts.path.strip('/')}/" if parts.path.strip("/") else ""
-        self._client = _client(endpoint_url, attempts)
+        place = S3Place(SETTING, url, RIGHTS, endpoint_url, attempts)
+        self.url, self.bucket, self.prefix = place.url, place.bucket, place.prefix
+        self._client, self._explained = place.client, place.explained
 
     def key(self, sequence: int) -> str:
         """Where the head of an entry is kept."""
@@ -87,7 +82,7 @@ class HeadStore:
             try:
                 found = self._client.get_object_lock_configuration(Bucket=self.bucket)
             except answered as error:
-                if _code(error) == "ObjectLockConfigurationNotFoundError":
+                if code_of(error) == "ObjectLockConfigurationNotFoundError":
                     return False
                 raise
         return bool(found["ObjectLockConfiguration"].get("ObjectLockEnabled") == "Enabled")
@@ -119,9 +114,9 @@ class HeadStore:
                     **lock,
                 )
             except answered as error:
-                if is_locked and _code(error) == "InvalidRequest" and "lock" in str(error).lower():
+                if is_locked and code_of(error) == "InvalidRequest" and "lock" in str(error).lower():
                     return self.put(head, is_locked=False)
-                if _code(error) not in ("PreconditionFailed", "412"):
+                if code_of(error) not in ("PreconditionFailed", "412"):
                     raise
                 self._compare(head)
         return is_locked
@@ -193,21 +188,6 @@ class HeadStore:
         if match := _KEY.fullmatch(marker["Key"].removeprefix(self.prefix)):
             message = f"the head of entry {int(match[1])} was deleted at {_instant(marker)}; its version is compared"
             yield Damage(Tampering.REMOVED, f"s3://{self.bucket}/{marker['Key']}", int(match[1]), "", message)
-
-    @contextmanager
-    def _explained(self, done: str) -> Iterator[Any]:
-        """Failures of the bucket in words; hands out the class of those that are answers."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            yield ClientError
-        except ClientError as error:
-            cure = f"Check {SETTING}, AWS_ENDPOINT_URL and the credentials; they need {RIGHTS}"
-            raise InsightMartError(f"{self.url} cannot be {done} ({_code(error)})", cure) from None
-        except (BotoCoreError, ValueError) as error:
-            said = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            cure = f"Check {SETTING}, AWS_ENDPOINT_URL, AWS_DEFAULT_REGION and the credentials"
-            raise InsightMartError(f"{self.url} cannot be {done}: {said}", cure) from None
 
 
 class RewrittenError(InsightMartError):
@@ -287,19 +267,6 @@ class _Memory:
             self.path.write_text(text, encoding="utf-8")
 
 
-def _client(endpoint_url: str | None, attempts: int) -> Any:
-    import boto3
-    from botocore.config import Config
-
-    config = Config(
-        connect_timeout=TIMEOUT,
-        read_timeout=TIMEOUT,
-        retries={"mode": "standard", "total_max_attempts": attempts},
-        signature_version="s3v4",
-    )
-    return boto3.client("s3", endpoint_url=endpoint_url, config=config)
-
-
 def _body(head: Head) -> bytes:
     """What is kept of a head: always the same bytes, so that a listing says whether it is the same."""
     return canonical_json({"sequence": head.sequence, "entry_hash": head.entry_hash}).encode()
@@ -315,10 +282,6 @@ def _parsed(body: bytes) -> Head | None:
 
 def _md5(body: bytes) -> str:
     return hashlib.md5(body, usedforsecurity=False).hexdigest()
-
-
-def _code(error: Any) -> str:
-    return str(error.response["Error"].get("Code", "unknown"))
 
 
 def _instant(version: dict[str, Any]) -> str:

@@ -14,6 +14,16 @@ from insightmart.quarantine.meanings import rule_of
 from insightmart.quarantine.tables import REJECTS, TABLES
 
 DAYS = 14
+# Tables of quarantine whose rows name their store.
+WITH_STORE = frozenset(
+    f"{source}_{entity}"
+    for source, entities in {
+        "oltp": ("orders", "refunds"),
+        "shopify": ("inventory", "orders", "refunds"),
+        "stores": ("inventory", "reference", "tills"),
+    }.items()
+    for entity in entities
+)
 
 
 @dataclass(frozen=True)
@@ -30,19 +40,19 @@ class RejectedDay:
 
 
 def rejected_days(warehouse: Warehouse, existing: set[str], as_of: datetime) -> list[RejectedDay]:
-    """Rows of the last two weeks that are in quarantine, the newest day first; a row that breaks two rules is in both."""
+    """Rows of the last two weeks that are in quarantine, the newest day first; one that breaks two counts twice."""
     since = datetime.combine(as_of.date() - timedelta(days=DAYS - 1), datetime.min.time())
-    columns = _with_a_store(warehouse)
     parts = [
-        f"SELECT '{table}', reasons, {'store_id' if table in columns else 'NULL'}, CAST(event_at AS DATE), COUNT(*)"
-        f" FROM quarantine.{table} WHERE event_at >= :since GROUP BY 1, 2, 3, 4"
+        f"SELECT '{table}', reasons, {'store_id' if table in WITH_STORE else 'CAST(NULL AS BIGINT)'},"
+        f" CAST(event_at AS DATE), COUNT(*) FROM quarantine.{table} WHERE event_at >= :since GROUP BY 1, 2, 3, 4"
         for table in TABLES
         if f"quarantine.{table}" in existing
     ]
     if existing >= REJECTS:
         parts.append(
             "SELECT r.entity, r.rule_id, f.store_id, CAST(r.rejected_at AS DATE), COUNT(*)"
-            f" FROM ({RECENT_REJECTS}) AS r LEFT JOIN (SELECT DISTINCT file_name, load_id, store_id FROM ops.files) AS f"
+            f" FROM ({RECENT_REJECTS}) AS r"
+            " LEFT JOIN (SELECT DISTINCT file_name, load_id, store_id FROM ops.files WHERE store_id IS NOT NULL) AS f"
             " ON f.file_name = r.file_name AND f.load_id = r.raw_load_id"
             " WHERE NOT r.is_whole_file GROUP BY 1, 2, 3, 4"
         )
@@ -66,12 +76,3 @@ def per_store(days: Iterable[RejectedDay]) -> dict[int, list[RejectedDay]]:
         if one.store_id is not None:
             found.setdefault(one.store_id, []).append(one)
     return found
-
-
-def _with_a_store(warehouse: Warehouse) -> set[str]:
-    """Quarantine tables whose rows name a store."""
-    rows = warehouse.rows(
-        "SELECT LOWER(table_name) FROM information_schema.columns"
-        " WHERE table_schema IN ('QUARANTINE', 'quarantine') AND column_name IN ('STORE_ID', 'store_id')"
-    )
-    return {name for (name,) in rows}

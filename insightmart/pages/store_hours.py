@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import groupby
+from typing import Any
 
 from ingestion.loading.intervals import HOUR
 from ingestion.warehouse import Warehouse
@@ -27,8 +28,11 @@ class FileState(StrEnum):
     CLOSED = "closed"  # the store owes none
 
 
+_CAME = {1: FileState.QUARANTINED, 2: FileState.IN, 3: FileState.LATE}
+
+
 @dataclass(frozen=True)
-class Stretch:
+class HoursInARow:
     """Hours of one store in a row that have the same state; ``first`` counts from the first hour of the map."""
 
     state: FileState
@@ -67,12 +71,12 @@ class StoreRow:
     place: str
     manager: str
     timezone: str
-    stretches: tuple[Stretch, ...]
+    stretches: tuple[HoursInARow, ...]
     files: tuple[StoreFile, ...]
 
-    def hours(self, state: FileState) -> int:
+    def hours(self, state: FileState | str) -> int:
         """How many hours have this state."""
-        return sum(one.hours for one in self.stretches if one.state is state)
+        return sum(one.hours for one in self.stretches if one.state == state)
 
     @property
     def is_complete(self) -> bool:
@@ -106,7 +110,7 @@ def store_hours(
         as_of: "now", UTC.
         history_start: first instant of history.
     """
-    from ingestion.stores.missing import expected_files, is_in  # imports dlt, which takes seconds
+    from ingestion.stores.missing import expected_files  # imports dlt, which takes seconds
 
     if not {"ops.files", "ops.missing_files", "raw.stores_reference", "certified.dim_stores"} <= existing:
         return None
@@ -120,29 +124,13 @@ def store_hours(
     for hour, store_id in expected_files(warehouse, start, end):
         hours = states.setdefault(store_id, [FileState.CLOSED] * count)
         hours[int((hour - start) / HOUR)] = FileState.MISSING if hour < due else FileState.AWAITED
-    seen = warehouse.rows(
-        f"""
-        SELECT store_id, file_hour, MAX(CASE WHEN {is_in("f")} THEN 1 ELSE 0 END),
-            MAX(CASE WHEN status IN ('loaded', 'duplicate') THEN 1 ELSE 0 END)
-        FROM ops.files AS f
-        WHERE source = 'stores' AND entity = 'inventory' AND file_hour >= ? AND file_hour < ? AND store_id IS NOT NULL
-        GROUP BY store_id, file_hour
-        """,
-        [start, end],
-    )
-    for store_id, hour, came, is_loaded in seen:
-        if came and store_id in states:
-            states[store_id][int((hour - start) / HOUR)] = FileState.IN if is_loaded else FileState.QUARANTINED
-    late = warehouse.rows(
-        "SELECT store_id, file_hour FROM ops.missing_files"
-        " WHERE arrived_at IS NOT NULL AND file_hour >= ? AND file_hour < ?",
-        [start, end],
-    )
-    for store_id, hour in late:
-        place = int((hour - start) / HOUR)
-        if store_id in states and states[store_id][place] is FileState.IN:
-            states[store_id][place] = FileState.LATE
-    files = _files(warehouse, start)
+    files: dict[int, list[StoreFile]] = {}
+    for store_id, hour, came, *file in _seen(warehouse, start, end):
+        if came is None:
+            name, status, reason, seen_at = file
+            files.setdefault(store_id, []).append(StoreFile(name, hour, status, reason or "", seen_at))
+        elif came and store_id in states:
+            states[store_id][int((hour - start) / HOUR)] = _CAME[int(came)]
     known = {
         store_id: (name or "", ", ".join(filter(None, (city, region))), manager or "", zone or "")
         for store_id, name, city, region, manager, zone in warehouse.rows(
@@ -154,31 +142,45 @@ def store_hours(
         count,
         tuple(
             StoreRow(
-                store_id, *known.get(store_id, ("", "", "", "")), _stretches(states[store_id], start), files.get(store_id, ())
+                store_id,
+                *known.get(store_id, ("", "", "", "")),
+                _stretches(states[store_id], start),
+                tuple(files.get(store_id, ())),
             )
             for store_id in sorted(states)
         ),
     )
 
 
-def _stretches(states: list[FileState], start: datetime) -> tuple[Stretch, ...]:
+def _stretches(states: list[FileState], start: datetime) -> tuple[HoursInARow, ...]:
     found, first = [], 0
     for state, group in groupby(states):
         hours = len(list(group))
-        found.append(Stretch(state, first, hours, start + first * HOUR))
+        found.append(HoursInARow(state, first, hours, start + first * HOUR))
         first += hours
     return tuple(found)
 
 
-def _files(warehouse: Warehouse, since: datetime) -> Mapping[int, tuple[StoreFile, ...]]:
-    """Files of the stores that were not simply loaded, by store, newest first."""
-    rows = warehouse.rows(
-        "SELECT store_id, file_name, file_hour, status, reason, seen_at FROM ops.files"
-        " WHERE source = 'stores' AND store_id IS NOT NULL AND status NOT IN ('loaded', 'duplicate') AND seen_at >= ?"
-        " ORDER BY store_id, seen_at DESC, file_name",
-        [since],
+def _seen(warehouse: Warehouse, start: datetime, end: datetime) -> Iterable[tuple[Any, ...]]:
+    """What came for each store and hour, and each file that was not simply loaded, newest first: in one question.
+
+    1 is in quarantine, 2 in, 3 in after it had been missed; None a file.
+    """
+    return warehouse.rows(
+        """
+        SELECT f.store_id, f.file_hour,
+            MAX(CASE WHEN f.status IN ('loaded', 'duplicate') THEN CASE WHEN m.arrived_at IS NULL THEN 2 ELSE 3 END
+                WHEN f.status = 'quarantined' THEN 1 ELSE 0 END) AS came,
+            NULL AS file_name, NULL AS status, NULL AS reason, CAST(NULL AS TIMESTAMP_NTZ) AS seen_at
+        FROM ops.files AS f
+        LEFT JOIN ops.missing_files AS m ON m.store_id = f.store_id AND m.file_hour = f.file_hour
+        WHERE f.source = 'stores' AND f.entity = 'inventory' AND f.store_id IS NOT NULL
+            AND f.file_hour >= ? AND f.file_hour < ?
+        GROUP BY f.store_id, f.file_hour
+        UNION ALL
+        SELECT store_id, file_hour, NULL, file_name, status, reason, seen_at FROM ops.files
+        WHERE source = 'stores' AND store_id IS NOT NULL AND status NOT IN ('loaded', 'duplicate') AND seen_at >= ?
+        ORDER BY seen_at DESC, file_name
+        """,
+        [start, end, start],
     )
-    return {
-        store_id: tuple(StoreFile(name, hour, status, reason or "", seen_at) for _, name, hour, status, reason, seen_at in group)
-        for store_id, group in groupby(rows, key=lambda row: row[0])
-    }

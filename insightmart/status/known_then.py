@@ -18,7 +18,7 @@ from insightmart.certification.observations import existing_tables
 from insightmart.journal.figures import Surprise, as_published, not_begun, surprises
 from insightmart.journal.followed import SALES
 from insightmart.settings import Settings
-from insightmart.status.page import replace_page
+from insightmart.status.page_file import replace_page
 from insightmart.status.recent_runs import RunState, runs_between
 from insightmart.status.rendering import NOTHING, render
 from insightmart.status.sales import SALES_DAYS

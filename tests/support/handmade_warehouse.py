@@ -37,7 +37,7 @@ _CERTIFIED = {
     "dim_customers": "customer_id VARCHAR",
     "dim_products": "sku VARCHAR",
     "dim_stores": "store_id INT, store_name VARCHAR, timezone VARCHAR, is_current BOOLEAN, is_inferred BOOLEAN,"
-    " opened_on DATE, closed_on DATE",
+    " opened_on DATE, closed_on DATE, city VARCHAR, region VARCHAR, manager VARCHAR",
     "dim_dates": "calendar_date DATE",
 }
 

@@ -10,9 +10,9 @@ import pytest
 
 from insightmart.journal.figures import Surprise
 from insightmart.ledger.chain import Head
+from insightmart.pages.start import page
 from insightmart.quarantine.counts import RuleCount
 from insightmart.runs import ProblemKind, RunProblem
-from insightmart.status.page import page
 from insightmart.status.recent_runs import RunState
 from insightmart.status.report import Occasion, make_report, should_send
 from tests.support.status_facts import AS_OF, certified, cycle, late, refused, with_parts

@@ -211,7 +211,10 @@ def test_a_restatement_is_shown_with_its_rows_and_cost_and_then_applied(
 
 
 @pytest.mark.slow
-def test_bad_input_of_restate_is_one_line_and_changes_nothing(shop: Workshop, insightmart: CommandLine) -> None:
+def test_bad_input_of_restate_is_one_line_and_changes_nothing(
+    shop: Workshop, insightmart: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("insightmart.commands.session.PATIENCE", 0)
     before = shop.certified()
 
     def said(*arguments: str) -> tuple[int, str]:

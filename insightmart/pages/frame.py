@@ -1,0 +1,59 @@
+"""What all pages have in common: the frame, the style, the one script and what a browser may do with them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+
+from markupsafe import Markup
+
+from insightmart.pages.charts import sparkline
+from insightmart.pages.service_levels import PROMISED_MINUTES
+from insightmart.status.facts import Facts
+from insightmart.status.rendering import NOTHING, TEMPLATES, render
+
+
+def rendered(template: str, facts: Facts, to_start: str, values: Mapping[str, Any], *, is_lasting: bool = False) -> str:
+    """A page as HTML.
+
+    Args:
+        template: its file.
+        facts: say of which instant it is.
+        to_start: the way from its folder to the start page's: empty, or ``../``.
+        values: what the template needs besides.
+        is_lasting: it stays as it is, and is never too old.
+    """
+    script, digest = _script()
+    return render(
+        template,
+        facts=facts,
+        to_start=to_start,
+        is_lasting=is_lasting,
+        due=due(facts),
+        script=script,
+        script_digest=digest,
+        nothing=NOTHING,
+        sparkline=sparkline,
+        **values,
+    )
+
+
+def due(facts: Facts) -> datetime | None:
+    """By when the next page has to be there, UTC; who reads this one later has a pipeline that stands still.
+
+    None for a page that was made as if it were another time.
+    """
+    is_now = abs(facts.generated_at - facts.as_of) < timedelta(hours=1)
+    return facts.as_of + timedelta(minutes=PROMISED_MINUTES) if is_now else None
+
+
+@cache
+def _script() -> tuple[Markup, str]:
+    """The script, and its digest: a browser runs no other one on these pages."""
+    text = (TEMPLATES / "pages.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+    return Markup(text), f"sha256-{digest}"
