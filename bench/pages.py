@@ -41,7 +41,8 @@ def main(as_json: bool) -> int:
             warehouse.execute(
                 "INSERT INTO ops.runs (run_id, command, as_of, status, started_at, ended_at)"
                 " SELECT 'cycle-' || range, 'cycle', began, 'succeeded', began, began + INTERVAL 40 SECOND"
-                f" FROM (SELECT range, TIMESTAMP '{many_stores.NOW}' - range * INTERVAL 1 HOUR AS began FROM range({HOURS}))"
+                f" FROM (SELECT range, TIMESTAMP '{many_stores.NOW}' - range * INTERVAL 1 HOUR AS began"
+                f" FROM range({HOURS}))"
             )
             path = Path(folder)
 

@@ -58,8 +58,8 @@ def fill(business: Business, *, results: int = 0) -> None:
         " 100, 0, 0, 100 + store_id + day, 110"
         f" FROM ({stores}) CROSS JOIN (SELECT range AS day FROM range(14))"
     )
-    for item in ("stores.inventory", "stores.reference", "oltp.orders"):
-        business.covered(*item.split("."), datetime(2026, 3, 13))
+    for source, entity in (("stores", "inventory"), ("stores", "reference"), ("oltp", "orders")):
+        business.covered(source, entity, datetime(2026, 3, 13))
     if results:
         warehouse.execute(
             f"""
