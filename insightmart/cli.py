@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+import time
+import traceback
 
 import click
 
@@ -104,7 +106,13 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "report_command",
         "What failed, what it holds back, what to do; as text or mail.",
     ),
-    "status": ("insightmart.commands.status", "status_command", "Write the static status page."),
+    "status": ("insightmart.commands.status", "status_command", "Write the static status pages."),
+    "ui": ("insightmart.commands.ui", "ui_command", "Open the status page and the documentation in the browser."),
+    "completion": (
+        "insightmart.commands.completion",
+        "completion_command",
+        "What a shell has to be told to complete commands and options.",
+    ),
     "doctor": (
         "insightmart.commands.doctor",
         "doctor_command",
@@ -148,10 +156,12 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
 def main() -> None:
     """Console script: run the command and turn an expected failure into one line and its exit code."""
-    from insightmart.logs import configure_logging
+    from insightmart.logs import configure_logging, kept
 
     debug = "--debug" in sys.argv
     configure_logging(debug)
+    started = time.monotonic()
+    _keep_lines()
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -161,6 +171,7 @@ def main() -> None:
         error.show()
         raise SystemExit(USAGE) from None
     except InsightMartError as error:
+        kept("failed", error=str(error), exit_code=error.exit_code)
         if debug:
             raise
         click.echo(f"insightmart: {error}", err=True)
@@ -168,12 +179,28 @@ def main() -> None:
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     except Exception as error:
+        kept("failed", error=f"unexpected {type(error).__name__}: {error}", traceback=traceback.format_exc())
         if debug:
             raise
         line = str(error).splitlines()[0] if str(error) else ""
         click.echo(f"insightmart: unexpected {type(error).__name__}: {line} (run again with --debug)", err=True)
         raise SystemExit(FAILED) from None
-    raise SystemExit(code if isinstance(code, int) else 0)
+    code = code if isinstance(code, int) else 0
+    kept("ended", exit_code=code, seconds=round(time.monotonic() - started, 3))
+    raise SystemExit(code)
+
+
+def _keep_lines() -> None:
+    """Lines of this command go to the home's log as well; settings that make no sense the command itself will name."""
+    from insightmart.logs import keep_log, kept
+    from insightmart.settings import load_settings
+
+    try:
+        keep_log(load_settings().home)
+    except InsightMartError:
+        keep_log(None)
+    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    kept("began", command=" ".join(words[:1]))
 
 
 if __name__ == "__main__":

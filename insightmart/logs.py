@@ -1,15 +1,27 @@
-"""One logger for everything: structured lines with the run id, without secrets."""
+"""One logger for everything: structured lines, without secrets, for people on standard error and as JSON in a file.
+
+The file, HOME/logs/insightmart.jsonl, has one JSON object a line: what a command was, each of its steps with how it
+ended and how many seconds it took, and everything that is logged, also what the terminal shows with --debug alone.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import sys
 from collections.abc import MutableMapping
+from contextlib import suppress
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 from typing import Any
 
 import structlog
 
+from insightmart.runs import run_under_way
 from insightmart.settings import load_settings
+
+FILE_BYTES, FILES_KEPT = 10 * 2**20, 9  # ten files of ten megabytes: some months of hourly cycles
 
 _QUIET = (
     "soda",
@@ -26,23 +38,83 @@ _QUIET = (
 )
 
 
+class _KeptLines(RotatingFileHandler):
+    """A file that only its owner may read, and that may be lost: a log that cannot be written stops nobody."""
+
+    def _open(self) -> Any:
+        file = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        return os.fdopen(file, "a", encoding="utf-8")
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say nothing: the disk is full, or the folder is gone."""
+
+
+_kept: _KeptLines | None = None
+
+
 def configure_logging(debug: bool = False) -> None:
     """Send our own lines to standard error; the libraries' lines only with `debug`."""
     logging.basicConfig(level=logging.DEBUG if debug else logging.CRITICAL, stream=sys.stderr, force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.INFO if debug else logging.CRITICAL)
+    level = logging.DEBUG if debug else logging.INFO
+
+    def shown(_: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if getattr(logging, method.upper(), logging.INFO) < level:
+            raise structlog.DropEvent
+        return event
+
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _without_secrets,
+            _keep,
+            shown,
             structlog.processors.KeyValueRenderer(key_order=["timestamp", "level", "event"]),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def keep_log(home: Path | None) -> None:
+    """Keep the lines of this process in a file below the home as well; one that is not there gets none, None too."""
+    global _kept
+    if _kept is not None:
+        _kept.close()
+        _kept = None
+    with suppress(OSError):
+        if home and home.is_dir():
+            (home / "logs").mkdir(mode=0o700, exist_ok=True)
+            _kept = _KeptLines(home / "logs" / "insightmart.jsonl", maxBytes=0, backupCount=FILES_KEPT, delay=True)
+
+
+def turn_over() -> None:
+    """Begin a new file if this one is full. For the holder of the writer's lock alone: two would lose lines."""
+    if _kept is None:
+        return
+    with suppress(OSError):
+        if Path(_kept.baseFilename).stat().st_size >= FILE_BYTES:
+            _kept.doRollover()
+
+
+def kept(event: str, **fields: Any) -> None:
+    """A line for the file alone: the terminal has it in another form."""
+    if _kept is not None:
+        line: MutableMapping[str, Any] = {"event": event, "level": "debug", **fields}
+        line = structlog.processors.TimeStamper(fmt="iso", utc=True)(None, "debug", line)
+        _keep(None, "debug", _without_secrets(None, "debug", line))
+
+
+def _keep(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if _kept is not None:
+        line = {"timestamp": event.get("timestamp"), "run": run_under_way(), "process": os.getpid(), **event}
+        text = json.dumps({name: value for name, value in line.items() if value is not None}, default=str)
+        _kept.handle(logging.LogRecord("insightmart", logging.INFO, "", 0, text, None, None))
+    return event
 
 
 def _without_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

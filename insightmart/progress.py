@@ -18,6 +18,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from insightmart.logs import kept
+
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 LOG_SECONDS = 30.0  # in a log a step says at most one line in this time; a terminal shows the latest one
@@ -78,6 +80,20 @@ class _Running:
 _running = _Running()
 
 
+def time_left(since: float, done: int, total: int) -> str:
+    """How long the rest takes if it goes on like this, for people; empty before anything is done.
+
+    Args:
+        since: ``time.monotonic()`` when it began.
+        done: how much is done.
+        total: how much there is.
+    """
+    if not 0 < done < total:
+        return ""
+    seconds = (time.monotonic() - since) / done * (total - done)
+    return f"about {seconds / 60:,.0f} min left" if seconds >= 90 else f"about {seconds:.0f} s left"
+
+
 @contextmanager
 def step(title: str) -> Iterator[Step]:
     """Show that something is being done, then how it ended and how long it took."""
@@ -91,7 +107,7 @@ def step(title: str) -> Iterator[Step]:
         raise
     finally:
         _running.remove(current)
+        seconds = time.monotonic() - started
+        kept("step", title=title, outcome=current.outcome, failed=current.failed, seconds=round(seconds, 3))
         mark = "[red]x[/red]" if current.failed else "[green]+[/green]"
-        console.print(
-            f"{mark} {escape(title)}: {escape(current.outcome)} [dim]({time.monotonic() - started:.1f} s)[/dim]"
-        )
+        console.print(f"{mark} {escape(title)}: {escape(current.outcome)} [dim]({seconds:.1f} s)[/dim]")

@@ -79,20 +79,25 @@ def list_command(entity: str | None, rule: str | None, since: datetime | None, l
 @quarantine.command("show")
 @click.argument("entity", type=click.Choice(TABLES))
 @click.option("--rule", help="Only rows that break this rule.")
+@click.option("--since", type=Instant(), help="Only events, or rejections, at or after this UTC instant.")
+@click.option("--store", "store_id", type=int, help="Only rows of this store.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many rows.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def show_command(entity: str, rule: str | None, limit: int, as_json: bool) -> None:
+def show_command(
+    entity: str, rule: str | None, since: datetime | None, store_id: int | None, limit: int, as_json: bool
+) -> None:
     """Show the rejected rows of ENTITY with the load, and for files the line, they came from.
 
     \b
     Examples:
       insightmart quarantine show oltp_order_lines --rule unit_price_negative
+      insightmart quarantine show stores_inventory --store 17 --since 2026-03-05
       insightmart quarantine show stores_inventory --json
     """
     with reading(load_settings(), is_whole=True) as warehouse:
         existing = existing_tables(warehouse)
-        rows = quarantined_rows(warehouse, existing, entity, rule, limit)
-        texts = rejected_texts(warehouse, existing, entity, rule, limit)
+        rows = quarantined_rows(warehouse, existing, entity, rule, limit, since, store_id)
+        texts = rejected_texts(warehouse, existing, entity, rule, limit, since, store_id)
     if as_json:
         click.echo(json.dumps({"rows": rows, "rejected_texts": texts}, default=str, indent=2))
         return

@@ -8,6 +8,8 @@ import click
 
 from insightmart.commands.options import as_of_option, as_published_option
 from insightmart.commands.session import acting_instant, reading
+from insightmart.pages.site import as_json
+from insightmart.pages.start import verdict
 from insightmart.settings import load_settings
 from insightmart.status.facts import gather
 from insightmart.status.known_then import is_past, known_at, report_then
@@ -17,9 +19,10 @@ from insightmart.status.sending import send_report
 
 @click.command()
 @click.option("--email", is_flag=True, help="Mail it to REPORT_TO instead of printing it.")
+@click.option("--json", "is_json", is_flag=True, help="Print the verdict, the parts and the problems as JSON.")
 @as_published_option
 @as_of_option
-def report_command(email: bool, as_published: datetime | None, as_of: datetime | None) -> None:
+def report_command(email: bool, is_json: bool, as_published: datetime | None, as_of: datetime | None) -> None:
     """Say what failed, what it holds back and what to do: as text, or as a mail.
 
     The cycle mails the same report after it failed, after it recovered, and once a day.
@@ -31,12 +34,15 @@ def report_command(email: bool, as_published: datetime | None, as_of: datetime |
     now = acting_instant(settings, as_published or as_of)
     with reading(settings) as warehouse:
         if as_published or is_past(warehouse, now):
-            if email:
-                raise click.UsageError("a report of the past is printed and not mailed")
+            if email or is_json:
+                raise click.UsageError("a report of the past is printed, as text")
             click.echo(report_then(known_at(warehouse, settings, now)).rstrip())
             return
         if email:
             click.echo(f"mailed to {settings.report_to}: {send_report(warehouse, settings, now, None)}")
             return
         facts = gather(warehouse, settings, now, is_report=True)
+    if is_json:
+        click.echo(as_json(verdict(facts)).rstrip())
+        return
     click.echo(make_report(facts, Occasion.ASKED, facts.last_cycle).text.rstrip())

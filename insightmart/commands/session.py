@@ -18,6 +18,7 @@ from insightmart.gateway import open_to_read, open_warehouse
 from insightmart.ledger.kept_heads import keep_head
 from insightmart.ledger.recording import enter
 from insightmart.lock import writer_lock
+from insightmart.logs import turn_over
 from insightmart.openlineage.emission import Emission, emission
 from insightmart.read_copy import publish_copy
 from insightmart.recorded_settings import keep_or_refuse, refuse_recorded_others
@@ -106,6 +107,7 @@ def writing(settings: Settings, command: str) -> Iterator[Session]:
         InsightMartError: another process writes (exit code 75), or the warehouse cannot be opened.
     """
     with writer_lock(settings, command), open_warehouse(settings, patience=PATIENCE) as warehouse:
+        turn_over()
         create_tables(warehouse)
         keep_or_refuse(warehouse, settings)
         yield Session(command, settings, warehouse)

@@ -11,19 +11,9 @@ from ingestion.loading.rejects import RECENT_REJECTS
 from ingestion.warehouse import Warehouse, bind
 from insightmart.quarantine.counts import SEPARATOR
 from insightmart.quarantine.meanings import rule_of
-from insightmart.quarantine.tables import REJECTS, TABLES
+from insightmart.quarantine.tables import REJECTS, TABLES, WITH_STORE
 
 DAYS = 14
-# Tables of quarantine whose rows name their store.
-WITH_STORE = frozenset(
-    f"{source}_{entity}"
-    for source, entities in {
-        "oltp": ("orders", "refunds"),
-        "shopify": ("inventory", "orders", "refunds"),
-        "stores": ("inventory", "reference", "tills"),
-    }.items()
-    for entity in entities
-)
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def _files(facts: Facts, past: LookBack) -> Iterator[tuple[str, str]]:
     yield from _of_datasets(facts, past)
     yield from _of_stores(facts, past)
     yield from _of_runs(facts, past)
-    yield "index.json", _as_json(summary(facts, past))
+    yield "index.json", as_json(summary(facts, past))
     yield "index.html", page(facts, past)
 
 
@@ -83,7 +83,7 @@ def _of_datasets(facts: Facts, past: LookBack) -> Iterator[tuple[str, str]]:
         }
         about = {"title": f"certified.{table}", "json_name": f"{table}.json"}
         yield f"datasets/{table}.html", rendered("dataset.html.j2", facts, "../", about | values)
-        yield f"datasets/{table}.json", _as_json({"as_of": facts.as_of, "table": table, **values})
+        yield f"datasets/{table}.json", as_json({"as_of": facts.as_of, "table": table, **values})
 
 
 def _of_stores(facts: Facts, past: LookBack) -> Iterator[tuple[str, str]]:
@@ -101,7 +101,7 @@ def _of_stores(facts: Facts, past: LookBack) -> Iterator[tuple[str, str]]:
         name = f"stores/{int(store.store_id)}"
         about = {"title": f"Store {store.store_id} {store.name}", "json_name": f"{store.store_id}.json"}
         yield f"{name}.html", rendered("store.html.j2", facts, "../", about | values)
-        yield f"{name}.json", _as_json({"as_of": facts.as_of, **values})
+        yield f"{name}.json", as_json({"as_of": facts.as_of, **values})
 
 
 def _of_runs(facts: Facts, past: LookBack) -> Iterator[tuple[str, str]]:
@@ -112,7 +112,7 @@ def _of_runs(facts: Facts, past: LookBack) -> Iterator[tuple[str, str]]:
         about = {"title": f"{run.command} of {run.as_of:%Y-%m-%d %H:%M} UTC", "json_name": f"{run.run_id}.json"}
         values = about | {"run": run, "record": record}
         yield f"runs/{run.run_id}.html", rendered("run.html.j2", facts, "../", values, is_lasting=True)
-        yield f"runs/{run.run_id}.json", _as_json({"run": run, "record": record})
+        yield f"runs/{run.run_id}.json", as_json({"run": run, "record": record})
 
 
 def _replace_if_other(target: Path, text: str) -> None:
@@ -132,7 +132,8 @@ def _forget_old_runs(folder: Path) -> None:
         page_of_run.with_suffix(".json").unlink(missing_ok=True)
 
 
-def _as_json(value: Any) -> str:
+def as_json(value: Any) -> str:
+    """What a page says, as JSON: amounts are texts, so that they stay exact; instants are UTC."""
     return json.dumps(value, default=_plain, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -64,27 +64,28 @@ def page(facts: Facts, past: LookBack | None = None) -> str:
     return rendered("status.html.j2", facts, "", values)
 
 
-def summary(facts: Facts, past: LookBack) -> dict[str, Any]:
-    """What the start page says, for programs: texts, numbers, instants in UTC; amounts are texts, so that they stay
-    exact."""
+def verdict(facts: Facts) -> dict[str, Any]:
+    """Can the numbers be trusted, and what needs somebody, for programs."""
     return {
         "as_of": facts.as_of,
         "generated_at": facts.generated_at,
-        "due": due(facts),
         "level": level(facts),
         "headline": headline(facts),
         "explanation": explanation(facts),
         "certified_through": facts.through,
         "problems": needs_attention(facts),
         "parts": [
-            {
-                "part": state.part.name,
-                "verdict": state.verdict,
-                "why": state.why,
-                "certified_through": state.through,
-            }
+            {"part": state.part.name, "verdict": state.verdict, "why": state.why, "certified_through": state.through}
             for state in facts.parts
         ],
+    }
+
+
+def summary(facts: Facts, past: LookBack) -> dict[str, Any]:
+    """What the start page says, for programs: texts, numbers, instants in UTC; amounts are texts, so that they stay
+    exact."""
+    return verdict(facts) | {
+        "due": due(facts),
         "datasets": [
             {"table": state.dataset.table, "exists": state.exists, "verdict": state.verdict} for state in facts.datasets
         ],

@@ -7,6 +7,7 @@ to certified, through the gates. What a part has done is in SQLMesh's state when
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -15,6 +16,7 @@ from math import ceil
 from ingestion.loading.context import Window
 from ingestion.loading.intervals import DAY, start_of_day
 from ingestion.warehouse import Warehouse
+from insightmart.progress import time_left
 from insightmart.transform.transformer import Transformer
 
 # Rows in raw that a part brings, about. Each part looks once at everything that came with the first load, so that many
@@ -51,6 +53,8 @@ def build(transformer: Transformer, windows: list[Window], as_of: datetime, say:
         return
     dimensions, others = transformer.filled_whole_and_by_time()
     transformer.run(as_of, only=dimensions)
+    began = time.monotonic()
     for number, part in enumerate(windows[:-1], start=1):
-        say(f"{part.start:%Y-%m-%d} to {part.end:%Y-%m-%d}, part {number} of {len(windows)}")
+        left = time_left(began, number - 1, len(windows))
+        say(f"{part.start:%Y-%m-%d} to {part.end:%Y-%m-%d}, part {number} of {len(windows)}{left and f', {left}'}")
         transformer.run(as_of, only=others, window=part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -138,3 +139,25 @@ def test_settings_are_read_from_their_own_variables_only(monkeypatch: pytest.Mon
     settings = load_settings()
     assert settings.home == tmp_path.resolve() / "var"
     assert settings.start.isoformat() == "2026-01-01"
+
+
+def test_a_shell_is_told_how_to_complete_and_a_prompt_completes(tmp_path: Path) -> None:
+    done = process(tmp_path, "completion", "bash")
+    assert done.returncode == 0
+    assert "_insightmart_completion" in done.stdout
+    asked = process(
+        tmp_path, _INSIGHTMART_COMPLETE="bash_complete", COMP_WORDS="insightmart quarantine show s", COMP_CWORD="3"
+    )
+    names = [line.partition(",")[2] for line in asked.stdout.splitlines()]
+    assert "stores_inventory" in names
+    assert "oltp_orders" not in names
+
+
+def test_ui_says_where_everything_is(tmp_path: Path) -> None:
+    page = tmp_path / "status" / "index.html"
+    page.parent.mkdir()
+    page.write_text("")
+    done = process(tmp_path, "ui", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status page"] == str(page)
+    assert "sqlmesh ui" in done.stdout

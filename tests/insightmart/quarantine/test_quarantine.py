@@ -117,6 +117,23 @@ def test_rows_are_shown_newest_first_with_the_load_they_came_with(rejected: Busi
     assert {row["raw_load_id"] for row in shown_rows} == {"1772.1"}
 
 
+def test_rows_are_shown_of_one_store_and_since_an_instant(rejected: Business) -> None:
+    since = ("--since", "2026-03-06T05:00")
+    shown_rows = _json(rejected, "show", "oltp_order_lines", "--rule", "unit_price_negative", *since)["rows"]
+    assert [row["event_at"] for row in shown_rows] == [f"2026-03-06 0{hour}:00:00" for hour in (9, 5)]
+    result = CliRunner().invoke(cli, ["quarantine", "show", "oltp_order_lines", "--store", "3"])
+    assert isinstance(result.exception, InsightMartError)
+    assert "rows of oltp_order_lines name no store" in str(result.exception)
+
+
+def test_rows_of_a_store_are_shown(business: Business) -> None:
+    business.warehouse.execute(
+        "CREATE TABLE quarantine.stores_tills AS SELECT * FROM (VALUES (3, 'a', TIMESTAMP '2026-03-05', '1'),"
+        " (4, 'a', TIMESTAMP '2026-03-05', '1')) AS v(store_id, reasons, event_at, raw_load_id)"
+    )
+    assert [row["store_id"] for row in _json(business, "show", "stores_tills", "--store", "4")["rows"]] == [4]
+
+
 def test_a_rule_is_matched_as_a_whole(rejected: Business) -> None:
     assert _json(rejected, "show", "oltp_order_lines", "--rule", "price_negative")["rows"] == []
 
