@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from datetime import date, datetime
+from datetime import date, datetime, time
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from zoneinfo import available_timezones
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -17,8 +18,8 @@ PERIOD = r"^\s*[1-9]\d{0,4} (days|months|years)\s*$"
 PROJECT = Path(__file__).resolve().parents[1]  # the SQLMesh project is the repository root
 
 
-class Settings(BaseSettings):
-    """The pipeline's settings; the README's table says what each is for."""
+class AlertSettings(BaseSettings):
+    """What it takes to tell people: these can be read where another setting is wrong, to tell them just that."""
 
     # The prefix keeps field names from being read as variables themselves: `home` must never be taken from HOME.
     model_config = SettingsConfigDict(
@@ -26,10 +27,56 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(Path("var"), alias="INSIGHTMART_HOME")
+    timezone: str = Field("America/New_York", alias="INSIGHTMART_TIMEZONE")
+
+    smtp_url: SecretStr | None = Field(None, alias="SMTP_URL")
+    report_to: str | None = Field(None, alias="REPORT_TO")
+    report_from: str = Field("insightmart@localhost", alias="REPORT_FROM")
+    daily_report_at: time = Field(time(6), alias="DAILY_REPORT_AT")  # of the company's clock
+    routes: Path | None = Field(None, alias="INSIGHTMART_ROUTES")
+    status_address: str = Field("", alias="STATUS_ADDRESS", pattern=r"^(https?://\S+)?$")
+    heartbeat_url: SecretStr | None = Field(None, alias="HEARTBEAT_URL")
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_timezone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("must be an IANA time zone such as 'America/New_York'")
+        return value
+
+    @field_validator("routes", mode="before")
+    @classmethod
+    def _or_none(cls, value: Any) -> Any:
+        return value or None
+
+    @field_validator("daily_report_at")
+    @classmethod
+    def _of_the_clock(cls, value: time) -> time:
+        if value.tzinfo:
+            raise ValueError("must be a time of the company's clock such as 06:00, without a zone")
+        return value
+
+    @field_validator("heartbeat_url")
+    @classmethod
+    def _web_address(cls, value: SecretStr | None) -> SecretStr | None:
+        text = value.get_secret_value() if value else ""
+        if text and not text.lower().startswith(("http://", "https://")):
+            raise ValueError("must be an address that begins with https:// or http://")
+        return value if text else None
+
+    @property
+    def routes_file(self) -> Path | None:
+        """Where it stands who is told what; None: nowhere, everything goes to REPORT_TO."""
+        own = self.home / "routes.yml"
+        return self.routes or (own if own.is_file() else None)
+
+
+class Settings(AlertSettings):
+    """The pipeline's settings; the README's table says what each is for."""
+
     gateway: str = Field("local", alias="INSIGHTMART_GATEWAY")
     start: date = Field(date(2026, 1, 1), alias="INSIGHTMART_START")
     currency: str = Field("USD", alias="INSIGHTMART_CURRENCY", pattern="^[A-Z]{3}$")
-    timezone: str = Field("America/New_York", alias="INSIGHTMART_TIMEZONE")
     actor: str | None = Field(None, alias="INSIGHTMART_ACTOR")
 
     oltp_dsn: SecretStr | None = Field(None, alias="OLTP_DSN")
@@ -61,10 +108,6 @@ class Settings(BaseSettings):
     openlineage_api_key: SecretStr | None = Field(None, alias="OPENLINEAGE_API_KEY")
     openlineage_namespace: str = Field("insightmart", alias="OPENLINEAGE_NAMESPACE", min_length=1)
 
-    smtp_url: SecretStr | None = Field(None, alias="SMTP_URL")
-    report_to: str | None = Field(None, alias="REPORT_TO")
-    report_from: str = Field("insightmart@localhost", alias="REPORT_FROM")
-
     snowflake_account: str | None = Field(None, alias="SNOWFLAKE_ACCOUNT")
     snowflake_user: str | None = Field(None, alias="SNOWFLAKE_USER")
     snowflake_password: SecretStr | None = Field(None, alias="SNOWFLAKE_PASSWORD")
@@ -81,13 +124,6 @@ class Settings(BaseSettings):
     def _known_gateway(cls, value: str) -> str:
         if value not in ("local", "snowflake"):
             raise ValueError("must be 'local' or 'snowflake'")
-        return value
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_timezone(cls, value: str) -> str:
-        if value not in available_timezones():
-            raise ValueError("must be an IANA time zone such as 'America/New_York'")
         return value
 
     @field_validator("openlineage_url")
@@ -116,10 +152,29 @@ class Settings(BaseSettings):
     @property
     def secrets(self) -> list[str]:
         """Texts that must appear in no log, error or report."""
-        found = [self.oltp_dsn, self.shopify_token, self.smtp_url, self.snowflake_password, self.openlineage_api_key]
+        found = [
+            self.oltp_dsn,
+            self.shopify_token,
+            self.smtp_url,
+            self.heartbeat_url,
+            self.snowflake_password,
+            self.openlineage_api_key,
+        ]
         if self.openlineage_url and "@" in self.openlineage_url.get_secret_value():  # a path is no secret
             found.append(self.openlineage_url)
         return [secret.get_secret_value() for secret in found if secret]
+
+
+def load_alert_settings() -> AlertSettings:
+    """The settings of alerts, where those of the pipeline cannot be used: one that is wrong itself is left out."""
+    try:
+        settings = AlertSettings()  # type: ignore[call-arg]
+    except ValidationError as error:
+        wrong = {str(problem["loc"][0]) for problem in error.errors()}
+        fields = AlertSettings.model_fields.values()
+        settings = AlertSettings(**{str(field.alias): field.default for field in fields if field.alias in wrong})
+    settings.home = settings.home.resolve()
+    return settings
 
 
 def load_settings() -> Settings:

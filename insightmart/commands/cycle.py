@@ -13,6 +13,9 @@ import click
 
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
+from insightmart.alerts.after_cycle import Telling, tell
+from insightmart.alerts.heartbeat import beat
+from insightmart.alerts.not_running import telling_if_it_cannot_run
 from insightmart.commands.options import as_of_option
 from insightmart.commands.session import Session, acting_instant, writing
 from insightmart.erasure.erase import finish_begun
@@ -25,7 +28,7 @@ from insightmart.reconciliation import reconcile
 from insightmart.runs import ProblemKind, Run, RunProblem, problem_lines, record_problems
 from insightmart.settings import Settings, load_settings
 from insightmart.sources import check_as_of, ingest
-from insightmart.status.sending import send_if_due
+from insightmart.status.facts import gather
 from insightmart.transform import history
 from insightmart.transform.restatement import apply_corrections
 from insightmart.transform.transformer import Outcome, Transformer, open_transformer
@@ -41,7 +44,7 @@ class CycleResult:
     corrections_closed: int = 0
     intervals_evaluated: int = 0
     reconciliation_differences: int = 0
-    mail: str | None = None
+    mails: list[str] = field(default_factory=list)
     page: str | None = None
     problems: list[RunProblem] = field(default_factory=list)
     notices: list[RunProblem] = field(default_factory=list)
@@ -94,7 +97,7 @@ def _cycle(session: Session, transformer: Transformer, as_of: datetime) -> Cycle
         run.fail(result.problems)
         run.note(result.notices)
         run.summary = {
-            key: value for key, value in asdict(result).items() if key not in ("problems", "notices", "mail", "page")
+            key: value for key, value in asdict(result).items() if key not in ("problems", "notices", "mails", "page")
         }
     beside = (ProblemKind.EVIDENCE, ProblemKind.LINEAGE, ProblemKind.READERS)
     result.notices += [problem for problem in run.notices if problem.kind in beside]
@@ -152,19 +155,22 @@ def _reconcile(warehouse: Warehouse, settings: Settings, as_of: datetime, run: R
 
 def _report(warehouse: Warehouse, settings: Settings, as_of: datetime, run: Run, result: CycleResult) -> None:
     with step("Reports") as progress:
-        page = write_page(warehouse, settings, as_of)
+        facts = gather(warehouse, settings, as_of)
+        page = write_page(warehouse, settings, as_of, facts=facts)
         result.page = str(page)
         if unseen := upload_or_say(settings, page.parent):
             record_problems(warehouse, run.run_id, unseen)
             result.notices += unseen
         try:
-            result.mail = send_if_due(warehouse, settings, run, as_of)
+            telling = tell(warehouse, settings, facts, run, as_of)
         except InsightMartError as error:
-            unsent = RunProblem.of_error(ProblemKind.REPORT, "mail", error)
-            record_problems(warehouse, run.run_id, [unsent])
-            result.problems.append(unsent)
-            progress.failed = True
-        progress.outcome = f"mailed: {result.mail}" if result.mail else "page written, no mail due"
+            telling = Telling(problems=[RunProblem.of_error(ProblemKind.REPORT, "mail", error)])
+        record_problems(warehouse, run.run_id, [*telling.problems, *telling.notices])
+        result.mails = telling.titles
+        result.problems += telling.problems
+        result.notices += telling.notices
+        progress.failed = bool(telling.problems)
+        progress.outcome = f"told: {'; '.join(result.mails)}" if result.mails else "page written, nothing to tell"
 
 
 @click.command()
@@ -179,10 +185,13 @@ def cycle_command(as_of: datetime | None, as_json: bool) -> int:
     Exit codes: 0 everything due is published; 1 a source, a gate or a step failed (the rest is done); 75 another cycle
     is at work.
     """
-    settings = load_settings()
-    now = acting_instant(settings, as_of)
-    with open_cycles(settings) as cycle:
-        result = cycle(now)
+    with telling_if_it_cannot_run(as_of):
+        settings = load_settings()
+        now = acting_instant(settings, as_of)
+        with open_cycles(settings) as cycle:
+            result = cycle(now)
+    if not result.problems and (missed := beat(settings)):
+        result.notices.append(missed)
     if as_json:
         click.echo(json.dumps(asdict(result) | {"errors": result.errors}, default=str))
     for line in problem_lines(result.notices):

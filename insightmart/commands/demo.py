@@ -61,8 +61,7 @@ class Story:
             self.asked.append(result.as_of)
         if any(problem.kind is ProblemKind.SOURCE and problem.subject == "oltp" for problem in result.problems):
             self.hidden.append(result.as_of)
-        if result.mail:
-            self.mails.append(result.mail)
+        self.mails += result.mails
 
 
 @click.command()

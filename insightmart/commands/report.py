@@ -6,6 +6,7 @@ from datetime import datetime
 
 import click
 
+from insightmart.alerts.sending import page_address, send_report
 from insightmart.commands.options import as_of_option, as_published_option
 from insightmart.commands.session import acting_instant, reading
 from insightmart.pages.site import as_json
@@ -14,7 +15,6 @@ from insightmart.settings import load_settings
 from insightmart.status.facts import gather
 from insightmart.status.known_then import is_past, known_at, report_then
 from insightmart.status.report import Occasion, make_report
-from insightmart.status.sending import send_report
 
 
 @click.command()
@@ -25,7 +25,8 @@ from insightmart.status.sending import send_report
 def report_command(email: bool, is_json: bool, as_published: datetime | None, as_of: datetime | None) -> None:
     """Say what failed, what it holds back and what to do: as text, or as a mail.
 
-    The cycle mails the same report after it failed, after it recovered, and once a day.
+    The cycle mails the same report once a day, and a message of its own when something goes wrong, becomes worse or
+    is over.
 
     Of the past, with --as-published or an --as-of since which something was published, it says what was known then: the
     figures as they were shown, what had changed, failed and waited. It is read out of the journal and the evidence.
@@ -45,4 +46,4 @@ def report_command(email: bool, is_json: bool, as_published: datetime | None, as
     if is_json:
         click.echo(as_json(verdict(facts)).rstrip())
         return
-    click.echo(make_report(facts, Occasion.ASKED, facts.last_cycle).text.rstrip())
+    click.echo(make_report(facts, Occasion.ASKED, facts.last_cycle, page_address(settings)).text.rstrip())

@@ -105,10 +105,36 @@ def _project(settings: Settings) -> str:
         context.close()
 
 
+def _alerts(settings: Settings) -> str:
+    """Who is told, and whether everybody of them can be."""
+    from insightmart.alerts.chat import can_be_used
+    from insightmart.alerts.outbox import Outbox
+    from insightmart.alerts.routes import read_routes
+
+    routes = read_routes(settings)
+    ends = routes.all_ends
+    flaws = [
+        *routes.flaws,
+        *(f"{name} holds no address that apprise knows" for name in ends.chat if not can_be_used(name)),
+    ]
+    if flaws:
+        raise Flaw("; ".join(flaws), "Correct REPORT_TO or the routes (docs/alerts.md); the others are told meanwhile")
+    if not ends:
+        raise Flaw("nobody is told of anything", "Set REPORT_TO, or write routes (docs/alerts.md)", "note")
+    outbox = Outbox(settings.home)
+    if waiting := len(outbox.waiting()):
+        raise Flaw(f"{waiting} of {outbox.folder} could not be sent yet", "The next cycle sends them: see mail", "note")
+    if lost := len(list(outbox.aside.glob("*.json"))):
+        raise Flaw(f"{lost} in {outbox.aside} were never taken", "Read them there, and delete them", "note")
+    said = f"{settings.routes_file.name}, {len(routes.routes)} routes" if settings.routes_file else "no file of routes"
+    return f"{said}; {len(ends.mail)} mail addresses, {len(ends.chat)} chats"
+
+
 LOCAL: dict[str, Check] = {
     "python": _python,
     "packages": _packages,
     "home": _home,
     "warehouse": _warehouse,
     "project": _project,
+    "alerts": _alerts,
 }

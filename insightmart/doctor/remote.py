@@ -202,14 +202,16 @@ def _pages(settings: Settings) -> str:
 
 
 def _mail(settings: Settings) -> str:
-    from insightmart.status.mail import addresses, connect, mail_server, reason
+    from insightmart.alerts.mail import addresses, connect, mail_server, reason
+    from insightmart.alerts.routes import read_routes
 
-    if settings.smtp_url is None and not settings.report_to:
+    recipients = read_routes(settings).all_ends.mail
+    if settings.smtp_url is None and not recipients and not settings.report_to:
         raise Flaw("SMTP_URL and REPORT_TO are not set: no report is mailed", "Set both to get reports", "note")
-    if settings.smtp_url is None or not settings.report_to:
+    if settings.smtp_url is None or not (recipients or settings.report_to):
         missing = "SMTP_URL" if settings.smtp_url is None else "REPORT_TO"
         raise ConfigurationError(f"{missing} is not set", "SMTP_URL and REPORT_TO belong together")
-    recipients = addresses(settings.report_to, "REPORT_TO")
+    recipients = recipients or tuple(addresses(settings.report_to or "", "REPORT_TO"))
     addresses(settings.report_from, "REPORT_FROM")
     server = mail_server(settings.smtp_url.get_secret_value())
     try:
@@ -217,7 +219,7 @@ def _mail(settings: Settings) -> str:
             session.noop()
     except (OSError, smtplib.SMTPException) as error:
         raise Flaw(f"{server.name}: {reason(error)}", "Check SMTP_URL, and that this machine may reach it") from None
-    return f"{server.name} answers; reports go to {', '.join(recipients)}"
+    return f"{server.name} answers; mails go to {', '.join(recipients)}"
 
 
 def _clock(settings: Settings) -> str:

@@ -111,6 +111,9 @@ EVIDENCE = (
     EvidenceTable("run_intervals", Kind.RUN, "run", ("run_id",), "recorded_at"),
     EvidenceTable("run_problems", Kind.RUN, "run", ("run_id",), "recorded_at", final=f"NOT {_AFTER_THE_RUN}"),
     EvidenceTable("run_problems", Kind.PROBLEM, "problem", ("run_id", "kind"), "recorded_at", final=_AFTER_THE_RUN),
+    EvidenceTable(
+        "notifications", Kind.PROBLEM, "told", ("run_id",), "recorded_at", named_by=("incident_key", "change")
+    ),
 )
 
 

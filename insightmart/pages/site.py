@@ -28,7 +28,9 @@ from insightmart.status.problems import needs_attention
 RUNS_KEPT = 24 * 31  # pages of runs
 
 
-def write_page(warehouse: Warehouse, settings: Settings, as_of: datetime, out: Path | None = None) -> Path:
+def write_page(
+    warehouse: Warehouse, settings: Settings, as_of: datetime, out: Path | None = None, facts: Facts | None = None
+) -> Path:
     """Write the start page, and beside it the pages of datasets, stores and runs, each with what it says as JSON.
 
     A file that says what it said is left alone, so that only what changed has to be sent anywhere. A reader sees an old
@@ -39,6 +41,7 @@ def write_page(warehouse: Warehouse, settings: Settings, as_of: datetime, out: P
         settings: say where the home is.
         as_of: "now", UTC without a zone.
         out: folder of the pages; by default ``status`` in the home.
+        facts: the state as of that instant, where it has been gathered already.
 
     Returns:
         Path of the start page, ``index.html``.
@@ -47,7 +50,7 @@ def write_page(warehouse: Warehouse, settings: Settings, as_of: datetime, out: P
         InsightMartError: the folder cannot be written.
     """
     folder = out or settings.home / "status"
-    facts = gather(warehouse, settings, as_of)
+    facts = facts or gather(warehouse, settings, as_of)
     past = look_back(warehouse, settings, facts)
     for name, text in _files(facts, past):
         _replace_if_other(folder / name, text)

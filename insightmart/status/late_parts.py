@@ -5,7 +5,7 @@ Functions of the facts alone: nothing here asks the warehouse.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -94,8 +94,8 @@ def _of_source(found: FailingSource) -> Problem:
         title = f"{capitalised(names)} late: certified through {spoken(min(known, default=None))}"
         if not late:
             title = f"{capitalised(names)}: nothing certified yet"
-        what = f"{capitalised(standing(found.behind))}." + (f" Last error: {error}" if error else "")
-        holds_back = " ".join(_lacks(state) for state in found.parts)
+        what = f"{capitalised(_standing(found.behind))}." + (f" Last error: {error}" if error else "")
+        holds_back = _all_lack(found.parts)
     if found.differences:
         holds_back += f" {amount(len(found.differences), 'total')} of these days cannot tie until then."
     return Problem(
@@ -110,6 +110,24 @@ def _of_source(found: FailingSource) -> Problem:
         areas=areas_of(found.parts),
         affects=tuple(state.part.name for state in found.parts),
     )
+
+
+def _standing(behind: Mapping[str, datetime | None]) -> str:
+    """Where the entities stand; said once where all stand alike."""
+    marks = set(behind.values())
+    if len(behind) == 1 or len(marks) > 1:
+        return standing(behind)
+    (mark,) = marks
+    return f"the sources {listed(list(behind))} were {f'last read through {spoken(mark)}' if mark else 'never loaded'}"
+
+
+def _all_lack(parts: Sequence[PartState]) -> str:
+    if len(parts) == 1 or len({(state.verdict, state.through) for state in parts}) > 1:
+        return " ".join(_lacks(state) for state in parts)
+    names, first = listed([state.part.name for state in parts]), parts[0]
+    if first.verdict is Verdict.MISSING:
+        return f"The certified tables hold nothing of {names}."
+    return f"The certified tables lack what happened after {spoken(first.through)} in {names}."
 
 
 def _lacks(state: PartState) -> str:

@@ -44,7 +44,7 @@ def needs_attention(facts: Facts) -> list[Problem]:
         *waiting_problems(facts, failing),
         *_waiting_for_a_cure(facts),
         *_other_failures(facts),
-        *_not_mailed(facts.last_cycle),
+        *_not_told_to(facts.last_cycle),
         *_not_kept_outside(facts.last_cycle),
         *_not_told(facts.last_cycle),
         *_noticed(facts.notices),
@@ -207,21 +207,21 @@ def _is_accounted_for(problem: RunProblem, facts: Facts) -> bool:
     return problem.kind is ProblemKind.SOURCE and problem.subject in SOURCES
 
 
-def _not_mailed(cycle: RunState | None) -> list[Problem]:
-    """The last cycle's report that nobody received."""
+def _not_told_to(cycle: RunState | None) -> list[Problem]:
+    """Messages of the last cycle that somebody did not get."""
     unsent = [problem for problem in (cycle.problems if cycle else ()) if problem.kind is ProblemKind.REPORT]
+    if cycle is None or not unsent:
+        return []
     return [
         Problem(
             "not mailed",
-            f"The report of the cycle as of {spoken(cycle.as_of)} was not mailed",
-            problem.message.rstrip(".") + ".",
-            "Nothing is held back; nobody was told by mail.",
-            problem.cure,
+            f"Not everybody was told of the cycle as of {spoken(cycle.as_of)}",
+            " ".join(f"{capitalised(problem.message.rstrip('.'))}." for problem in unsent),
+            "Nothing is held back; what could not be sent is kept, and sent as soon as it can be.",
+            " ".join(dict.fromkeys(f"{problem.cure.rstrip('.')}." for problem in unsent)),
             "data-engineering",
             key="mail",
         )
-        for problem in unsent
-        if cycle
     ]
 
 

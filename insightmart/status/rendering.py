@@ -8,11 +8,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import structlog
+from css_inline import CSSInliner
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from insightmart.certification.verdict import Verdict
 from insightmart.console_tables import without_control
+from insightmart.status.sales import Tills
+
+log = structlog.get_logger()
 
 TEMPLATES = Path(__file__).parent / "templates"
 NOTHING = "\N{EN DASH}"
@@ -38,6 +43,41 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
+def render_mail(name: str, **values: Any) -> tuple[str, str]:
+    """A mail as plain text and as HTML that phones and old mail programs show alike: its styles stand in its tags.
+
+    A value that a template cannot take leaves the mail shorter, and says so: who is on call hears of it all the same.
+    """
+    text = _or_less(f"{name}.txt.j2", values)
+    html = _or_less(f"{name}.html.j2", values)
+    if html is None:
+        html = str(Markup("<!DOCTYPE html><html><body><pre>{}</pre></body></html>").format(text or _least(values)))
+    return text or _least(values), _inliner().inline(html)
+
+
+def _or_less(template: str, values: dict[str, Any]) -> str | None:
+    try:
+        return render(template, **values)
+    except Exception as error:  # noqa: BLE001 whatever a value does to a template, the mail goes out
+        log.warning("a mail says less than it should", template=template, error=f"{type(error).__name__}: {error}")
+        return None
+
+
+def _least(values: dict[str, Any]) -> str:
+    """Without a template: the subject, and what is known of a problem, line by line."""
+    lines = [str(values.get("subject", ""))]
+    found = [values.get("problem"), *(values.get("problems") or ())]
+    for problem in found:
+        if problem is not None:
+            lines += [without_control(str(getattr(problem, name, ""))) for name in ("title", "what", "action", "owner")]
+    return "\n".join([*filter(None, lines), "", "The rest is unknown: it could not be put into words."])
+
+
+@cache
+def _inliner() -> CSSInliner:
+    return CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -49,7 +89,9 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters.update(instant=instant, money=money, count=count, level=level, mark=mark, prose=prose)
+    environment.filters.update(
+        instant=instant, money=money, count=count, level=level, mark=mark, prose=prose, tills=tills
+    )
     return environment
 
 
@@ -82,15 +124,23 @@ def count(value: int | Decimal | None) -> str:
     return f"{value:,}"
 
 
-def prose(text: str, style: str = "") -> Markup:
+def prose(text: str) -> Markup:
     """Escaped text with what stands between backticks as code."""
-    opening = Markup('<code style="{}">').format(style) if style else Markup("<code>")
     pieces = [escape(without_control(piece)) for piece in text.split("`")]
     if len(pieces) % 2 == 0:  # an odd backtick is none of ours
         return escape(without_control(text))
     return Markup("").join(
-        opening + piece + Markup("</code>") if place % 2 else piece for place, piece in enumerate(pieces)
+        Markup("<code>") + piece + Markup("</code>") if place % 2 else piece for place, piece in enumerate(pieces)
     )
+
+
+def tills(found: Tills) -> str:
+    """How the tills of a day tied, in words."""
+    if found.failed:
+        return f"{found.failed:,} DIFFER"
+    if found.matched or found.pending:
+        return f"{found.matched:,} tie, {found.pending:,} explained or to come"
+    return NOTHING
 
 
 def level(verdict: Verdict) -> str:

@@ -1,8 +1,10 @@
-"""The report in words: why it is made, its subject, its text. A function of the facts alone."""
+"""The report in words: its subject, its text, its HTML. A function of the facts alone."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 
 from insightmart.certification.verdict import Verdict, spoken
@@ -11,17 +13,17 @@ from insightmart.status.facts import Facts
 from insightmart.status.headline import explanation, headline, level
 from insightmart.status.problems import needs_attention
 from insightmart.status.recent_runs import RunState
-from insightmart.status.rendering import NOTHING, render
+from insightmart.status.rendering import NOTHING, render_mail
+from insightmart.status.sales import SalesDay
 
 SUBJECT_LENGTH = 150
 SHOWN = 10  # lines of a table in a mail
+WEEK = timedelta(days=7)
 
 
 class Occasion(StrEnum):
-    """Why a report is sent."""
+    """Why a report is made."""
 
-    FAILED = "failed"
-    RECOVERED = "recovered"
     DAILY = "daily"
     ASKED = "asked for"
 
@@ -35,47 +37,47 @@ class Report:
     html: str
 
 
-def should_send(previous: RunState | None, current: RunState) -> Occasion | None:
-    """Whether the end of a cycle is worth a mail: it failed, it recovered from a failure, or a new UTC day began.
-
-    Args:
-        previous: the cycle before, None for the first one. One that never ended was killed: it counts as failed.
-        current: the cycle that has just ended.
-    """
-    if current.status != "succeeded":
-        return Occasion.FAILED
-    if previous is not None and previous.status != "succeeded":
-        return Occasion.RECOVERED
-    if previous is None or previous.as_of.date() < current.as_of.date():
-        return Occasion.DAILY
-    return None
-
-
-def make_report(facts: Facts, occasion: Occasion, run: RunState | None, previous: RunState | None = None) -> Report:
+def make_report(facts: Facts, occasion: Occasion, run: RunState | None, address: str = "") -> Report:
     """Put the facts into words.
 
     Args:
         facts: the state of the warehouse.
         occasion: why the report is made.
         run: the cycle that has just ended, if any.
-        previous: the cycle before it: what a recovery recovered from.
+        address: under which the status page is read, with a slash at its end; empty: there is none to link to.
     """
-    subject = _one_line(f"[InsightMart] {_subject(facts, occasion, run)}")
-    values = {
-        "facts": facts,
-        "problems": needs_attention(facts),
-        "subject": subject,
-        "headline": headline(facts),
-        "explanation": explanation(facts),
-        "level": level(facts),
-        "occasion": occasion,
-        "run": run,
-        "previous": previous,
-        "recovered": Occasion.RECOVERED,
-        "shown": SHOWN,
-        "nothing": NOTHING,
-    }
-    return Report(subject, render("report.txt.j2", **values), render("report.html.j2", **values))
+    subject = one_line(f"[InsightMart] {_or_unknown(lambda: _subject(facts, occasion, run))}")
+    day = last_complete_day(facts)
+    before = next((one for one in facts.sales if day and one.business_date == day.business_date - WEEK), None)
+    text, html = render_mail(
+        "report",
+        facts=facts,
+        problems=needs_attention(facts),
+        subject=subject,
+        headline=_or_unknown(lambda: headline(facts)),
+        explanation=_or_unknown(lambda: explanation(facts)),
+        level=level(facts),
+        run=run,
+        day=day,
+        week_before=before if before and before.state == "complete" else None,
+        address=address,
+        shown=SHOWN,
+        nothing=NOTHING,
+    )
+    return Report(subject, text, html)
+
+
+def last_complete_day(facts: Facts) -> SalesDay | None:
+    """The last business day that is over everywhere and certified to its end; None where there is none."""
+    return next((day for day in facts.sales if day.state == "complete"), None)
+
+
+def _or_unknown(words: Callable[[], str]) -> str:
+    """Words about facts; where they cannot be found the mail goes out without."""
+    try:
+        return words()
+    except Exception as error:  # noqa: BLE001 whatever it is, people have to hear of the rest
+        return f"unknown ({type(error).__name__})"
 
 
 def _subject(facts: Facts, occasion: Occasion, run: RunState | None) -> str:
@@ -88,24 +90,15 @@ def _subject(facts: Facts, occasion: Occasion, run: RunState | None) -> str:
         state = headline(facts)
     elif facts.reconciliation and facts.reconciliation.failed:
         state = f"{facts.reconciliation.failed} totals do not tie"
+    elif run is not None and run.status != "succeeded" and run.problems:
+        more = f" (and {len(run.lines) - 1} more)" if len(run.lines) > 1 else ""
+        state = f"FAILED {run.problems[0].message}{more}"
     else:
         state = f"all certified through {spoken(facts.through)}"
-    if occasion is Occasion.FAILED:
-        if held:
-            return state
-        return f"FAILED {_first_error(run) or f'cycle: {state}'}"
-    return {Occasion.RECOVERED: f"RECOVERED: {state}", Occasion.DAILY: f"daily: {state}"}.get(occasion, state)
+    return f"daily: {state}" if occasion is Occasion.DAILY else state
 
 
-def _first_error(run: RunState | None) -> str:
-    """The first thing that went wrong, without its cure: the body has that."""
-    if run is None or not run.problems:
-        return ""
-    others = len(run.lines) - 1
-    return run.problems[0].message + (f" (and {others} more)" if others else "")
-
-
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """A header value: errors and file names may hold line ends and worse. ASCII, so that it needs no encoding."""
     line = without_control(" ".join(text.split())).encode("ascii", "backslashreplace").decode("ascii")
     return line if len(line) <= SUBJECT_LENGTH else f"{line[: SUBJECT_LENGTH - 3]}..."

@@ -12,7 +12,7 @@ from ingestion.warehouse import Warehouse, exact_sum
 from insightmart.certification.verdict import PartState
 from insightmart.status.reconciliations import Reconciliation
 
-SALES_DAYS = 8
+SALES_DAYS = 9  # the last complete one, and the same day a week before
 
 
 @dataclass(frozen=True)

@@ -233,12 +233,13 @@ def test_a_cycle_from_before_problems_were_rows_is_quoted_whole() -> None:
     assert problem.what == "gate.stores: x; shopify: y"
 
 
-def test_a_report_that_was_not_mailed_is_a_problem_of_its_own() -> None:
-    unsent = RunProblem(ProblemKind.REPORT, "mail", "mail server mail:25 did not take the report", "Check SMTP_URL")
-    (problem,) = needs_attention(certified(last_cycle=cycle(unsent, status="succeeded")))
-    assert problem.title == "The report of the cycle as of 2026-03-06 17:05 UTC was not mailed"
-    assert (problem.what, problem.action) == ("mail server mail:25 did not take the report.", "Check SMTP_URL")
-    assert problem.level == "warning"
+def test_messages_that_nobody_got_are_one_problem_that_wakes_nobody() -> None:
+    unsent = RunProblem(ProblemKind.REPORT, "mail", "mail server mail:25: no answer in time", "Check SMTP_URL")
+    wrong = RunProblem(ProblemKind.REPORT, "routes", "REPORT_TO: 'x' is no mail address", "Correct it")
+    (problem,) = needs_attention(certified(last_cycle=cycle(unsent, wrong, status="succeeded")))
+    assert problem.title == "Not everybody was told of the cycle as of 2026-03-06 17:05 UTC"
+    assert problem.what == "Mail server mail:25: no answer in time. REPORT_TO: 'x' is no mail address."
+    assert (problem.action, problem.level) == ("Check SMTP_URL. Correct it.", "warning")
 
 
 def test_a_head_that_was_not_kept_outside_is_a_problem_with_its_cure_and_fails_nothing() -> None:

@@ -13,32 +13,13 @@ from insightmart.ledger.chain import Head
 from insightmart.pages.start import page
 from insightmart.quarantine.counts import RuleCount
 from insightmart.runs import ProblemKind, RunProblem
-from insightmart.status.recent_runs import RunState
-from insightmart.status.report import Occasion, make_report, should_send
+from insightmart.status.report import Occasion, make_report
 from tests.support.status_facts import AS_OF, certified, cycle, late, refused, with_parts
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 GATE = RunProblem(ProblemKind.MODEL, "gate.sales__oltp", "gate.sales__oltp: no negative price")
 SHOPIFY = RunProblem(ProblemKind.SOURCE, "shopify", "shopify: HTTP 503", "Check it. Then wait")
 OLTP = RunProblem(ProblemKind.SOURCE, "oltp", "oltp: x")
-
-
-@pytest.mark.parametrize(
-    ("previous", "current", "expected"),
-    [
-        (None, cycle(status="succeeded"), Occasion.DAILY),
-        (cycle(status="succeeded", as_of=AS_OF - HOUR), cycle(status="succeeded"), None),
-        (cycle(status="succeeded", as_of=AS_OF - DAY), cycle(status="succeeded"), Occasion.DAILY),
-        (cycle(as_of=AS_OF - HOUR), cycle(status="succeeded"), Occasion.RECOVERED),
-        (cycle(as_of=AS_OF - DAY), cycle(status="succeeded"), Occasion.RECOVERED),
-        (cycle(status="killed", as_of=AS_OF - HOUR), cycle(status="succeeded"), Occasion.RECOVERED),
-        (cycle(status="succeeded", as_of=AS_OF - HOUR), cycle(), Occasion.FAILED),
-        (cycle(as_of=AS_OF - HOUR), cycle(), Occasion.FAILED),
-        (None, cycle(), Occasion.FAILED),
-    ],
-)
-def test_when_a_mail_is_due(previous: RunState | None, current: RunState, expected: Occasion | None) -> None:
-    assert should_send(previous, current) == expected
 
 
 def test_the_mail_keeps_the_head_of_the_ledger() -> None:
@@ -51,7 +32,7 @@ def test_the_mail_keeps_the_head_of_the_ledger() -> None:
 
 def test_the_subject_says_what_is_held_back_and_since_when() -> None:
     facts = with_parts(sales__oltp=refused())
-    failed = make_report(facts, Occasion.FAILED, cycle(GATE))
+    failed = make_report(facts, Occasion.ASKED, cycle(GATE))
     assert failed.subject == "[InsightMart] HELD BACK sales (store and phone) since 2026-03-06 16:00 UTC"
     daily = make_report(facts, Occasion.DAILY, None)
     assert daily.subject == "[InsightMart] daily: HELD BACK sales (store and phone) since 2026-03-06 16:00 UTC"
@@ -63,23 +44,27 @@ def test_the_subject_says_what_is_held_back_and_since_when() -> None:
     ("occasion", "subject"),
     [
         (Occasion.DAILY, "[InsightMart] daily: all certified through 2026-03-06 17:00 UTC"),
-        (Occasion.RECOVERED, "[InsightMart] RECOVERED: all certified through 2026-03-06 17:00 UTC"),
-        (Occasion.FAILED, "[InsightMart] FAILED shopify: HTTP 503 (and 1 more)"),
+        (Occasion.ASKED, "[InsightMart] all certified through 2026-03-06 17:00 UTC"),
     ],
 )
 def test_the_subject_of_a_warehouse_that_is_certified(occasion: Occasion, subject: str) -> None:
-    assert make_report(certified(), occasion, cycle(SHOPIFY, OLTP)).subject == subject
+    assert make_report(certified(), occasion, cycle(status="succeeded")).subject == subject
+
+
+def test_the_subject_of_a_cycle_that_failed_though_all_is_certified() -> None:
+    subject = make_report(certified(), Occasion.ASKED, cycle(SHOPIFY, OLTP)).subject
+    assert subject == "[InsightMart] FAILED shopify: HTTP 503 (and 1 more)"
 
 
 def test_the_subject_of_a_late_part() -> None:
     facts = with_parts(sales__shopify=late("shopify.orders"))
     assert make_report(facts, Occasion.DAILY, None).subject == "[InsightMart] daily: Sales (online): late"
-    assert make_report(facts, Occasion.FAILED, cycle()).subject == "[InsightMart] FAILED cycle: Sales (online): late"
+    assert make_report(facts, Occasion.ASKED, cycle()).subject == "[InsightMart] Sales (online): late"
 
 
 def test_a_subject_is_one_short_line_of_plain_characters() -> None:
     error = RunProblem(ProblemKind.COMMAND, "cycle", f"bad\r\nBcc: x \N{SNOWMAN}\x00 {'long ' * 50}")
-    subject = make_report(certified(), Occasion.FAILED, cycle(error)).subject
+    subject = make_report(certified(), Occasion.ASKED, cycle(error)).subject
     assert subject.startswith("[InsightMart] FAILED bad Bcc: x \\u2603")
     assert subject.isprintable()
     assert len(subject) == 150
@@ -89,7 +74,7 @@ def test_both_parts_say_what_failed_what_it_holds_back_and_what_to_do() -> None:
     meaning = "The unit price is below zero"
     count = RuleCount("oltp_order_lines", "unit_price_negative", meaning, "error", "finance", 1, AS_OF, AS_OF)
     facts = replace(with_parts(sales__oltp=refused()), rejects=[count])
-    report = make_report(facts, Occasion.FAILED, cycle(GATE))
+    report = make_report(facts, Occasion.ASKED, cycle(GATE))
     for part in (report.text, report.html):
         assert "few order lines are rejected (found 41.18, allowed" in part
         assert "insightmart quarantine list --entity oltp_order_lines" in part
@@ -99,16 +84,6 @@ def test_both_parts_say_what_failed_what_it_holds_back_and_what_to_do() -> None:
     assert "allowed &lt;= 20" in report.html
     assert "https://" not in report.html
     assert "<img" not in report.html
-
-
-def test_a_recovery_names_what_it_recovered_from() -> None:
-    now, before = cycle(status="succeeded"), cycle(GATE, SHOPIFY, as_of=AS_OF - HOUR)
-    report = make_report(certified(), Occasion.RECOVERED, now, before)
-    said = "The cycle as of 2026-03-06 16:05 UTC had failed: gate.sales__oltp: no negative price; shopify: HTTP 503."
-    assert said in report.text
-    killed = RunProblem(ProblemKind.COMMAND, "cycle", "killed")
-    report = make_report(certified(), Occasion.RECOVERED, now, cycle(killed, status="killed", as_of=AS_OF - HOUR))
-    assert "The cycle as of 2026-03-06 16:05 UTC was killed\n" in report.text
 
 
 def test_page_and_mail_list_what_changed_after_it_had_been_published() -> None:

@@ -9,9 +9,9 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, LoginPassword
 
+from insightmart.alerts.mail import deliver, mail_server
 from insightmart.errors import ConfigurationError, InsightMartError
 from insightmart.settings import Settings
-from insightmart.status.mail import deliver, mail_server
 from tests.support.inbox import Inbox, free_port
 
 PASSWORD = "s3cret/pass word"

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner
 from pydantic import SecretStr
 
+from insightmart.alerts.mail import deliver, mail_server
+from insightmart.alerts.sending import compose, send_report
 from insightmart.cli import cli
 from insightmart.errors import USAGE, ConfigurationError, InsightMartError
-from insightmart.runs import ProblemKind, Run, RunProblem
+from insightmart.runs import ProblemKind, RunProblem
 from insightmart.settings import Settings
 from insightmart.status.facts import gather
-from insightmart.status.mail import deliver, mail_server
 from insightmart.status.report import Occasion, make_report
-from insightmart.status.sending import compose, send_if_due, send_report
 from tests.support.inbox import Inbox, free_port
 from tests.support.status_facts import AS_OF, cycle
 
@@ -30,10 +29,10 @@ def test_a_mail_arrives_with_both_parts_and_proper_headers(
     business: Business, settings: Settings, inbox: Inbox
 ) -> None:
     business.refuse()
-    subject = send_report(business.warehouse, settings, AS_OF, cycle(GATE), Occasion.FAILED)
+    subject = send_report(business.warehouse, settings, AS_OF, cycle(GATE))
     (message,) = inbox.messages
     assert message["Subject"] == subject
-    assert message["From"] == "insightmart@example.com"
+    assert message["From"] == "InsightMart <insightmart@example.com>"
     assert inbox.envelopes[0].rcpt_tos == ["finance@example.com", "data@example.com"]
     assert message["Message-ID"].endswith("@example.com>")
     assert message["Date"].datetime.tzinfo is not None
@@ -47,7 +46,7 @@ def test_a_mail_arrives_with_both_parts_and_proper_headers(
 def test_an_error_cannot_inject_headers(business: Business, settings: Settings, inbox: Inbox) -> None:
     text = "shopify: bad\r\nBcc: victim@example.com\r\n\r\n<b>body</b>\x00"
     nasty = RunProblem(ProblemKind.SOURCE, "shopify", text)
-    send_report(business.warehouse, settings, AS_OF, cycle(nasty), Occasion.FAILED)
+    send_report(business.warehouse, settings, AS_OF, cycle(nasty))
     (message,) = inbox.messages
     assert message["Bcc"] is None
     assert message["Subject"].startswith("[InsightMart] FAILED shopify: bad Bcc: victim@example.com")
@@ -61,11 +60,9 @@ def test_a_passing_refusal_is_tried_again_and_arrives_once(
     business: Business, settings: Settings, inbox: Inbox
 ) -> None:
     inbox.answers = ["451 come back later", "451 come back later"]
-    message, recipients = compose(
-        settings, make_report(gather(business.warehouse, settings, AS_OF), Occasion.DAILY, None)
-    )
+    message = compose(settings, make_report(gather(business.warehouse, settings, AS_OF), Occasion.DAILY, None))
     assert settings.smtp_url is not None
-    deliver(mail_server(settings.smtp_url.get_secret_value()), message, recipients, retry_wait=0)
+    deliver(mail_server(settings.smtp_url.get_secret_value()), message, ["finance@example.com"], retry_wait=0)
     assert [m["Message-ID"] for m in inbox.messages] == [message["Message-ID"]]
 
 
@@ -80,11 +77,9 @@ def test_a_server_that_is_not_there_is_named_without_the_login(business: Busines
     port = free_port()
     settings.smtp_url = SecretStr(f"smtp://reporter:hunter2@127.0.0.1:{port}")
     settings.report_to = "finance@example.com"
-    message, recipients = compose(
-        settings, make_report(gather(business.warehouse, settings, AS_OF), Occasion.DAILY, None)
-    )
+    message = compose(settings, make_report(gather(business.warehouse, settings, AS_OF), Occasion.DAILY, None))
     with pytest.raises(InsightMartError) as caught:
-        deliver(mail_server(settings.smtp_url.get_secret_value()), message, recipients, retry_wait=0)
+        deliver(mail_server(settings.smtp_url.get_secret_value()), message, ["finance@example.com"], retry_wait=0)
     assert f"127.0.0.1:{port}" in str(caught.value)
     assert "hunter2" not in str(caught.value)
     assert caught.value.exit_code == 1
@@ -96,24 +91,6 @@ def test_an_unusable_recipient_is_a_configuration_error(business: Business, sett
     report = make_report(gather(business.warehouse, settings, AS_OF), Occasion.DAILY, None)
     with pytest.raises(ConfigurationError, match="REPORT_TO"):
         compose(settings, report)
-
-
-def test_after_a_cycle_the_previous_one_is_looked_up(business: Business, settings: Settings, inbox: Inbox) -> None:
-    business.ran("cycle-1", AS_OF - timedelta(hours=2), "failed", GATE)
-    business.ran("cycle-2", AS_OF - timedelta(hours=1), "succeeded")
-    recovered = Run("cycle-2", "cycle", AS_OF - timedelta(hours=1))
-    subject = send_if_due(business.warehouse, settings, recovered, AS_OF - timedelta(hours=1))
-    assert subject is not None
-    assert subject.startswith("[InsightMart] RECOVERED")
-    assert "no negative price" in inbox.messages[0].get_body().get_content()  # type: ignore[union-attr]
-    business.ran("cycle-3", AS_OF, "succeeded")
-    assert send_if_due(business.warehouse, settings, Run("cycle-3", "cycle", AS_OF), AS_OF) is None
-    assert len(inbox.messages) == 1
-
-
-def test_without_a_mail_server_nothing_is_sent_and_nothing_fails(business: Business, settings: Settings) -> None:
-    business.ran("cycle-1", AS_OF, "failed", GATE)
-    assert send_if_due(business.warehouse, settings, Run("cycle-1", "cycle", AS_OF, "failed"), AS_OF) is None
 
 
 def test_the_command_prints_the_text(business: Business, settings: Settings) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import getaddresses
@@ -15,6 +19,8 @@ from insightmart.errors import ConfigurationError, InsightMartError
 
 TIMEOUT = 10  # seconds for every answer of the server
 ATTEMPTS = 3
+SESSION = 60  # seconds for all the messages of a session, however slowly the server answers
+_LINE_ENDS = frozenset("\r\n")
 PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 
 
@@ -56,18 +62,38 @@ def mail_server(url: str) -> MailServer:
 
 
 def addresses(text: str, setting: str) -> list[str]:
-    """The mail addresses of a comma separated list.
+    """The mail addresses of a comma separated list, without what is none.
 
     Raises:
-        ConfigurationError: one of them is no address; ``setting`` is the name to put right.
+        ConfigurationError: none of them is an address; ``setting`` is the name to put right.
     """
-    found = [address for _, address in getaddresses([text])]
-    plain = all(address.count("@") == 1 and address.isprintable() and " " not in address for address in found)
-    if not found or not plain or any(character in text for character in "\r\n"):
+    found, _ = readable_addresses(text)
+    if not found:
         raise ConfigurationError(
             f"{setting} is no list of mail addresses", f"Set {setting} to a@example.com,b@example.com"
         )
     return found
+
+
+def readable_addresses(text: str) -> tuple[list[str], list[str]]:
+    """The mail addresses of a comma separated list, and what stands in it and is none."""
+    whole = [address for _, address in getaddresses([text])]
+    if all(map(_is_address, whole)) and not _LINE_ENDS & set(text):
+        return whole, []
+    found: list[str] = []
+    wrong = []
+    for piece in text.split(","):
+        addressed = [address for _, address in getaddresses([piece])]
+        if len(addressed) == 1 and _is_address(addressed[0]) and not _LINE_ENDS & set(piece.strip()):
+            found += addressed
+        elif piece.strip():
+            wrong.append(piece.strip())
+    return found, wrong
+
+
+def _is_address(text: str) -> bool:
+    name, _, domain = text.partition("@")
+    return bool(name and domain) and "@" not in domain and text.isprintable() and " " not in text
 
 
 def connect(server: MailServer, timeout: float = TIMEOUT) -> smtplib.SMTP:
@@ -97,6 +123,28 @@ def connect(server: MailServer, timeout: float = TIMEOUT) -> smtplib.SMTP:
     return session
 
 
+@contextmanager
+def bounded_session(server: MailServer, timeout: float | None = None, limit: float = SESSION) -> Iterator[smtplib.SMTP]:
+    """As ``connect``, and ended after ``limit`` seconds, also for a server that answers bit by bit.
+
+    Raises:
+        OSError, smtplib.SMTPException: as ``connect``; a session that was ended raises one of them where it stands.
+    """
+    with connect(server, TIMEOUT if timeout is None else timeout) as session:
+        watch = threading.Timer(limit, _end, [session])
+        watch.daemon = True
+        watch.start()
+        try:
+            yield session
+        finally:
+            watch.cancel()
+
+
+def _end(session: smtplib.SMTP) -> None:
+    with suppress(OSError, AttributeError):  # closed meanwhile
+        session.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+
+
 def deliver(server: MailServer, message: EmailMessage, recipients: list[str], retry_wait: float = 1.0) -> None:
     """Hand a message to the server. Passing failures are tried again; the Message-ID stays, so a copy is recognised.
 
@@ -111,13 +159,13 @@ def deliver(server: MailServer, message: EmailMessage, recipients: list[str], re
     """
 
     def attempt() -> None:
-        with connect(server) as session:
+        with bounded_session(server) as session:
             refused = session.send_message(message, to_addrs=recipients)
         if refused:
             raise smtplib.SMTPRecipientsRefused(refused)
 
     retrying = Retrying(
-        retry=retry_if_exception_type((OSError, smtplib.SMTPException)) & retry_if_exception(_is_passing),
+        retry=retry_if_exception_type((OSError, smtplib.SMTPException)) & retry_if_exception(is_passing),
         stop=stop_after_attempt(ATTEMPTS),
         wait=wait_exponential(multiplier=retry_wait),
         reraise=True,
@@ -131,8 +179,9 @@ def deliver(server: MailServer, message: EmailMessage, recipients: list[str], re
         ) from None
 
 
-def _is_passing(error: BaseException) -> bool:
-    if isinstance(error, ssl.SSLError):
+def is_passing(error: BaseException) -> bool:
+    """Whether the same may be taken a moment later."""
+    if isinstance(error, ssl.SSLError) or _is_silence(error):  # who hangs is not asked again at once
         return False
     if isinstance(error, smtplib.SMTPResponseException):
         return 400 <= error.smtp_code < 500
@@ -151,10 +200,17 @@ def reason(error: BaseException) -> str:
         return f"it answered with code {error.smtp_code}"
     if isinstance(error, smtplib.SMTPNotSupportedError):
         return "it offers no STARTTLS or no login"
+    if _is_silence(error):
+        return "no answer in time"
     if isinstance(error, smtplib.SMTPServerDisconnected):
         return "it closed the connection"
     if isinstance(error, ssl.SSLError):
         return f"its certificate or encryption is not accepted ({error.reason or type(error).__name__})"
-    if isinstance(error, TimeoutError):
-        return "no answer in time"
     return getattr(error, "strerror", None) or type(error).__name__
+
+
+def _is_silence(error: BaseException) -> bool:
+    """smtplib calls a server that does not answer in time one that has closed the connection."""
+    return isinstance(error, TimeoutError) or (
+        isinstance(error, smtplib.SMTPServerDisconnected) and isinstance(error.__context__, TimeoutError)
+    )

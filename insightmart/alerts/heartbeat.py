@@ -1,0 +1,54 @@
+"""A sign of life after each good cycle, for whoever watches from outside: a machine that is off sends no mail."""
+
+from __future__ import annotations
+
+import httpx
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
+
+from insightmart.runs import ProblemKind, RunProblem
+from insightmart.settings import AlertSettings
+
+TIMEOUT = 5  # seconds to connect, and as many for the answer
+ATTEMPTS = 2
+
+
+def beat(settings: AlertSettings, pause: float = 1.0) -> RunProblem | None:
+    """GET the address of HEARTBEAT_URL, once more after ``pause`` seconds if that failed. Nothing is raised.
+
+    Returns:
+        What kept it from arriving, for people; the address, which is a secret, is not in it. None: it arrived, or
+        there is nobody to send it to.
+    """
+    if settings.heartbeat_url is None:
+        return None
+    address = settings.heartbeat_url.get_secret_value()
+    retrying = Retrying(
+        retry=retry_if_exception_type(httpx.HTTPError),
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait_fixed(pause),
+        reraise=True,
+    )
+    try:
+        retrying(_get, address)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        return RunProblem(
+            ProblemKind.REPORT,
+            "heartbeat",
+            f"the heartbeat did not arrive: {_reason(error)}",
+            "Check HEARTBEAT_URL; nothing else depends on it",
+        )
+    return None
+
+
+def _get(address: str) -> None:
+    httpx.get(address, timeout=TIMEOUT, follow_redirects=True).raise_for_status()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"it was answered with {error.response.status_code}"
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer in time"
+    if isinstance(error, httpx.ConnectError):
+        return "nobody answers there"
+    return type(error).__name__

@@ -1,0 +1,149 @@
+"""What waits in the outbox goes out, in order, once; what cannot go stays, and is said. It takes a bounded time."""
+
+from __future__ import annotations
+
+import smtplib
+import time
+from email import message_from_string
+from email.message import EmailMessage
+from email.policy import SMTP
+from pathlib import Path
+
+from insightmart.alerts.chat import say
+from insightmart.alerts.mail import addresses, bounded_session, is_passing, mail_server, reason
+from insightmart.alerts.outbox import Outbox, Parcel
+from insightmart.errors import ConfigurationError, InsightMartError
+from insightmart.runs import ProblemKind, RunProblem
+from insightmart.settings import AlertSettings
+
+UNFOLDED = SMTP.clone(max_line_length=998)  # what a line may have; folded subjects gain a space in some readers
+CHATS = 60.0  # seconds for all messages to chats
+PAUSE = 1.0  # second before what was refused for now is offered once more
+
+
+def keep(settings: AlertSettings, parcels: list[Parcel]) -> None:
+    """Put messages into the outbox: from now on they are sent, now or later.
+
+    Raises:
+        InsightMartError: the home cannot be written.
+    """
+    try:
+        Outbox(settings.home).put(parcels)
+    except OSError as error:
+        raise InsightMartError(
+            f"{settings.home / 'outbox'} cannot be written: {error.strerror}", "Give the user write access to the home"
+        ) from None
+
+
+def send_out(settings: AlertSettings, pause: float = PAUSE) -> list[RunProblem]:
+    """Send what waits, the oldest first. Returns what could not be sent, and why; it goes out next time."""
+    outbox = Outbox(settings.home)
+    with outbox.alone() as is_alone:
+        if not is_alone or not outbox.waiting():
+            return []
+        mails: list[tuple[Path, Parcel]] = []
+        chats: list[tuple[Path, Parcel]] = []
+        for path in outbox.waiting():
+            if parcel := outbox.read(path):
+                (chats if parcel.channel else mails).append((path, parcel))
+        return [*_mail(outbox, mails, settings, pause), *_chat(outbox, chats)]
+
+
+def _mail(outbox: Outbox, mails: list[tuple[Path, Parcel]], settings: AlertSettings, pause: float) -> list[RunProblem]:
+    if not mails:
+        return []
+    found: list[RunProblem] = []
+    try:
+        if settings.smtp_url is None:
+            raise ConfigurationError("SMTP_URL is not set", "Set SMTP_URL")
+        server = mail_server(settings.smtp_url.get_secret_value())
+        sender = addresses(settings.report_from, "REPORT_FROM")[0]
+    except ConfigurationError as error:
+        return [_left(mails, error.cause, error.cure)]
+    for attempt in (1, 2):
+        try:
+            with bounded_session(server) as session:
+                while mails:
+                    found += _offer(outbox, *mails[0], session, sender)
+                    mails.pop(0)
+        except (OSError, smtplib.SMTPException) as error:
+            if attempt == 1 and is_passing(error):
+                time.sleep(pause)
+                continue
+            cure = "Check SMTP_URL and REPORT_FROM"
+            return [*found, _left(mails, f"mail server {server.name}: {reason(error)}", cure)]
+        break
+    return found
+
+
+def _offer(outbox: Outbox, path: Path, parcel: Parcel, session: smtplib.SMTP, sender: str) -> list[RunProblem]:
+    """One message to the server. What is wrong with the message alone is returned, what is wrong with it all raised."""
+    message = message_from_string(parcel.mail or "", _class=EmailMessage, policy=UNFOLDED)
+    try:
+        refused = session.send_message(message, sender, parcel.recipients)
+    except smtplib.SMTPRecipientsRefused as error:
+        refused = error.recipients
+    except smtplib.SMTPDataError as error:
+        if error.smtp_code < 500:
+            raise
+        outbox.put_aside(path)
+        return [_aside(message, outbox, reason(error))]
+    later = [address for address, (code, _) in refused.items() if code < 500]
+    if later:
+        outbox.keep_for(path, later)
+        if len(later) == len(parcel.recipients):
+            raise smtplib.SMTPRecipientsRefused(refused)
+    elif len(refused) == len(parcel.recipients):
+        outbox.put_aside(path)
+        return [_aside(message, outbox, reason(smtplib.SMTPRecipientsRefused(refused)))]
+    else:
+        outbox.taken(path)
+    if not refused:
+        return []
+    return [
+        RunProblem(
+            ProblemKind.REPORT,
+            "mail",
+            f"the mail server refused {', '.join(refused)}; the others have the mail",
+            "Correct REPORT_TO or the routes",
+        )
+    ]
+
+
+def _chat(outbox: Outbox, chats: list[tuple[Path, Parcel]]) -> list[RunProblem]:
+    """To each channel in order; one that does not take a message is left alone until the next time."""
+    until = time.monotonic() + CHATS
+    silent: set[str] = set()
+    for path, parcel in chats:
+        channel = str(parcel.channel)
+        if channel in silent or time.monotonic() > until:
+            silent.add(channel)
+        elif say(channel, parcel.title, parcel.text, parcel.level):
+            outbox.taken(path)
+        else:
+            silent.add(channel)
+    return [
+        RunProblem(
+            ProblemKind.REPORT,
+            f"chat {channel}",
+            f"the address in {channel} did not take a message; it is kept",
+            f"Check {channel}: `insightmart doctor`; the next cycle sends it",
+        )
+        for channel in sorted(silent)
+    ]
+
+
+def _left(mails: list[tuple[Path, Parcel]], why: str, cure: str) -> RunProblem:
+    count = "1 mail waits" if len(mails) == 1 else f"{len(mails)} mails wait"
+    return RunProblem(
+        ProblemKind.REPORT, "mail", f"{why}; {count} in the outbox", f"{cure}; the next cycle sends what waits"
+    )
+
+
+def _aside(message: EmailMessage, outbox: Outbox, why: str) -> RunProblem:
+    return RunProblem(
+        ProblemKind.REPORT,
+        "mail",
+        f"the mail server will never take {message['Subject']!r}: {why}",
+        f"It lies in {outbox.aside}: read it there, and correct REPORT_TO or the routes",
+    )
