@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from insightmart.status.facts import Facts
 from insightmart.status.sales import SalesDay, Tills
 from tests.support.inbox import Inbox
 from tests.support.status_facts import certified, cycle, late, refused, with_parts
+from tests.support.web_hook import web_hook
 
 HOUR = timedelta(hours=1)
 FIRST = datetime(2026, 3, 6, 11, 5)  # 06:05 in New York
@@ -228,3 +230,31 @@ def test_a_server_that_hangs_costs_a_bounded_time(
         (unsent,) = hour(0, with_parts(sales__oltp=refused(), stores=refused())).problems
     assert time.monotonic() - begun < 5
     assert unsent.message.endswith("no answer in time; 2 mails wait in the outbox")
+
+
+def test_chat_and_paging_hear_of_it_by_route_and_later_when_they_did_not_answer(
+    hour: Hour, inbox: Inbox, settings: Settings, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    route = "routes:\n - {name: paging, severity: bad, apprise: [ONCALL_URL]}\n"
+    (settings.home / "routes.yml").write_text(route, encoding="utf-8")
+    held = replace(with_parts(sales__oltp=refused(), sales__shopify=late("shopify.orders")), sales=[YESTERDAY])
+    with web_hook() as hook:
+        monkeypatch.setenv("ONCALL_URL", f"json://{hook.at}/hook/s3cret")
+        hook.statuses = [500]
+        (unsent,) = hour(0, held).problems
+        assert unsent.message == "the address in ONCALL_URL did not take a message; it is kept"
+        assert hour(1, held).problems == []
+        assert hour(2, certified(sales=[YESTERDAY])).problems == []
+    said = [json.loads(body) for _, path, body in hook.requests if path == "/hook/s3cret"]
+    title = "Sales (store and phone) held back since 2026-03-06 16:00 UTC"
+    assert [one["title"] for one in said] == [f"New: {title}", f"Still open: {title}", f"Recovered: {title}"]
+    assert [one["type"] for one in said] == ["failure", "failure", "success"]
+    assert "insightmart quarantine list --entity oltp_order_lines" in said[0]["message"]
+    # what the route did not ask for, and the daily report, went to REPORT_TO
+    assert {subject.removeprefix("Re: ").partition(":")[0] for _, subject in _said(inbox)} == {
+        "[InsightMart] Sales (online) late",
+        "[InsightMart] daily",
+    }
+    output = capfd.readouterr()
+    kept = "".join(path.read_text(encoding="utf-8") for path in (settings.home / "outbox").rglob("*.json"))
+    assert "s3cret" not in output.out + output.err + unsent.line + kept

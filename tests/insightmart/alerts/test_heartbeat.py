@@ -1,0 +1,33 @@
+"""A sign of life over real HTTP: it arrives, or is missed in words that keep its address secret."""
+
+from __future__ import annotations
+
+from pydantic import SecretStr
+
+from insightmart.alerts.heartbeat import beat
+from insightmart.settings import Settings
+from tests.support.inbox import free_port
+from tests.support.web_hook import web_hook
+
+
+def test_it_arrives_once_more_tried_where_it_failed(settings: Settings) -> None:
+    with web_hook() as hook:
+        settings.heartbeat_url = SecretStr(f"http://{hook.at}/ping/s3cret")
+        assert beat(settings) is None
+        hook.statuses = [503]
+        assert beat(settings, pause=0) is None
+        assert hook.requests == [("GET", "/ping/s3cret", "")] * 2
+        hook.statuses = [503, 503]
+        missed = beat(settings, pause=0)
+    assert missed is not None
+    assert missed.message == "the heartbeat did not arrive: it was answered with 503"
+
+
+def test_what_is_missed_is_a_notice_without_the_address(settings: Settings) -> None:
+    assert beat(settings) is None
+    settings.heartbeat_url = SecretStr(f"http://127.0.0.1:{free_port()}/ping/s3cret")
+    missed = beat(settings, pause=0)
+    assert missed is not None
+    assert missed.message == "the heartbeat did not arrive: nobody answers there"
+    assert "s3cret" not in missed.line
+    assert "s3cret" in "".join(settings.secrets)  # so that no log line shows it
