@@ -156,10 +156,9 @@ OPS_TABLES: dict[str, str] = {
         core_total DECIMAL(38, 4), certified_total DECIMAL(38, 4), excluded_total DECIMAL(38, 4),
         quarantined_total DECIMAL(38, 4), difference DECIMAL(38, 4), status VARCHAR, reconciled_at TIMESTAMP_NTZ,
         comparisons BIGINT, matched BIGINT""",
-    # what people were told: one row each time an incident was told, or (incident_key 'daily') the daily report was sent.
-    # change: opened, again, worse, reminder, recovered, daily; affects: a list as JSON; thread: what its messages have
-    # in common; messages, reminders, returns: how many so far; told_at is of the run's "now"
-    # (insightmart/alerts/incidents.py)
+    # what people were told: one row each time an incident was told, or (incident_key 'daily') the daily report was
+    # sent. change: opened, again, worse, reminder, recovered, daily; affects: a list as JSON; thread: what its messages
+    # have in common; messages, reminders, returns: how many so far; told_at is of the run's "now"
     "notifications": """incident_key VARCHAR, thread VARCHAR, change VARCHAR, subject VARCHAR, title VARCHAR,
         severity VARCHAR, affects VARCHAR, owner VARCHAR, opened_at TIMESTAMP_NTZ, told_at TIMESTAMP_NTZ,
         is_open BOOLEAN, messages BIGINT, reminders BIGINT, returns BIGINT, told_to VARCHAR, business_date DATE,
