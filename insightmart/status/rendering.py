@@ -137,7 +137,7 @@ def prose(text: str) -> Markup:
 def tills(found: Tills) -> str:
     """How the tills of a day tied, in words."""
     if found.failed:
-        return f"{found.failed:,} DIFFER"
+        return "1 store differs" if found.failed == 1 else f"{found.failed:,} stores differ"
     if found.matched or found.pending:
         return f"{found.matched:,} tie, {found.pending:,} explained or to come"
     return NOTHING
