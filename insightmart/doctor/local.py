@@ -127,7 +127,7 @@ def _alerts(settings: Settings) -> str:
     if lost := len(list(outbox.aside.glob("*.json"))):
         raise Flaw(f"{lost} in {outbox.aside} were never taken", "Read them there, and delete them", "note")
     said = f"{settings.routes_file.name}, {len(routes.routes)} routes" if settings.routes_file else "no file of routes"
-    return f"{said}; {len(ends.mail)} mail addresses, {len(ends.chat)} chats"
+    return f"{said}; mail addresses: {len(ends.mail)}, chats: {len(ends.chat)}"
 
 
 LOCAL: dict[str, Check] = {

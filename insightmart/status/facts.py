@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ingestion.clock import utc_now
@@ -19,6 +19,7 @@ from insightmart.quarantine.counts import RuleCount, rule_counts
 from insightmart.quarantine.rejected_files import QuarantinedFile, quarantined_files
 from insightmart.runs import RunProblem
 from insightmart.settings import Settings
+from insightmart.status.held_rows import HeldRows, held_rows
 from insightmart.status.loads import LoadState, failed_loads, load_states
 from insightmart.status.recent_runs import RunState, last_cycle, recent_notices, recent_runs
 from insightmart.status.reconciliations import Reconciliation, last_reconciliation
@@ -55,6 +56,7 @@ class Facts:
     notices: Sequence[RunProblem] = ()
     surprises: Sequence[Surprise] = ()
     ledger_head: Head | None = None
+    held_rows: Mapping[str, HeldRows] = field(default_factory=dict)  # by gate
 
     @property
     def verdict(self) -> Verdict:
@@ -115,6 +117,7 @@ def gather(warehouse: Warehouse, settings: Settings, as_of: datetime, *, is_repo
         asked=open_questions(warehouse) if "ops.deletion_questions" in existing else [],
         surprises=surprises(warehouse, as_of) if "ops.published_changes" in existing else [],
         ledger_head=last_head(warehouse) if is_report and LEDGER in existing else None,
+        held_rows=held_rows(warehouse, existing, [state for state in parts if state.verdict is Verdict.HELD_BACK]),
         missing_tables=[f"certified.{state.dataset.table}" for state in datasets if not state.exists],
     )
 

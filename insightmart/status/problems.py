@@ -16,6 +16,7 @@ from insightmart.deletion_questions import OWNERS, AskedOfEntity
 from insightmart.quarantine.meanings import rule_of
 from insightmart.runs import ProblemKind, RunProblem, problem_lines
 from insightmart.status.facts import Facts
+from insightmart.status.held_rows import HeldRows
 from insightmart.status.late_parts import failing_sources, waiting_problems
 from insightmart.status.problem import Problem, amount, areas_of, capitalised, problem_key, tables_of
 from insightmart.status.recent_runs import RunState
@@ -37,7 +38,7 @@ def needs_attention(facts: Facts) -> list[Problem]:
     failing = failing_sources(facts)
     of_sources = [id(row) for source in failing for row in source.differences]
     return [
-        *(_held_back(state) for state in facts.held_back),
+        *(_held_back(state, facts.held_rows.get(state.part.gate)) for state in facts.held_back),
         *_vanished(facts.asked),
         *_refused_corrections(facts.corrections),
         *_unexplained(facts.reconciliation, of_sources),
@@ -51,7 +52,7 @@ def needs_attention(facts: Facts) -> list[Problem]:
     ]
 
 
-def _held_back(state: PartState) -> Problem:
+def _held_back(state: PartState, held: HeldRows | None) -> Problem:
     assert state.refused is not None
     first = state.refused.blocking[0] if state.refused.blocking else None
     since = state.held_since
@@ -73,6 +74,9 @@ def _held_back(state: PartState) -> Problem:
         key=problem_key("held-back", state.part.gate),
         areas=areas_of([state]),
         affects=(state.part.name,),
+        stores=held.stores if held else (),
+        rows=held.rows if held else None,
+        money=held.money if held else None,
     )
 
 

@@ -109,6 +109,27 @@ def test_a_setting_that_makes_no_sense_is_a_configuration_problem(
     assert PASSWORD not in finding.detail + finding.cure
 
 
+def test_who_cannot_be_told_is_named_and_no_address_of_a_chat(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHON_DOTENV_DISABLED", "1")
+    assert _found(settings, "alerts")["alerts"].status == "note"
+    settings.report_to = "data@example.com, nobody"
+    monkeypatch.setenv("CHAT_URL", f"no-such-service://{PASSWORD}")
+    routes = "routes:\n - {name: shop, to: ['shop@'], apprise: [CHAT_URL, NOT_SET]}\n"
+    (settings.home / "routes.yml").write_text(routes, encoding="utf-8")
+    finding = _found(settings, "alerts")["alerts"]
+    assert finding.status == "failed"
+    assert finding.detail == (
+        "REPORT_TO: 'nobody' is no mail address; routes.yml: route 'shop': 'shop@' is no mail address;"
+        " routes.yml: route 'shop': the variable NOT_SET is not set; CHAT_URL holds no address that apprise knows"
+    )
+    assert PASSWORD not in finding.detail + finding.cure
+    settings.report_to = "data@example.com"
+    (settings.home / "routes.yml").unlink()
+    assert _found(settings, "alerts")["alerts"].detail == "no file of routes; mail addresses: 1, chats: 0"
+
+
 def test_a_warehouse_that_another_process_has_open_is_said_so(settings: Settings) -> None:
     duckdb.connect(str(settings.database_path)).close()
     code = f"import duckdb; c = duckdb.connect({str(settings.database_path)!r}); print('open', flush=True); input()"

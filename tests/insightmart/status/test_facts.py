@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -57,6 +58,19 @@ def test_a_source_that_is_down_makes_only_its_own_part_late(business: Business, 
     assert late.through == datetime(2026, 3, 6, 14)
     assert late.why == "the source shopify.orders was last read through 2026-03-06 14:00 UTC"
     assert needs_attention(facts)[0].what.endswith(f"UTC. Last error: {error.line}")
+
+
+def test_what_is_held_back_is_counted_in_orders_money_and_stores(business: Business, settings: Settings) -> None:
+    business.refuse()
+    business.warehouse.execute("CREATE SCHEMA core")
+    business.warehouse.execute(
+        "CREATE TABLE core.agg_sales_hourly__oltp AS SELECT * FROM (VALUES"
+        " (TIMESTAMP '2026-03-06 15:00', 1, 9, 100.5), (TIMESTAMP '2026-03-06 16:00', 1, 2, 10.0001),"
+        " (TIMESTAMP '2026-03-06 16:00', 7, 3, 20.0002), (TIMESTAMP '2026-03-06 17:00', -1, 1, 0.5))"
+        " AS held (sold_hour, store_id, orders, net_sales)"
+    )
+    (problem,) = needs_attention(gather(business.warehouse, settings, AS_OF))
+    assert (problem.rows, problem.money, problem.stores) == (6, Decimal("30.5003"), (1, 7))
 
 
 def test_a_fresh_failure_is_told_beside_a_refused_hour(business: Business, settings: Settings) -> None:
