@@ -46,7 +46,7 @@ class HeldRows:
 
 
 def held_rows(warehouse: Warehouse, existing: set[str], held: Sequence[PartState]) -> dict[str, HeldRows]:
-    """What is held back by gate, of the parts that have hours: a statement for each, none where nothing is held back."""
+    """What is held back by gate, of the parts that have hours: a statement for each that is held back."""
     found = {}
     for state in held:
         candidate = _CANDIDATES.get(state.part.gate)
