@@ -18,7 +18,7 @@ from insightmart.promotion.diff import TableDiff
 from insightmart.promotion.environments import Environments
 from insightmart.promotion.promote import promote, refusal
 from insightmart.promotion.proof import built_from_these_files
-from insightmart.promotion.review import Review, as_json
+from insightmart.promotion.review import Review, as_json, as_markdown
 from insightmart.settings import load_settings
 from insightmart.transform.transformer import open_transformer
 
@@ -30,6 +30,7 @@ from insightmart.transform.transformer import open_transformer
 @click.option("--allow-backfill", is_flag=True, help="Let prod compute hours that ENV does not hold.")
 @click.option("--allow-dirty", metavar="REASON", help="Promote files that no commit has; the ledger keeps why.")
 @click.option("--json", "as_json_", is_flag=True, help="Print the review as JSON.")
+@click.option("--markdown", is_flag=True, help="Print the review as a comment for a pull request.")
 @as_of_option
 def promote_command(
     environment: str,
@@ -38,6 +39,7 @@ def promote_command(
     allow_backfill: bool,
     allow_dirty: str | None,
     as_json_: bool,
+    markdown: bool,
     as_of: datetime | None,
 ) -> int:
     """Publish what `sqlmesh plan ENV` built: prod is pointed at the tables that were scanned, nothing is computed.
@@ -53,8 +55,11 @@ def promote_command(
     Example:
       sqlmesh plan dev
       insightmart promote dev --dry-run   # the report for the reviewer
+      insightmart promote dev --dry-run --markdown > comment.md
       insightmart promote dev
     """
+    if as_json_ and markdown:
+        raise click.UsageError("--json and --markdown exclude each other")
     if allow_dirty is not None and not allow_dirty.strip():
         raise click.UsageError("--allow-dirty must say why")
     settings = load_settings()
@@ -76,8 +81,8 @@ def promote_command(
                 settings,
                 environments,
                 run,
-                show=None if as_json_ else _print_review,
-                ask=None if yes else partial(click.confirm, "Promote?", err=as_json_),
+                show=None if as_json_ or markdown else _print_review,
+                ask=None if yes else partial(click.confirm, "Promote?", err=as_json_ or markdown),
                 allow_backfill=allow_backfill,
                 dry_run=dry_run,
                 allow_dirty=allow_dirty and allow_dirty.strip(),
@@ -85,6 +90,8 @@ def promote_command(
             session.knows_models(run, transformer)
     if as_json_:
         click.echo(json.dumps(as_json(review), indent=2))
+    if markdown:
+        click.echo(as_markdown(review), nl=False)
     return 0 if dry_run or review.promoted_at else USAGE
 
 

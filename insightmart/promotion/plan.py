@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from insightmart.errors import InsightMartError
+from insightmart.promotion.definition_texts import text_difference
 from insightmart.promotion.diff import Build, Comparison
 from insightmart.promotion.environments import Environments
 from insightmart.promotion.review import Change
@@ -62,15 +63,18 @@ def changes(environments: Environments) -> list[Change]:
     for name in environments.changed:
         before, after = environments.before.get(name), environments.after.get(name)
         if before is None:
-            found.append((0, Change(short_name(name), "new")))
+            rank, what = 0, "new"
         elif after is None:
-            found.append((0, Change(short_name(name), "removed")))
+            rank, what = 0, "removed"
         elif before.fingerprint.data_hash != after.fingerprint.data_hash:
-            found.append((1, Change(short_name(name), "its definition changed")))
+            rank, what = 1, "its definition changed"
         elif before.fingerprint.metadata_hash != after.fingerprint.metadata_hash:
-            found.append((2, Change(short_name(name), "its description, audits or other metadata changed")))
+            rank, what = 2, "its description, audits or other metadata changed"
         else:
             found.append((3, Change(short_name(name), "something above it changed")))
+            continue
+        lines = text_difference(before.model if before else None, after.model if after else None)
+        found.append((rank, Change(short_name(name), what, lines)))
     return [change for _, change in sorted(found, key=lambda item: item[0])]
 
 

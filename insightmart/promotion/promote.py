@@ -28,6 +28,7 @@ from insightmart.promotion.proof import (
     prod_stands_where_it_stood,
     unit_tests_and_lint,
 )
+from insightmart.promotion.reach import reach_of
 from insightmart.promotion.review import PassedGate, Review, new_folder, review_hash, write_review
 from insightmart.promotion.windows import count, listed_names
 from insightmart.runs import ProblemKind, Run, RunFailedError, RunProblem
@@ -89,6 +90,7 @@ def promote(
         git_sha=checkout.commit,
         unit_tests=unit_tests,
         changes=changes(environments),
+        reach=reach_of(environments),
         warnings=[*proof.warnings, *not_committed(checkout)],
         gates=proof.gates,
         backfill=proof.backfill,

@@ -11,15 +11,19 @@ from typing import Any
 
 from insightmart.errors import InsightMartError
 from insightmart.promotion.diff import TableDiff
+from insightmart.promotion.reach import Reach
 from insightmart.status.rendering import render
+
+LONGEST_COMMENT = 65_000  # characters; GitHub takes 65,536
 
 
 @dataclass(frozen=True)
 class Change:
-    """A model that prod would get in another version."""
+    """A model that prod would get in another version; ``lines`` are what its text, or a gate's checks, differ in."""
 
     model: str
     what: str
+    lines: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Review:
     git_sha: str | None
     unit_tests: int = 0
     changes: list[Change] = field(default_factory=list)
+    reach: list[Reach] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     gates: list[PassedGate] = field(default_factory=list)
     backfill: list[str] = field(default_factory=list)
@@ -64,7 +69,7 @@ class Review:
 
 
 def write_review(folder: Path, review: Review) -> Path:
-    """Write index.html and promotion.json; the page is complete in itself. Returns the path of the page.
+    """Write index.html, promotion.md and promotion.json; the page is complete in itself. Returns the path of the page.
 
     Raises:
         InsightMartError: the folder cannot be written.
@@ -73,6 +78,7 @@ def write_review(folder: Path, review: Review) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         page.write_text(render("promotion.html.j2", review=review, nothing="\N{EN DASH}"), encoding="utf-8")
+        (folder / "promotion.md").write_text(as_markdown(review), encoding="utf-8")
         (folder / "promotion.json").write_text(json.dumps(as_json(review), indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise InsightMartError(f"{page} cannot be written: {error.strerror}") from None
@@ -88,6 +94,16 @@ def as_json(review: Review) -> dict[str, Any]:
     """The review for a program: decimals as text, exact."""
     found: dict[str, Any] = json.loads(json.dumps(asdict(review), default=str))
     return {"headline": review.headline, "promoted": review.promoted_at is not None, **found}
+
+
+def as_markdown(review: Review) -> str:
+    """The review as a comment on a pull request. One that would be too long for GitHub leaves out the texts of models
+    first, then the figures by month, and says so."""
+    texts = [
+        render("promotion.md.j2", review=review, nothing="\N{EN DASH}", has_texts=has_texts, has_months=has_months)
+        for has_texts, has_months in ((True, True), (False, True), (False, False))
+    ]
+    return next((text for text in texts if len(text) <= LONGEST_COMMENT), texts[-1][:LONGEST_COMMENT])
 
 
 def new_folder(wanted: Path) -> Path:

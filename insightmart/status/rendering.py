@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
@@ -90,7 +92,15 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        instant=instant, money=money, count=count, level=level, mark=mark, prose=prose, tills=tills
+        instant=instant,
+        money=money,
+        count=count,
+        level=level,
+        mark=mark,
+        prose=prose,
+        tills=tills,
+        md_code=md_code,
+        md_block=md_block,
     )
     return environment
 
@@ -141,6 +151,26 @@ def tills(found: Tills) -> str:
     if found.matched or found.pending:
         return f"{found.matched:,} tie, {found.pending:,} explained or to come"
     return NOTHING
+
+
+def md_code(value: object) -> Markup:
+    """A value as code in a cell of a Markdown table, where it is nothing but text: no mark, link, mention or HTML."""
+    text = " ".join(without_control(str(value)).split()).replace("|", "\\|") or " "
+    fence = _fence(text, 1)
+    space = " " if text.startswith("`") or text.endswith("`") else ""
+    return Markup(f"{fence}{space}{text}{space}{fence}")
+
+
+def md_block(lines: Iterable[object], language: str = "text") -> Markup:
+    """Lines as a block of code in Markdown."""
+    text = "\n".join(" ".join(without_control(str(line)).splitlines()) for line in lines)
+    fence = _fence(text, 3)
+    return Markup(f"{fence}{language}\n{text}\n{fence}")
+
+
+def _fence(text: str, shortest: int) -> str:
+    """More backticks than the text has in a row."""
+    return "`" * max(shortest, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
 
 
 def level(verdict: Verdict) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -120,14 +121,15 @@ def test_the_command_replaces_all_files_or_none(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("INSIGHTMART_HOME", str(built_home))
-    monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "tableau"
+    shutil.copy(built_home / "INSIGHTMART.duckdb", settings.database_path)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    folder = tmp_path / "here" / "tableau"
     code, out, _ = insightmart("extract", str(folder), "--only", "sales", "--only", "customers", "--json")
     assert code == 0
     assert [one["subject"] for one in json.loads(out)] == ["sales", "customers"]
     assert sorted(path.name for path in folder.iterdir()) == ["customers.hyper", "sales.hyper"]
-    assert [path.name for path in tmp_path.iterdir()] == ["tableau"]  # no log of the engine
+    assert list((tmp_path / "here").iterdir()) == [folder]  # no log of the engine
     before = {path: path.read_bytes() for path in folder.iterdir()}
 
     with (

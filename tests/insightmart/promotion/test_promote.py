@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -16,9 +17,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
+from insightmart.promotion.definition_texts import text_difference
 from insightmart.promotion.diff import Month, Sample, TableDiff
-from insightmart.promotion.review import Change, Review, write_review
+from insightmart.promotion.reach import Reach
+from insightmart.promotion.review import Change, Review, as_markdown, write_review
+from insightmart.transform.model_graph import own_models
 
 if TYPE_CHECKING:
     from conftest import CommandLine, Workshop
@@ -77,14 +83,34 @@ def test_a_promotion_shows_every_difference_and_publishes_exactly_what_was_built
     assert month["totals"]["gross_sales"][0] == month["totals"]["gross_sales"][1]
     assert "certified.dim_stores" in dry["unchanged_tables"]
     assert {gate["gate"] for gate in dry["gates"]} == {"gate.sales__oltp", "gate.sales__shopify"}
-    changed = {change["model"] for change in dry["changes"] if change["what"] == "its definition changed"}
-    assert changed == {"core.fct_orders__oltp", "core.fct_orders__shopify"}
+    own = [change for change in dry["changes"] if change["what"] == "its definition changed"]
+    texts = {change["model"]: change["lines"] for change in own}
+    assert texts.keys() == {"core.fct_orders__oltp", "core.fct_orders__shopify"}
+    lines = [line.strip() for line in texts["core.fct_orders__oltp"] if line.startswith(("+", "-"))]
+    assert any(line.startswith("-") and "COALESCE(o.shipping_amount, 0)" in line for line in lines), lines
+    assert any(line.startswith("+") and "COALESCE(o.shipping_amount, 0) + 1" in line for line in lines), lines
+    assert {len(change["lines"]) for change in dry["changes"] if change not in own} == {0}
+    reach = {one["changed"]: one["columns"] for one in dry["reach"]}
+    assert reach.keys() == {
+        f"core.fct_orders__{source}.{column}"
+        for source in ("oltp", "shopify")
+        for column in ("shipping_amount", "total_amount")
+    }
+    assert reach["core.fct_orders__oltp.shipping_amount"]["certified.fct_orders"] == ["shipping_amount"]
+    assert reach["core.fct_orders__oltp.shipping_amount"]["certified.agg_sales_daily"] == ["shipping", "total_sales"]
+    assert reach["core.fct_orders__oltp.total_amount"] == {"certified.fct_orders": ["total_amount"]}
 
     folder = dev.home / "promotions" / "dev-20260306T103000"
     assert json.loads((folder / "promotion.json").read_text(encoding="utf-8")) == dry
     page = (folder / "index.html").read_text(encoding="utf-8")
     assert "3 certified tables change" in page
     assert "http" not in page.replace("http-equiv", "")  # complete in itself
+    assert "<ins>+" in page
+    comment = (folder / "promotion.md").read_text(encoding="utf-8")
+    assert "| 2026-03 | `shipping_amount` | 138.6 | 252.6 | +114 |" in comment
+    assert "| `core.fct_orders__oltp.total_amount` | `certified.fct_orders`: `total_amount`<br> |" in comment
+    code, out, _ = insightmart("promote", "dev", "--dry-run", "--markdown", "--as-of", "2026-03-06T10:30")
+    assert (code, out) == (0, comment)
 
     code, out, err = insightmart("promote", "dev", "--yes", "--as-of", "2026-03-06T10:30")
     assert code == 0, err
@@ -96,13 +122,13 @@ def test_a_promotion_shows_every_difference_and_publishes_exactly_what_was_built
         assert built is not None
         assert {s.snapshot_id for s in prod.snapshots} == {s.snapshot_id for s in built.snapshots}
     runs = dev.rows("SELECT status, plan_id FROM ops.runs WHERE command = 'promote' ORDER BY started_at")
-    assert runs == [("succeeded", None), ("succeeded", prod.plan_id)]
+    assert runs == [("succeeded", None), ("succeeded", None), ("succeeded", prod.plan_id)]
     # the journal goes by the run's now, not by the clock
     last = "SELECT published_at, plan_id FROM ops.publications ORDER BY publication DESC LIMIT 1"
     assert dev.rows(last) == [(datetime(2026, 3, 6, 10, 30), prod.plan_id)]
     # nothing was computed for it
     assert dev.rows("SELECT COUNT(*) FROM ops.run_intervals WHERE run_id LIKE 'promote%'") == [(0,)]
-    again = json.loads((dev.home / "promotions" / "dev-20260306T103000-2" / "promotion.json").read_text())
+    again = json.loads((dev.home / "promotions" / "dev-20260306T103000-3" / "promotion.json").read_text())
     assert again["promoted"] is True
     assert again["plan_id"] == prod.plan_id
 
@@ -274,7 +300,68 @@ def test_what_a_source_sent_stays_text_in_the_report(tmp_path: Path) -> None:
     table.months = [Month(None, (1, 1), {"units": (Decimal(1), Decimal(2))})]
     table.samples = [Sample("changed", {"sku": hostile}, {"units": (1, 2)}, ["units"])]
     at = datetime(2026, 3, 6, 10)
-    review = Review("dev", "local", at, at, None, 5, [Change("core.fct_orders", "new")], [hostile], tables=[table])
+    changes = [Change("core.fct_orders", "new")]
+    review = Review("dev", "local", at, at, None, 5, changes, warnings=[hostile], tables=[table])
     page = write_review(tmp_path, review).read_text(encoding="utf-8")
     assert hostile not in page
     assert page.count("&lt;script&gt;") == 2
+
+
+def test_what_a_comment_holds_is_neither_html_nor_a_link_nor_a_mention(tmp_path: Path) -> None:
+    hostile = "<img src=x onerror=alert(1)>|[a](http://x)\n# `b` ``` @finance #12 <details>"
+    table = TableDiff(hostile, ["sku"], rows_before=1, rows_after=2, rows_added=1, changed_columns={hostile: 1})
+    table.months = [Month(None, (1, 2), {hostile: (Decimal(1), Decimal("-2.5"))})]
+    at = datetime(2026, 3, 6, 10)
+    changes = [Change(hostile, hostile, [f"+{hostile}", "```", "</details>"])]
+    reach = [Reach(hostile, {hostile: [hostile]}, [hostile]), Reach("core.one")]
+    review = Review(hostile, hostile, at, at, None, 5, changes, reach, [hostile], tables=[table])
+    comment = as_markdown(review)
+    write_review(tmp_path, review)
+    assert (tmp_path / "promotion.md").read_text(encoding="utf-8") == comment
+    tokens = [*walked(MarkdownIt("commonmark").enable("table").parse(comment))]
+    tags = [tag for token in tokens if token.type.startswith("html") for tag in re.findall(r"<[^>]*>", token.content)]
+    assert set(tags) == {"<details>", "</details>", "<summary>", "</summary>", "<code>", "</code>", "<br>"}
+    assert tags.count("<details>") == tags.count("</details>") == 3
+    assert not {"link_open", "image"} & {token.type for token in tokens}
+    told = [token.content for token in tokens if token.type == "text"]
+    assert not any("@" in text or "#12" in text or "http" in text for text in told), told
+    rows = [token for token in tokens if token.type == "tr_open"]
+    assert len(rows) == (1 + 1) + (1 + 2) + (1 + 2)  # no value makes a row or a column of its own
+    assert len([token for token in tokens if token.type == "td_open"]) == 7 + 2 * 5 + 2 * 2
+
+
+def walked(tokens: Iterable[Token]) -> Iterator[Token]:
+    for token in tokens:
+        yield token
+        yield from walked(token.children or ())
+
+
+def test_a_comment_that_is_too_long_leaves_texts_out_first_and_then_months() -> None:
+    at = datetime(2026, 3, 6, 10)
+    table = TableDiff("certified.fct_orders", ["sku"], rows_before=1, rows_after=2, rows_added=1)
+    table.months = [Month(None, (1, 2), {})]
+    review = Review("dev", "local", at, at, None, 5, [Change("core.a", "new", ["+x" * 40] * 1_000)], tables=[table])
+    comment = as_markdown(review)
+    assert "The texts of 1 models would make this too long; they are in `index.html`." in comment
+    assert "| all rows | rows | 1 | 2 | +1 |" in comment
+    table.months = [Month(None, (1, 2), {f"{'figure' * 5}{n}": (Decimal(n), Decimal(0)) for n in range(1, 2_000)})]
+    comment = as_markdown(review)
+    assert "The figures by month would make this too long; they are in `index.html`." in comment
+    assert len(comment) < 2_000
+
+
+def test_a_changed_check_is_told_as_a_change_of_the_checks(unchanged: Workshop) -> None:
+    with unchanged.context() as context:
+        before = {name: model.copy() for name, model in own_models(context).items()}
+    unchanged.edit("soda/checks/customers.yml", "severity: critical", "severity: warning")
+    unchanged.edit(MODEL, "COALESCE(l.units, 0)", "COALESCE(l.units, 1)")
+    with unchanged.context() as context:
+        after = own_models(context)
+        told = {name: text_difference(before[name], after[name]) for name in ("gate.customers", "gate.products")}
+        changed = [line for line in told["gate.customers"] if line.startswith(("+", "-"))]
+        assert changed
+        assert {line.count("severity: warning") for line in changed if line.startswith("+")} == {1}
+        assert {line.count("severity: critical") for line in changed if line.startswith("-")} == {1}
+        assert told["gate.products"] == []
+        assert "+checks for ${SCHEMA}.DIM_CUSTOMERS:" in text_difference(None, after["gate.customers"])
+        assert all(line.startswith("-") for line in text_difference(before["core.dim_dates"], None))
