@@ -29,7 +29,7 @@ $(SETUP): requirements.lock pyproject.toml
 	@$(BIN)/python -c '$(SUITABLE)' 2> /dev/null || "$(PYTHON)" -c '$(SUITABLE)' 2> /dev/null || { \
 		echo "make: Python 3.11, 3.12 or 3.13 is needed, and $(if $(PYTHON),$(PYTHON) is none of them,none is on the PATH)." \
 			"Install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; exit 2; }
-	@echo "Installing about 190 packages into $(VENV): one to three minutes."
+	@echo "Installing about 210 packages into $(VENV): one to three minutes."
 ifneq ($(strip $(UV)),)
 	@$(BIN)/python -c '$(SUITABLE)' 2> /dev/null || "$(UV)" venv --quiet --clear --python "$(PYTHON)" $(VENV)
 	@"$(UV)" pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
@@ -69,8 +69,10 @@ check: $(SETUP) ## Before each commit: formatting, lint, types, fast tests; chan
 mutants: $(SETUP) ## Change the models' SQL by one token, 40 times, and say what the unit tests notice (MUTANTS_FLAGS="--seed 7")
 	$(BIN)/python -m bench.mutants $(MUTANTS_FLAGS)
 
-docs: $(SETUP) ## Write docs/rules.md, metrics.md, contracts, tableau, certified columns, schema checks and readers' grants from what defines them
+docs: $(SETUP) ## Write pages, contracts, data sources, column comments, schema checks and grants from what defines them; build var/site
 	INSIGHTMART_HOME=var/lint $(BIN)/python -m insightmart.definitions.documentation
+	$(BIN)/sphinx-build -q -W --keep-going -n -b html -d var/lint/site docs var/site
+	@echo "file://$(CURDIR)/var/site/index.html"
 
 format: $(SETUP) ## Write Python, models and audits in the project's format
 	$(BIN)/ruff format
