@@ -57,7 +57,8 @@ def run_records(warehouse: Warehouse, existing: set[str], runs: Sequence[RunStat
     known: dict[str, tuple[str, str]] = {}
     for run_id, what, name, outcome, count, first, last in warehouse.rows(
         f"""
-        SELECT run_id, 'run', COALESCE(actor, ''), COALESCE(git_sha, ''), 0, NULL, NULL
+        SELECT run_id, 'run' AS what, COALESCE(actor, '') AS name, COALESCE(git_sha, '') AS outcome, 0 AS line_count,
+            CAST(NULL AS TIMESTAMP_NTZ) AS first_start, CAST(NULL AS TIMESTAMP_NTZ) AS last_end
         FROM ops.runs WHERE run_id IN ({marks})
         UNION ALL
         SELECT r.run_id, 'load', l.source || ' ' || l.entity, l.status, SUM(COALESCE(l."ROWS", 0)),
