@@ -36,7 +36,9 @@ def report_command(email: bool, is_json: bool, as_published: datetime | None, as
     with reading(settings) as warehouse:
         if as_published or is_past(warehouse, now):
             if email or is_json:
-                raise click.UsageError("a report of the past is printed, as text")
+                raise click.UsageError(
+                    f"a report of the past is printed and not {'mailed' if email else 'made as JSON'}"
+                )
             click.echo(report_then(known_at(warehouse, settings, now)).rstrip())
             return
         if email:

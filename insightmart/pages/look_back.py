@@ -8,14 +8,11 @@ from datetime import date, datetime
 from typing import Any
 
 from ingestion.warehouse import Warehouse
-from insightmart.certification.observations import existing_tables
 from insightmart.pages.check_history import CheckHistory, check_histories
 from insightmart.pages.rejected_days import RejectedDay, rejected_days
 from insightmart.pages.run_record import RunRecord, run_records
 from insightmart.pages.service_levels import ServiceLevels, service_levels
-from insightmart.pages.store_hours import StoreHours, store_hours
 from insightmart.pages.store_sales import Weeks, weeks
-from insightmart.settings import Settings
 from insightmart.status.facts import Facts
 
 
@@ -35,7 +32,6 @@ class LookBack:
     """The last days and weeks, up to the instant of the facts beside it."""
 
     service: ServiceLevels
-    hours: StoreHours | None = None
     checks: list[CheckHistory] = field(default_factory=list)
     rejected: list[RejectedDay] = field(default_factory=list)
     weeks: Weeks | None = None
@@ -43,12 +39,11 @@ class LookBack:
     runs: Mapping[str, RunRecord] = field(default_factory=dict)
 
 
-def look_back(warehouse: Warehouse, settings: Settings, facts: Facts) -> LookBack:
+def look_back(warehouse: Warehouse, facts: Facts) -> LookBack:
     """Read it. What does not exist yet is left out, never an error."""
-    existing = existing_tables(warehouse)
+    existing = set(facts.existing)
     return LookBack(
         service=service_levels(warehouse, existing, facts.as_of),
-        hours=store_hours(warehouse, existing, facts.as_of, settings.history_start),
         checks=check_histories(warehouse, existing, facts.as_of),
         rejected=rejected_days(warehouse, existing, facts.as_of),
         weeks=weeks(warehouse, existing, facts.as_of),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
+from typing import Any
 
 from ingestion.loading.intervals import HOUR
 from ingestion.warehouse import Warehouse
@@ -69,18 +71,13 @@ def service_levels(warehouse: Warehouse, existing: set[str], as_of: datetime) ->
     """How the promises were kept in the month of an instant (UTC), up to it."""
     first = datetime(as_of.year, as_of.month, 1)
     after = (first + timedelta(days=32)).replace(day=1)
-    cycles = succeeded = 0
-    if "ops.runs" in existing:
-        [(cycles, succeeded)] = warehouse.rows(
-            "SELECT COUNT(*), COALESCE(SUM(CASE WHEN status = 'succeeded' THEN 1 ELSE 0 END), 0) FROM ops.runs"
-            " WHERE command = 'cycle' AND status <> 'running' AND as_of >= ? AND as_of <= ?",
-            [first, as_of],
-        )
-    hours, slow, slowest = _hours(warehouse, existing, first, as_of)
+    asked = _asked(warehouse, first, as_of) if {"ops.publications", "ops.runs"} <= existing else []
+    ended = {status: int(cycles) for publication, _, status, _, _, cycles in asked if publication is None}
+    hours, slow, slowest = _hours(asked[len(ended) :], first)
     return ServiceLevels(
         first.date(),
-        int(cycles),
-        int(succeeded),
+        sum(ended.values()),
+        ended.get("succeeded", 0),
         (after - first).days * HOURS_A_DAY,
         hours,
         hours - slow,
@@ -89,27 +86,35 @@ def service_levels(warehouse: Warehouse, existing: set[str], as_of: datetime) ->
     )
 
 
-def _hours(
-    warehouse: Warehouse, existing: set[str], first: datetime, as_of: datetime
-) -> tuple[int, int, tuple[int, str] | None]:
+def _asked(warehouse: Warehouse, first: datetime, as_of: datetime) -> list[tuple[Any, ...]]:
+    """How many cycles of the month ended how, then its publications with their runs: in one question."""
+    return warehouse.rows(
+        """
+        SELECT CAST(NULL AS BIGINT) AS publication, CAST(NULL AS TIMESTAMP_NTZ) AS published_at, status AS told,
+            CAST(NULL AS TIMESTAMP_NTZ) AS started_at, CAST(NULL AS TIMESTAMP_NTZ) AS ended_at, COUNT(*) AS cycles
+        FROM ops.runs
+        WHERE command = 'cycle' AND status <> 'running' AND as_of >= ? AND as_of <= ? GROUP BY status
+        UNION ALL
+        SELECT p.publication, p.published_at, p.published_through, r.started_at, r.ended_at, 0
+        FROM ops.publications AS p LEFT JOIN ops.runs AS r ON r.run_id = p.run_id
+        WHERE p.published_at >= ? AND p.published_at <= ?
+        ORDER BY publication NULLS FIRST
+        """,
+        [first, as_of, first - timedelta(days=1), as_of],
+    )
+
+
+def _hours(rows: Sequence[tuple[Any, ...]], first: datetime) -> tuple[int, int, tuple[int, str] | None]:
     """Hours of the month that were published, those that took too long, and the slowest: minutes and part.
 
     An hour can be read when the run ends that published it: its "now", and how long it worked. What a first load
     brings of the time before is history, and nobody has waited for it.
     """
-    if not {"ops.publications", "ops.runs"} <= existing:
-        return 0, 0, None
-    rows = warehouse.rows(
-        "SELECT p.published_at, p.published_through, r.started_at, r.ended_at"
-        " FROM ops.publications AS p LEFT JOIN ops.runs AS r ON r.run_id = p.run_id"
-        " WHERE p.published_at >= ? AND p.published_at <= ? ORDER BY p.publication",
-        [first - timedelta(days=1), as_of],
-    )
     names = {model: part.name for part in catalogue().parts for model in part.models}
     known: dict[str, datetime] = {}
     hours = slow = 0
     slowest: tuple[int, str] | None = None
-    for published_at, through, started_at, ended_at in rows:
+    for _, published_at, through, started_at, ended_at, _ in rows:
         worked = ended_at - started_at if ended_at and started_at else timedelta()
         for part, text in json.loads(through or "{}").items():
             instant = datetime.fromisoformat(text)

@@ -51,7 +51,7 @@ def write_page(
     """
     folder = out or settings.home / "status"
     facts = facts or gather(warehouse, settings, as_of)
-    past = look_back(warehouse, settings, facts)
+    past = look_back(warehouse, facts)
     for name, text in _files(facts, past):
         _replace_if_other(folder / name, text)
     _forget_old_runs(folder / "runs")
@@ -90,16 +90,16 @@ def _of_datasets(facts: Facts, past: LookBack) -> Iterator[tuple[str, str]]:
 
 
 def _of_stores(facts: Facts, past: LookBack) -> Iterator[tuple[str, str]]:
-    if past.hours is None:
+    if facts.hours is None:
         return
     rejected = per_store(past.rejected)
-    for store in past.hours.stores:
+    for store in facts.hours.stores:
         values: dict[str, Any] = {
             "store": store,
             "days": past.weeks.by_store.get(store.store_id, ()) if past.weeks else (),
             "rejected": rejected.get(store.store_id, []),
-            "start": past.hours.start,
-            "count": past.hours.count,
+            "start": facts.hours.start,
+            "count": facts.hours.count,
         }
         name = f"stores/{int(store.store_id)}"
         about = {"title": f"Store {store.store_id} {store.name}", "json_name": f"{store.store_id}.json"}

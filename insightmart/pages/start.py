@@ -95,6 +95,6 @@ def summary(facts: Facts, past: LookBack) -> dict[str, Any]:
         "changed": facts.surprises,
         "closes": past.closes,
         "rejected": past.rejected,
-        "stores": past.hours.incomplete if past.hours else [],
+        "stores": facts.hours.incomplete if facts.hours else [],
         "runs": facts.runs,
     }

@@ -24,7 +24,8 @@ from insightmart.status.loads import LoadState, failed_loads, load_states
 from insightmart.status.recent_runs import RunState, last_cycle, recent_notices, recent_runs
 from insightmart.status.reconciliations import Reconciliation, last_reconciliation
 from insightmart.status.sales import SalesDay, sales_days
-from insightmart.status.store_files import MissingStore, files_seen, missing_stores
+from insightmart.status.store_files import files_seen
+from insightmart.status.store_hours import MissingStore, StoreHours, missing_stores, store_hours
 
 QUARANTINE_DAYS = 30  # older rejects stay in quarantine, but are no news
 
@@ -56,6 +57,8 @@ class Facts:
     notices: Sequence[RunProblem] = ()
     surprises: Sequence[Surprise] = ()
     ledger_head: Head | None = None
+    hours: StoreHours | None = None
+    existing: frozenset[str] = frozenset()
     held_rows: Mapping[str, HeldRows] = field(default_factory=dict)  # by gate
 
     @property
@@ -94,6 +97,7 @@ def gather(warehouse: Warehouse, settings: Settings, as_of: datetime, *, is_repo
     datasets = dataset_states(parts, existing)
     recent = as_of - timedelta(days=QUARANTINE_DAYS)
     reconciliation = last_reconciliation(warehouse, existing)
+    hours = store_hours(warehouse, existing, as_of, settings.history_start)
     return Facts(
         as_of=as_of,
         generated_at=utc_now(),
@@ -106,7 +110,8 @@ def gather(warehouse: Warehouse, settings: Settings, as_of: datetime, *, is_repo
         loads=load_states(warehouse, existing, as_of, parts),
         failed_loads=failed_loads(warehouse, existing),
         files=files_seen(warehouse, existing, as_of),
-        missing_stores=missing_stores(warehouse, existing, settings.history_start),
+        hours=hours,
+        missing_stores=missing_stores(hours),
         rejects=rule_counts(warehouse, existing, since=recent),
         rejected_files=quarantined_files(warehouse, existing, since=recent),
         sales=sales_days(warehouse, existing, as_of, parts, reconciliation, settings.start),
@@ -118,6 +123,7 @@ def gather(warehouse: Warehouse, settings: Settings, as_of: datetime, *, is_repo
         surprises=surprises(warehouse, as_of) if "ops.published_changes" in existing else [],
         ledger_head=last_head(warehouse) if is_report and LEDGER in existing else None,
         held_rows=held_rows(warehouse, existing, [state for state in parts if state.verdict is Verdict.HELD_BACK]),
+        existing=frozenset(existing),
         missing_tables=[f"certified.{state.dataset.table}" for state in datasets if not state.exists],
     )
 

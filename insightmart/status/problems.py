@@ -23,7 +23,7 @@ from insightmart.status.recent_runs import RunState
 from insightmart.status.reconciliations import DIFFERENCES, Reconciliation
 
 # Problems of a cycle that it has not failed by, each told by itself.
-_BESIDE = (ProblemKind.REPORT, ProblemKind.EVIDENCE, ProblemKind.LINEAGE)
+_BESIDE = (ProblemKind.REPORT, ProblemKind.EVIDENCE, ProblemKind.LINEAGE, ProblemKind.READERS)
 _ACTIONS = {  # by the dataset of the check that refused
     "row_counts": "Look at `insightmart quarantine list --entity {entity}` and have the rows corrected at the source.",
     "inventory_coverage": "Ask the stores under Store files for their counts; late files are taken in by themselves.",
@@ -48,6 +48,7 @@ def needs_attention(facts: Facts) -> list[Problem]:
         *_not_told_to(facts.last_cycle),
         *_not_kept_outside(facts.last_cycle),
         *_not_told(facts.last_cycle),
+        *_not_shown(facts.last_cycle),
         *_noticed(facts.notices),
     ]
 
@@ -258,6 +259,23 @@ def _not_told(cycle: RunState | None) -> list[Problem]:
             problem.cure,
             "data-engineering",
             key=problem_key("lineage", problem.subject),
+        )
+        for problem in met
+    ]
+
+
+def _not_shown(cycle: RunState | None) -> list[Problem]:
+    """What readers open, and the last cycle could not make anew."""
+    met = [problem for problem in (cycle.problems if cycle else ()) if problem.kind is ProblemKind.READERS]
+    return [
+        Problem(
+            "readers",
+            f"Readers have an older state: {problem.subject}",
+            f"{capitalised(problem.message.rstrip('.'))}.",
+            "Nothing is held back; what they open is the state of the cycle before.",
+            problem.cure,
+            "data-engineering",
+            key=problem_key("readers", problem.subject),
         )
         for problem in met
     ]

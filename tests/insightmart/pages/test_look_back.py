@@ -13,10 +13,10 @@ from insightmart.pages.check_history import check_histories
 from insightmart.pages.rejected_days import rejected_days
 from insightmart.pages.service_levels import service_levels
 from insightmart.pages.site import write_page
-from insightmart.pages.store_hours import FileState, store_hours
 from insightmart.pages.store_sales import weeks
 from insightmart.quarantine.tables import TABLES, WITH_STORE
 from insightmart.settings import Settings
+from insightmart.status.store_hours import FileState, store_hours
 from tests.support import many_stores
 from tests.support.handmade_warehouse import START
 

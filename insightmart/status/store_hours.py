@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -14,7 +14,7 @@ from ingestion.warehouse import Warehouse
 from insightmart.certification.observations import watermarks
 from insightmart.certification.verdict import whole_hour
 
-DAYS = 7
+DAYS, HOURS_A_DAY = 7, 24
 
 
 class FileState(StrEnum):
@@ -74,6 +74,11 @@ class StoreRow:
     stretches: tuple[HoursInARow, ...]
     files: tuple[StoreFile, ...]
 
+    @property
+    def states(self) -> Iterator[FileState]:
+        """The state of each hour, in order."""
+        return (one.state for one in self.stretches for _ in range(one.hours))
+
     def hours(self, state: FileState | str) -> int:
         """How many hours have this state."""
         return sum(one.hours for one in self.stretches if one.state == state)
@@ -85,12 +90,24 @@ class StoreRow:
 
 
 @dataclass(frozen=True)
+class MissingStore:
+    """An open store whose hourly files have not all come."""
+
+    store_id: int
+    store_name: str
+    missing_hours: int
+    expected_hours: int
+    last_hour: datetime | None
+
+
+@dataclass(frozen=True)
 class StoreHours:
-    """The map: its hours begin at ``start`` (UTC); ``count`` of them."""
+    """The map: its hours begin at ``start`` (UTC); ``count`` of them. Those before ``due`` are waited for no more."""
 
     start: datetime
     count: int
     stores: tuple[StoreRow, ...]
+    due: datetime
 
     @property
     def incomplete(self) -> list[StoreRow]:
@@ -149,7 +166,26 @@ def store_hours(
             )
             for store_id in sorted(states)
         ),
+        due,
     )
+
+
+def missing_stores(found: StoreHours | None) -> list[MissingStore]:
+    """Stores without all files of the last 24 hours that are due and in which they were open, most missing first."""
+    if found is None:
+        return []
+    last = int((whole_hour(found.due) - found.start) / HOUR)
+    first = max(0, last - HOURS_A_DAY)
+    stores = []
+    for store in found.stores:
+        states = list(store.states)[first:last]
+        expected = [state for state in states if state is not FileState.CLOSED]
+        missing = states.count(FileState.MISSING)
+        came = [hour for hour, state in enumerate(states, first) if state in _CAME.values()]
+        if missing:
+            last_hour = found.start + came[-1] * HOUR if came else None
+            stores.append(MissingStore(store.store_id, store.name, missing, len(expected), last_hour))
+    return sorted(stores, key=lambda store: (-store.missing_hours, store.store_id))
 
 
 def _stretches(states: list[FileState], start: datetime) -> tuple[HoursInARow, ...]:
