@@ -22,7 +22,7 @@ def ui_command(is_printed: bool, as_json: bool) -> None:
     home = load_settings().home.resolve()
     pages = {
         "status page": home / "status" / "index.html",
-        "documentation": PROJECT / "docs" / "_build" / "index.html",
+        "documentation": PROJECT / "var" / "site" / "index.html",
     }
     cures = {"status page": "`insightmart status` writes it", "documentation": "`make docs` builds it"}
     found = {name: str(path) if path.exists() else f"not there yet: {cures[name]}" for name, path in pages.items()}
