@@ -1,10 +1,11 @@
-"""What a change says: the difference between two versions of a model, and of the checks and thresholds of a gate."""
+"""What a change says: the difference between two versions of a model and its audits, and of the checks of a gate."""
 
 from __future__ import annotations
 
 import ast
 import difflib
 from collections.abc import Iterable
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -22,6 +23,7 @@ def text_difference(before: Model | None, after: Model | None) -> list[str]:
     """The lines of a unified difference, without its header; none where both say the same.
 
     A gate is compared by its checks and thresholds, and where they are the same by its definition, as other models are.
+    The text of an audit of the project counts as text of each model that names it.
     """
     if before is None or after is None:
         only, sign = (before, "-") if after is None else (after, "+")
@@ -29,7 +31,20 @@ def text_difference(before: Model | None, after: Model | None) -> list[str]:
     old, new = _told(before), _told(after)
     if old != new:
         return _unified(_check_lines(old), _check_lines(new))
-    return _without_header(before.text_diff(after).splitlines())
+    audits = [_unified(_audit_lines(before, name), _audit_lines(after, name)) for name in _audits(before, after)]
+    return [*_without_header(before.text_diff(after).splitlines()), *chain.from_iterable(audits)]
+
+
+def _audits(*models: Model) -> list[str]:
+    return sorted({name for model in models for name in model.audit_definitions})
+
+
+def _audit_lines(model: Model, name: str) -> list[str]:
+    audit = model.audit_definitions.get(name)
+    if audit is None:
+        return []
+    query = audit.query.sql(pretty=True, comments=False, dialect=model.dialect)
+    return [f"AUDIT {name}", *query.splitlines()]
 
 
 def _definition(model: Model) -> list[str]:

@@ -353,6 +353,7 @@ def test_a_comment_that_is_too_long_leaves_texts_out_first_and_then_months() -> 
 def test_a_changed_check_is_told_as_a_change_of_the_checks(unchanged: Workshop) -> None:
     with unchanged.context() as context:
         before = {name: model.copy() for name, model in own_models(context).items()}
+    unchanged.edit("audits/gross_is_quantity_times_price.sql", "ABS(gross_sales", "1 + ABS(gross_sales")
     unchanged.edit("soda/checks/customers.yml", "severity: critical", "severity: warning")
     unchanged.edit(MODEL, "COALESCE(l.units, 0)", "COALESCE(l.units, 1)")
     with unchanged.context() as context:
@@ -363,5 +364,9 @@ def test_a_changed_check_is_told_as_a_change_of_the_checks(unchanged: Workshop) 
         assert {line.count("severity: warning") for line in changed if line.startswith("+")} == {1}
         assert {line.count("severity: critical") for line in changed if line.startswith("-")} == {1}
         assert told["gate.products"] == []
+        audited = text_difference(before["core.fct_order_lines__oltp"], after["core.fct_order_lines__oltp"])
+        added = [line for line in audited if line.startswith("+")]
+        assert len(added) == 1
+        assert "1 + ABS(gross_sales" in added[0]
         assert "+checks for ${SCHEMA}.DIM_CUSTOMERS:" in text_difference(None, after["gate.customers"])
         assert all(line.startswith("-") for line in text_difference(before["core.dim_dates"], None))
