@@ -99,7 +99,7 @@ def _of_source(found: FailingSource) -> Problem:
     if found.differences:
         holds_back += f" {amount(len(found.differences), 'total')} of these days cannot tie until then."
     return Problem(
-        "failed" if not found.parts else "late" if late else "not certified yet",
+        "late" if late else "failed" if found.errors else "not certified yet",
         title,
         what,
         holds_back,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import json
 import os
 import pickle
@@ -30,6 +31,7 @@ from tests.support.statements import (
     sent_as_promised,
     unparsable,
 )
+from tests.support.web_hook import web_hook
 
 pytestmark = pytest.mark.slow
 PROJECT = Path(__file__).resolve().parents[3]
@@ -263,16 +265,31 @@ def test_plain_sqlmesh_publishes_what_the_cycle_does_and_waits_and_refuses_as_it
 def test_a_source_that_is_down_holds_back_only_its_own_tables(first_day: Sandbox, set_up_home: Path) -> None:
     place = first_day.place("without-shop", set_up_home)
     place.environment["SHOPIFY_URL"] = "http://127.0.0.1:9"  # nothing listens there
-    done = place.run("insightmart", "cycle", "--as-of", "2026-03-06T00:05")
+    with web_hook() as watch:
+        place.environment["HEARTBEAT_URL"] = f"http://{watch.at}/alive"
+        done = place.run("insightmart", "cycle", "--as-of", "2026-03-06T00:05")
+        assert watch.requests == []
     assert done.returncode == 1
+    title = "Sales (online), inventory (online) and products: nothing certified yet"
+    assert f"told: New: {title}" in done.stderr
     assert done.stderr.count("shopify:") >= 1
     assert first_day.settings["SHOPIFY_TOKEN"] not in done.stderr
     rows = place.query("SELECT source_system, COUNT(*) FROM certified.fct_orders GROUP BY source_system")
     assert [source for source, _ in rows] == ["oltp"]
 
     place.environment["SHOPIFY_URL"] = first_day.settings["SHOPIFY_URL"]
-    healed = place.run("insightmart", "cycle", "--as-of", "2026-03-06T00:10")
+    with web_hook() as watch:
+        place.environment["HEARTBEAT_URL"] = f"http://{watch.at}/alive"
+        healed = place.run("insightmart", "cycle", "--as-of", "2026-03-06T00:10")
+        assert watch.requests == [("GET", "/alive", "")]
     assert healed.returncode == 0, healed.stderr
+    assert f"told: Recovered: {title}" in healed.stderr
+    sent = [
+        email.message_from_bytes(path.read_bytes())
+        for path in sorted(SandboxState.load(first_day.home).inbox.glob("*.eml"))
+    ]
+    opened, over = (message for message in sent if title in message["Subject"])
+    assert over["In-Reply-To"] == opened["Message-ID"]
     truth = json.loads(first_day.call("truth", "--json"))
     assert place.query("SELECT COUNT(*) FROM certified.fct_orders")[0][0] == truth["certified"]["fct_orders"]["rows"]
     gross = place.query("SELECT SUM(gross_sales) FROM certified.fct_orders")[0][0]

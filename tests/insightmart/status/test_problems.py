@@ -128,6 +128,15 @@ def test_a_source_keeps_its_key_from_the_first_failure_on() -> None:
     assert later.key == first.key
 
 
+@pytest.mark.parametrize(("problems", "kind"), [([SHOPIFY], "failed"), ([], "not certified yet")])
+def test_a_source_that_was_never_read_has_failed_or_is_not_set_up(problems: list[RunProblem], kind: str) -> None:
+    state = {"verdict": Verdict.MISSING, "why": "x", "through": None, "behind": {"shopify.orders": None}}
+    (problem,) = needs_attention(replace(with_parts(sales__shopify=state), last_cycle=cycle(*problems)))[:1]
+    assert (problem.key, problem.kind) == ("source-shopify", kind)
+    assert problem.title == "Sales (online): nothing certified yet"
+    assert problem.what.startswith("The source shopify.orders was never loaded.")
+
+
 def test_every_problem_has_a_key_of_its_own_that_fits_an_address() -> None:
     notices = [RunProblem(ProblemKind.NOTICE, "oltp_orders", text, "Look") for text in ("one", "two")]
     facts = replace(
