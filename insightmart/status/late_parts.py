@@ -89,11 +89,15 @@ def _of_source(found: FailingSource) -> Problem:
         title = f"{capitalised(found.source)} could not be read"
         what, holds_back = error, "Nothing is late yet; what was certified before stays as it is."
     else:
-        names = listed([state.part.name for state in late or found.parts])
-        known = [state.through for state in late if state.through]
-        title = f"{capitalised(names)} late: certified through {spoken(min(known, default=None))}"
+        names = capitalised(listed([state.part.name for state in found.parts]))
         if not late:
-            title = f"{capitalised(names)}: nothing certified yet"
+            title = f"{names}: nothing certified yet"
+        elif len(late) < len(found.parts):
+            title = f"{names}: late, or nothing certified yet"
+        else:
+            title = (
+                f"{names} late: certified through {spoken(min((s.through for s in late if s.through), default=None))}"
+            )
         what = f"{capitalised(_standing(found.behind))}." + (f" Last error: {error}" if error else "")
         holds_back = _all_lack(found.parts)
     if found.differences:

@@ -270,7 +270,7 @@ def test_a_source_that_is_down_holds_back_only_its_own_tables(first_day: Sandbox
         done = place.run("insightmart", "cycle", "--as-of", "2026-03-06T00:05")
         assert watch.requests == []
     assert done.returncode == 1
-    title = "Sales (online), inventory (online) and products: nothing certified yet"
+    title = "Sales (online), inventory (online) and products: late, or nothing certified yet"
     assert f"told: New: {title}" in done.stderr
     assert done.stderr.count("shopify:") >= 1
     assert first_day.settings["SHOPIFY_TOKEN"] not in done.stderr
