@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from tenacity import Retrying, retry_if_exception, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from insightmart.errors import ConfigurationError, InsightMartError
+from insightmart.settings import AlertSettings
 
 TIMEOUT = 10  # seconds for every answer of the server
 ATTEMPTS = 3
@@ -89,6 +90,12 @@ def readable_addresses(text: str) -> tuple[list[str], list[str]]:
         elif piece.strip():
             wrong.append(piece.strip())
     return found, wrong
+
+
+def sender_of(settings: AlertSettings) -> str:
+    """REPORT_FROM; where that is no address its default, so that what is to be told does not wait for it."""
+    found, _ = readable_addresses(settings.report_from)
+    return found[0] if found else str(AlertSettings.model_fields["report_from"].default)
 
 
 def _is_address(text: str) -> bool:

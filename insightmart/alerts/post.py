@@ -10,7 +10,7 @@ from email.policy import SMTP
 from pathlib import Path
 
 from insightmart.alerts.chat import say
-from insightmart.alerts.mail import addresses, bounded_session, is_passing, mail_server, reason
+from insightmart.alerts.mail import bounded_session, is_passing, mail_server, reason, sender_of
 from insightmart.alerts.outbox import Outbox, Parcel
 from insightmart.errors import ConfigurationError, InsightMartError
 from insightmart.runs import ProblemKind, RunProblem
@@ -57,14 +57,13 @@ def _mail(outbox: Outbox, mails: list[tuple[Path, Parcel]], settings: AlertSetti
         if settings.smtp_url is None:
             raise ConfigurationError("SMTP_URL is not set", "Set SMTP_URL")
         server = mail_server(settings.smtp_url.get_secret_value())
-        sender = addresses(settings.report_from, "REPORT_FROM")[0]
     except ConfigurationError as error:
         return [_left(mails, error.cause, error.cure)]
     for attempt in (1, 2):
         try:
             with bounded_session(server) as session:
                 while mails:
-                    found += _offer(outbox, *mails[0], session, sender)
+                    found += _offer(outbox, *mails[0], session, sender_of(settings))
                     mails.pop(0)
         except (OSError, smtplib.SMTPException) as error:
             if attempt == 1 and is_passing(error):

@@ -17,12 +17,12 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from insightmart.alerts.incidents import LEVELS
-from insightmart.alerts.mail import readable_addresses
+from insightmart.alerts.mail import readable_addresses, sender_of
 from insightmart.settings import PROJECT, AlertSettings
 from insightmart.status.problem import Problem
 
 # Told only to routes that ask for their kind: the daily report has them all, and nobody is woken by them.
-QUIET = frozenset({"in quarantine", "look at", "lineage", "evidence", "not mailed", "not certified yet"})
+QUIET = frozenset({"in quarantine", "look at", "lineage", "evidence", "not mailed", "readers", "not certified yet"})
 EVERYBODY = "everybody"  # the route of REPORT_TO
 
 Words = tuple[Annotated[str, Field(min_length=1)], ...]
@@ -137,6 +137,8 @@ def read_routes(settings: AlertSettings) -> Routes:
     """The routes of the file and of REPORT_TO. Never fails: what cannot be used is a flaw."""
     everybody, wrong = readable_addresses(settings.report_to or "")
     flaws = [f"REPORT_TO: {address!r} is no mail address" for address in wrong]
+    if not readable_addresses(settings.report_from)[0]:
+        flaws.append(f"REPORT_FROM: {settings.report_from!r} is no mail address; {sender_of(settings)} is")
     routes: list[Route] = []
     if settings.routes_file:
         listed, found = _listed(settings.routes_file)

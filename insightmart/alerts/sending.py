@@ -13,7 +13,7 @@ from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
 from insightmart.alerts.incident_words import IncidentMessage
 from insightmart.alerts.incidents import Incident
-from insightmart.alerts.mail import addresses, deliver, mail_server
+from insightmart.alerts.mail import addresses, deliver, mail_server, sender_of
 from insightmart.alerts.post import UNFOLDED
 from insightmart.errors import ConfigurationError
 from insightmart.settings import AlertSettings, Settings
@@ -38,7 +38,7 @@ def compose(settings: AlertSettings, report: Report, recipients: Sequence[str] |
     """The report as a message in plain text and HTML, to REPORT_TO or others.
 
     Raises:
-        ConfigurationError: REPORT_FROM or REPORT_TO is no address.
+        ConfigurationError: REPORT_TO holds no address.
     """
     to = addresses(settings.report_to or "", "REPORT_TO") if recipients is None else recipients
     message = _message(settings, NAME, to, report.subject, report.text, report.html)
@@ -49,11 +49,7 @@ def compose(settings: AlertSettings, report: Report, recipients: Sequence[str] |
 def compose_incident(
     settings: AlertSettings, incident: Incident, said: IncidentMessage, recipients: Sequence[str]
 ) -> EmailMessage:
-    """A message about an incident, in the thread of the incident.
-
-    Raises:
-        ConfigurationError: REPORT_FROM is no address.
-    """
+    """A message about an incident, in the thread of the incident."""
     message = _message(settings, said.sender, recipients, said.subject, said.text, said.html)
     first, last = (_message_id(settings, incident, number) for number in (1, incident.messages - 1))
     message["Message-ID"] = _message_id(settings, incident, incident.messages)
@@ -67,19 +63,15 @@ def _message_id(settings: AlertSettings, incident: Incident, number: int) -> str
     return f"<{incident.thread}.{number}@{_domain(settings)}>"
 
 
-def _sender(settings: AlertSettings) -> str:
-    return addresses(settings.report_from, "REPORT_FROM")[0]
-
-
 def _domain(settings: AlertSettings) -> str:
-    return _sender(settings).rsplit("@", 1)[1]
+    return sender_of(settings).rsplit("@", 1)[1]
 
 
 def _message(
     settings: AlertSettings, name: str, recipients: Sequence[str], subject: str, text: str, html: str
 ) -> EmailMessage:
     message = EmailMessage(UNFOLDED)
-    message["From"] = formataddr((name, _sender(settings)))
+    message["From"] = formataddr((name, sender_of(settings)))
     message["To"] = ", ".join(recipients)
     message["Subject"] = subject
     message["Date"] = format_datetime(utc_now().replace(tzinfo=UTC))
@@ -101,6 +93,7 @@ def send_report(warehouse: Warehouse, settings: Settings, as_of: datetime, run: 
     facts = gather(warehouse, settings, as_of, is_report=True)
     report = make_report(facts, Occasion.ASKED, run or facts.last_cycle, page_address(settings))
     recipients = addresses(settings.report_to, "REPORT_TO")
+    addresses(settings.report_from, "REPORT_FROM")
     server = mail_server(settings.smtp_url.get_secret_value())
     deliver(server, compose(settings, report, recipients), recipients)
     return report.subject

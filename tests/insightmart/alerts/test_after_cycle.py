@@ -185,9 +185,12 @@ def test_nobody_is_told_and_nothing_fails_where_nobody_is_named(hour: Hour, inbo
 
 
 def test_an_address_that_is_none_is_named_and_the_others_are_told(hour: Hour, inbox: Inbox, settings: Settings) -> None:
-    settings.report_to = "data@example.com, nobody, ops@example.com"
+    settings.report_to, settings.report_from = "data@example.com, nobody, ops@example.com", "InsightMart"
     telling = hour(0, with_parts(sales__oltp=refused()))
-    assert [problem.message for problem in telling.notices] == ["REPORT_TO: 'nobody' is no mail address"]
+    assert [problem.message for problem in telling.notices] == [
+        "REPORT_TO: 'nobody' is no mail address",
+        "REPORT_FROM: 'InsightMart' is no mail address; insightmart@localhost is",
+    ]
     assert telling.problems == []
     assert inbox.envelopes[0].rcpt_tos == ["data@example.com", "ops@example.com"]
 

@@ -148,14 +148,14 @@ def test_every_problem_has_a_key_of_its_own_that_fits_an_address() -> None:
             GATE,
             *(
                 RunProblem(ProblemKind(kind), "a b/c", "x", "y")
-                for kind in ("report", "evidence", "lineage", "command")
+                for kind in ("report", "evidence", "lineage", "readers", "command")
             ),
         ),
         asked=[AskedOfEntity("oltp", "orders", (question("a1", 5, 500, 26),))],
     )
     problems = needs_attention(facts)
     keys = [problem.key for problem in problems]
-    assert len(keys) == len(set(keys)) == 12
+    assert len(keys) == len(set(keys)) == 13
     assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", key) for key in keys), keys
     assert "held-back-sales-oltp" in keys
     assert problems[-1].what == "One. Two."
