@@ -6,6 +6,7 @@ import email
 import email.policy
 import socket
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 
@@ -23,6 +24,12 @@ class Inbox:
         self.envelopes.append(envelope)
         self.messages.append(email.message_from_bytes(envelope.content, policy=email.policy.default))  # type: ignore[arg-type]
         return "250 OK"
+
+
+def received(folder: Path) -> list[EmailMessage]:
+    """The mails that the sandbox's server has put into a folder, in order of their arrival."""
+    read = email.message_from_bytes
+    return [read(path.read_bytes(), policy=email.policy.default) for path in sorted(folder.glob("*.eml"))]  # type: ignore[misc]
 
 
 def free_port() -> int:
