@@ -14,7 +14,7 @@ def journal(evaluator: t.Any) -> t.List[str]:
     Executes its statements itself, but for the last; what a killed run has left `create_source_tables` writes.
     """
     from insightmart.journal.publish import publish_prod
-    from insightmart.journal.shown import show_readers
+    from insightmart.readers.by_sqlmesh import show_readers
 
     if evaluator.runtime_stage != "after_all":
         return ["SELECT 1"]  # SQLMesh warns about a statement that renders to nothing

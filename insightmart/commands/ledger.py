@@ -21,7 +21,7 @@ from insightmart.ledger.kept_heads import Outside, OutsideHead, head_store
 from insightmart.ledger.recording import LEDGER, last_head, note
 from insightmart.ledger.verification import Verified, latest_entries, verify
 from insightmart.progress import step
-from insightmart.read_copy import publish_copy
+from insightmart.readers.publishing import publish_copy
 from insightmart.settings import Settings, load_settings
 
 SHOWN = 50

@@ -20,7 +20,7 @@ from insightmart.ledger.recording import enter
 from insightmart.lock import writer_lock
 from insightmart.logs import turn_over
 from insightmart.openlineage.emission import Emission, emission
-from insightmart.read_copy import publish_copy
+from insightmart.readers.publishing import publish_copy
 from insightmart.recorded_settings import keep_or_refuse, refuse_recorded_others
 from insightmart.runs import ProblemKind, Run, RunProblem, record_problems, recorded_run
 from insightmart.settings import Settings
@@ -85,7 +85,7 @@ class Session:
     def _show(self, run: Run) -> None:
         """Readers see what the run has left, all tables at once."""
         try:
-            publish_copy(self.warehouse, self.settings)
+            publish_copy(self.warehouse, self.settings, of_a_cycle=self.command == "cycle")
         except InsightMartError as error:
             problem = RunProblem.of_error(ProblemKind.READERS, "the copy for readers", error)
             record_problems(self.warehouse, run.run_id, [problem])

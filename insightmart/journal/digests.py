@@ -87,8 +87,8 @@ def keep_digests(
         for part, beside in fact.parts.items():
             if part not in columns_of or (windows_of is not None and beside not in windows_of):
                 continue
-            where = "TRUE" if windows_of is None else _within(fact.instant, windows_of[beside])
-            hours = "TRUE" if windows_of is None else _within("event_hour", windows_of[beside])
+            where = "TRUE" if windows_of is None else within(fact.instant, windows_of[beside])
+            hours = "TRUE" if windows_of is None else within("event_hour", windows_of[beside])
             if horizon is not None:
                 where = f"{where} AND {fact.instant} >= CAST('{horizon}' AS TIMESTAMP_NTZ)"
                 hours = f"{hours} AND event_hour >= CAST('{horizon}' AS TIMESTAMP_NTZ)"
@@ -120,7 +120,7 @@ def keep_digests(
     )
 
 
-def _within(instant: str, windows: Windows) -> str:
+def within(instant: str, windows: Windows) -> str:
     """A condition for whole hours of some windows; those that meet are one."""
     merged: list[tuple[datetime, datetime]] = []
     for start, end in sorted(windows):

@@ -8,7 +8,7 @@ import structlog
 
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
-from insightmart.read_copy import publish_copy
+from insightmart.readers.publishing import publish_copy
 from insightmart.runs import run_under_way
 from insightmart.settings import load_settings
 from insightmart.transform.model_graph import PROD

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from subprocess import PIPE, Popen
 from threading import Timer
@@ -17,8 +19,9 @@ from ingestion.warehouse import Warehouse
 from insightmart.commands import session
 from insightmart.errors import InsightMartError
 from insightmart.gateway import open_to_read
-from insightmart.read_copy import copy_path, publish_copy, published_at
+from insightmart.read_copy import copy_path
 from insightmart.read_only import answer
+from insightmart.readers.publishing import publish_copy, published_at
 from insightmart.settings import Settings
 from insightmart.status.facts import gather
 from tests.support.workshop import CommandLine
@@ -80,6 +83,62 @@ def test_readers_have_certified_as_it_is_and_nothing_that_a_source_wrote(built: 
     assert shown.missing_stores == before.missing_stores
     written = path.read_bytes()
     assert [text for text in (b"ada@lovelace", b"555-0100") if text in written] == []
+
+
+def _published(warehouse: Warehouse, start: datetime, end: datetime) -> None:
+    """An entry of the journal: this window of store sales was written."""
+    last = warehouse.value("SELECT MAX(publication) FROM ops.publications") or 0
+    windows = json.dumps([["agg_sales_hourly__oltp", str(start), str(end)]])
+    warehouse.insert("ops.publications", [{"publication": last + 1, "windows": windows}])
+
+
+def test_after_a_cycle_only_what_it_published_is_written(built: Warehouse, settings: Settings) -> None:
+    """A row that was put into the copy by hand tells what was written anew: it is gone from there."""
+    path = publish_copy(built, settings)
+    assert path is not None
+    [table] = [
+        name
+        for (name,) in built.rows("SELECT table_name FROM duckdb_tables() WHERE table_name LIKE '%FCT_ORDERS__OLTP%'")
+    ][:1]
+    physical = f'"sqlmesh__CERTIFIED"."{table}"'
+    hours = built.rows("SELECT DISTINCT DATE_TRUNC('hour', ordered_at) FROM certified.fct_orders__oltp ORDER BY 1")
+    (untouched,), (changed,) = hours[0], hours[-1]
+
+    def falsified() -> None:
+        with duckdb.connect(str(path)) as copy:
+            copy.execute("UPDATE certified.fct_orders SET total_amount = -1")
+
+    def in_copy() -> dict[datetime, Decimal]:
+        with duckdb.connect(str(path), read_only=True) as copy:
+            rows = copy.execute("SELECT ordered_at, MAX(total_amount) FROM certified.fct_orders GROUP BY 1").fetchall()
+        return dict(rows)
+
+    falsified()
+    built.execute(f"UPDATE {physical} SET total_amount = 77 WHERE ordered_at >= ?", [changed])
+    _published(built, changed, changed + timedelta(hours=1))
+    publish_copy(built, settings, of_a_cycle=True)
+    found = in_copy()
+    assert {amount for instant, amount in found.items() if changed <= instant < changed + timedelta(hours=1)} == {77}
+    assert {amount for instant, amount in found.items() if instant < untouched + timedelta(hours=1)} == {-1}
+    with open_to_read(settings) as copy:
+        assert copy.rows("SELECT * FROM certified.fct_refunds ORDER BY ALL") == built.rows(
+            "SELECT * FROM certified.fct_refunds ORDER BY ALL"
+        )
+        assert copy.value("SELECT MAX(publication) FROM ops.read_copy") == built.value(
+            "SELECT MAX(publication) FROM ops.publications"
+        )
+
+    for whole in ("another command", "something erased", "something not in the journal"):
+        falsified()
+        if whole == "something erased":
+            built.insert("ops.erasures", [{"erasure_id": "1", "source": "oltp", "customer_id": 1}])
+        if whole == "something not in the journal":
+            built.insert("ops.unpublished_windows", [{"mark_id": "1", "model": "agg_sales_hourly__oltp"}])
+        publish_copy(built, settings, of_a_cycle=whole != "another command")
+        assert -1 not in in_copy().values(), whole
+    path.write_bytes(b"no database")
+    publish_copy(built, settings, of_a_cycle=True)
+    assert in_copy()
 
 
 def test_a_reader_keeps_the_old_copy_and_the_next_one_has_the_new_one(built: Warehouse, settings: Settings) -> None:

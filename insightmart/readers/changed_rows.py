@@ -1,0 +1,111 @@
+"""What a cycle changed of what readers see, as the journal has it: conditions on the rows of the large tables."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ingestion.clock import utc_now
+from ingestion.warehouse import Warehouse
+from insightmart.journal.digests import Windows, within
+from insightmart.journal.followed import FACTS, INVENTORY, SALES, Followed
+
+DAY = timedelta(days=1)
+# Aggregates whose rows carry no instant but a business date, which lies within a day of it.
+_BY_DATE = {"certified.agg_inventory_daily": INVENTORY, "certified.agg_sales_hourly": SALES}
+# Tables of ops to which rows are only ever added, and the column that says when.
+_ADDED_TO = {"ops.check_results": "scanned_at", "ops.run_intervals": "recorded_at"}
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What a copy was made of.
+
+    Attributes:
+        publication: the last of the journal that is in it; 0 before any.
+        digest: of the code behind certified, the columns of all tables, and what was erased or deleted: with another
+            one everything may be another.
+        published_at: when it was made, UTC; None of one to be made.
+    """
+
+    publication: int
+    digest: str
+    published_at: datetime | None = None
+
+    @classmethod
+    def of(cls, warehouse: Warehouse) -> Basis:
+        """What a copy made now is made of."""
+        columns = warehouse.rows(
+            "SELECT table_schema, table_name, column_name, data_type FROM information_schema.columns"
+            " WHERE table_catalog = CURRENT_DATABASE() ORDER BY ALL"
+        )
+        views = warehouse.rows(
+            "SELECT view_name, sql FROM duckdb_views() WHERE LOWER(schema_name) = 'certified' ORDER BY ALL"
+        )
+        told = [columns, views, [_count(warehouse, columns, table) for table in ("erasures", "purges")]]
+        digest = hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()
+        return cls(_last_publication(warehouse, columns), digest)
+
+    @classmethod
+    def kept(cls, warehouse: Warehouse, place: str) -> Basis | None:
+        """What a copy says it was made of; None: it does not say."""
+        found = warehouse.rows(f"SELECT publication, digest, published_at FROM {place}")
+        return cls(*found[0]) if found else None
+
+    def keep(self, warehouse: Warehouse, place: str, now: datetime) -> None:
+        """Write it into the copy."""
+        warehouse.execute(
+            f"CREATE OR REPLACE TABLE {place} AS SELECT CAST(? AS TIMESTAMP) AS published_at,"
+            " CAST(? AS BIGINT) AS publication, CAST(? AS VARCHAR) AS digest",
+            [now, self.publication, self.digest],
+        )
+
+
+def changed_rows(warehouse: Warehouse, last: Basis, now: Basis) -> Mapping[str, str] | None:
+    """``schema.table`` -> a condition on its rows that are other ones than in a copy, or were added.
+
+    A table that is not named is small enough to be written whole. None: so has to be everything, because the day is
+    another one, the code, the columns or what was deleted are, or something was written that the journal has not.
+    """
+    assert last.published_at is not None
+    if last.digest != now.digest or utc_now().date() != last.published_at.date():
+        return None
+    if warehouse.value("SELECT COUNT(*) FROM ops.unpublished_windows"):
+        return None
+    windows: dict[str, list[tuple[datetime, datetime]]] = {}
+    for (text,) in warehouse.rows("SELECT windows FROM ops.publications WHERE publication > ?", [last.publication]):
+        for part, start, end in json.loads(text or "[]"):
+            windows.setdefault(part, []).append((datetime.fromisoformat(start), datetime.fromisoformat(end)))
+    found = {f"certified.{fact.table}": _of_instants(fact.instant, _of(fact.aggregate, windows)) for fact in FACTS}
+    found |= {name: _of_dates(_of(aggregate, windows)) for name, aggregate in _BY_DATE.items()}
+    found |= {
+        f"ops.{table}": f"publication > {int(last.publication)}" for table in ("published_changes", "published_digests")
+    }
+    since = last.published_at - DAY
+    return found | {name: f"{column} >= CAST('{since}' AS TIMESTAMP)" for name, column in _ADDED_TO.items()}
+
+
+def _of(aggregate: Followed, windows: Mapping[str, Windows]) -> Windows:
+    return [window for part in aggregate.parts for window in windows.get(part, ())]
+
+
+def _of_instants(instant: str, windows: Windows) -> str:
+    return within(instant, windows).replace("TIMESTAMP_NTZ", "TIMESTAMP") if windows else "FALSE"
+
+
+def _of_dates(windows: Windows) -> str:
+    ranges = [((start - DAY).date(), (end + DAY).date()) for start, end in windows]
+    return " OR ".join(f"business_date BETWEEN DATE '{first}' AND DATE '{last}'" for first, last in ranges) or "FALSE"
+
+
+def _count(warehouse: Warehouse, columns: Sequence[tuple[str, ...]], table: str) -> int:
+    is_there = any((schema.lower(), name.lower()) == ("ops", table) for schema, name, *_ in columns)
+    return int(warehouse.value(f"SELECT COUNT(*) FROM ops.{table}")) if is_there else 0
+
+
+def _last_publication(warehouse: Warehouse, columns: Sequence[tuple[str, ...]]) -> int:
+    is_there = any((schema.lower(), name.lower()) == ("ops", "publications") for schema, name, *_ in columns)
+    return int(warehouse.value("SELECT MAX(publication) FROM ops.publications") or 0) if is_there else 0
