@@ -21,8 +21,8 @@ from bench.rivals.comparison import differences
 from bench.rivals.own_models import OwnModel, Window, own_models
 from ingestion.warehouse import open_duckdb
 from insightmart.settings import PROJECT
+from insightmart.transform.correction_plans import open_restatements
 from insightmart.transform.model_graph import restated_by
-from insightmart.transform.restatement import open_restatements
 
 OURS, WHOLE_CYCLE, PLAIN, DBT = "InsightMart", "InsightMart, reconciled and reported", "plain SQLMesh", "dbt"
 FLOORS = {

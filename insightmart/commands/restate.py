@@ -15,8 +15,9 @@ from insightmart.progress import step
 from insightmart.purged import refuse_purged
 from insightmart.runs import problem_lines
 from insightmart.settings import load_settings
+from insightmart.transform.correction_plans import Restatement, whole_hour
 from insightmart.transform.preview import preview_restatement, print_preview
-from insightmart.transform.restatement import BY_HAND, Restatement, queue_by_hand, restate, whole_hour
+from insightmart.transform.restatement import BY_HAND, queue_by_hand, restate
 from insightmart.transform.transformer import Transformer, open_transformer
 
 

@@ -158,7 +158,10 @@ class Transformer:
             ).build()
         except SQLMeshError as error:
             raise InsightMartError(f"SQLMesh refused to restate: {str(error).splitlines()[0]}") from error
-        return self.apply(plan)
+        # What a view unites is built with it where it lacks hours of the window. Of a part that a gate holds back that
+        # would certify a later hour and hide the one that is missing.
+        restated = {snapshot.name for snapshot in plan.restatements}
+        return self.apply(plan.model_copy(update={"models_to_backfill": restated}))
 
     def apply(self, plan: Plan) -> Outcome:
         """Apply a plan. What a gate or a model refuses is in the outcome.

@@ -1,4 +1,4 @@
-"""Which plans restate the queue of corrections, and what stays in it."""
+"""What the plans that restate the queue of corrections close, and what stays in it."""
 
 from __future__ import annotations
 
@@ -13,84 +13,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from insightmart.settings import load_settings
-from insightmart.transform.restatement import (
-    PLAN_COST_HOURS,
-    Restatement,
-    apply_corrections,
-    cheapest_cover,
-    open_restatements,
-)
+from insightmart.transform.restatement import apply_corrections
 from insightmart.transform.transformer import Transformer, open_transformer
 
 if TYPE_CHECKING:
-    from conftest import Business, CommandLine, Workshop
+    from conftest import CommandLine, Workshop
 
     from ingestion.warehouse import Warehouse
 
-START = datetime(2026, 3, 1)
 SALES, INVENTORY = ("oltp", "sales"), ("stores", "inventory")
 HOUR = timedelta(hours=1)
 
-
-def window(kind: tuple[str, str], first: int, hours: int) -> Restatement:
-    begin = START + first * HOUR
-    return Restatement(begin, begin + hours * HOUR, frozenset({kind}))
-
-
-def test_near_windows_share_a_plan() -> None:
-    (plan,) = cheapest_cover([window(SALES, 0, 1), window(SALES, 5, 1)])
-    assert plan == window(SALES, 0, 6)
-
-
-def test_windows_further_apart_than_a_plan_costs_stay_apart() -> None:
-    assert len(cheapest_cover([window(SALES, 0, 1), window(SALES, PLAN_COST_HOURS + 10, 1)])) == 2
-
-
-def test_sources_with_similar_windows_share_a_plan() -> None:
-    (plan,) = cheapest_cover([window(SALES, 0, 3), window(INVENTORY, 2, 3)])
-    assert plan.kinds == {SALES, INVENTORY}
-    assert (plan.start, plan.end) == (START, START + 5 * HOUR)
-
-
-def test_a_long_window_of_one_source_is_not_forced_on_another() -> None:
-    plans = cheapest_cover([window(SALES, 0, PLAN_COST_HOURS * 3), window(INVENTORY, 0, 1)])
-    assert [plan.kinds for plan in plans] == [{SALES}, {INVENTORY}]
-
-
-def test_a_window_is_cut_to_the_whole_hours_that_history_holds() -> None:
-    history, now = START + 24 * HOUR, START + 30 * HOUR + timedelta(minutes=5)
-    assert window(SALES, 0, 100).hours(history, now) == (history, START + 30 * HOUR)
-    assert window(SALES, 0, 24).hours(history, now) is None
-    assert window(SALES, 30, 2).hours(history, now) is None
-    within = Restatement(START + 25.5 * HOUR, START + 25.6 * HOUR, frozenset({SALES}))
-    assert within.hours(history, now) == (START + 25 * HOUR, START + 26 * HOUR)
-
-
-def test_the_plans_of_a_long_outage_follow_its_hours_and_not_its_entries(business: Business) -> None:
-    outage = datetime(2026, 3, 6)
-    entries = [
-        {"window_id": f"{source}-{hour}-{again}", "source": source, "entity": entity}
-        | {"window_start": outage + hour * HOUR, "window_end": outage + (hour + 1 + again) * HOUR}
-        for source, entity in (SALES, INVENTORY, ("shopify", "sales"))
-        for hour in range(720)
-        for again in (0, 1)
-    ]
-    shared = {"reason": "late", "rows": 1, "queued_at": outage, "status": "open", "attempts": 0}
-    business.warehouse.insert("ops.correction_windows", [entry | shared for entry in entries])
-    (plan,) = open_restatements(business.warehouse, outage + 1000 * HOUR)
-    assert (plan.start, plan.end) == (outage, outage + 721 * HOUR)
-    assert len(plan.kinds) == 3
-
-
-def test_entries_of_hours_that_are_not_built_yet_wait(business: Business) -> None:
-    business.correction(window_id="past", window_start=datetime(2026, 3, 5, 9), window_end=datetime(2026, 3, 5, 10))
-    business.correction(window_id="now", window_start=datetime(2026, 3, 6, 17), window_end=datetime(2026, 3, 6, 18))
-    business.correction(window_id="future", window_start=datetime(2026, 4, 1), window_end=datetime(2026, 4, 2))
-    (plan,) = open_restatements(business.warehouse, datetime(2026, 3, 6, 17, 5))
-    assert (plan.start, plan.end) == (datetime(2026, 3, 5, 9), datetime(2026, 3, 5, 10))
-
-
-# --- on a warehouse that the real project has built -----------------------------------------------------------------
 
 NOW = datetime(2026, 3, 6, 11, 5)
 WINDOW = ("--from", "2026-03-05T03:00", "--to", "2026-03-05T05:00", "--as-of", "2026-03-06T11:05")
@@ -177,6 +110,115 @@ def test_while_a_gate_fails_only_its_area_waits(shop: Workshop) -> None:
         assert warehouse.rows(queue)[1] == ("s", "closed", 2, True)
         late = "SELECT COUNT(*) FROM certified.fct_order_lines WHERE source_system = 'oltp' AND sku = 'SKU9'"
         assert warehouse.value(late) == 2  # of the three orders of the hour one is cancelled
+
+
+ORDERS_OF = "order_id IN (SELECT order_id FROM raw.oltp_orders WHERE ordered_at >= ? AND ordered_at < ?)"
+
+
+def spoil(warehouse: Warehouse, hour: datetime) -> None:
+    """Twenty lines without a product for each order of an hour: more than the gate lets pass."""
+    warehouse.execute(
+        "INSERT INTO raw.oltp_order_lines SELECT lines.* REPLACE (100 + i AS line_number, NULL AS sku)"
+        f" FROM raw.oltp_order_lines AS lines, RANGE(20) AS numbers (i) WHERE line_number = 1 AND {ORDERS_OF}",
+        [hour, hour + HOUR],
+    )
+
+
+def change(warehouse: Warehouse, hour: datetime) -> None:
+    """The lines of an hour are of another product."""
+    warehouse.execute(f"UPDATE raw.oltp_order_lines SET sku = 'SKU9' WHERE {ORDERS_OF}", [hour, hour + HOUR])
+
+
+def changed_hours(warehouse: Warehouse) -> list[datetime]:
+    """Of which hours certified knows that."""
+    lines = "SELECT DISTINCT DATE_TRUNC('hour', sold_at) FROM certified.fct_order_lines WHERE sku = 'SKU9' ORDER BY 1"
+    return [hour for (hour,) in warehouse.rows(lines)]
+
+
+def queue(warehouse: Warehouse) -> dict[str, tuple[str, int]]:
+    """Of each entry how it stands, and how often it was tried."""
+    rows = warehouse.rows("SELECT window_id, status, attempts FROM ops.correction_windows")
+    return {name: (status, attempts) for name, status, attempts in rows}
+
+
+@pytest.mark.slow
+def test_late_corrections_are_certified_beside_an_hour_that_a_gate_holds_back(shop: Workshop) -> None:
+    late, held, after = datetime(2026, 3, 5, 3), datetime(2026, 3, 6, 10), datetime(2026, 3, 6, 11)
+    online, now = datetime(2026, 3, 6, 11), datetime(2026, 3, 6, 12, 5)
+    with opened(shop) as (warehouse, transformer):
+        for hours in (1, 2):  # two more hours of sales: the first one bad
+            for table in ("oltp_orders", "oltp_order_lines"):
+                instants = ["updated_at", *(["ordered_at"] if table == "oltp_orders" else [])]
+                later = ", ".join(f"{name} + INTERVAL {hours} HOUR AS {name}" for name in instants)
+                warehouse.execute(
+                    f"INSERT INTO raw.{table} SELECT * REPLACE (order_id + {hours * 1000} AS order_id, {later})"
+                    f" FROM raw.{table} WHERE order_id < 1000 AND updated_at >= '2026-03-06 09:00'"
+                )
+        spoil(warehouse, held)
+        warehouse.execute("UPDATE ops.source_watermarks SET covered_through = '2026-03-06 12:00'")
+        assert "gate.sales__oltp" in transformer.run(now).failures
+        for hour in (late, after):
+            change(warehouse, hour)
+        warehouse.insert(
+            "ops.correction_windows",
+            [
+                entry("late", *SALES, late, late + HOUR),
+                entry("after", *SALES, after, after + HOUR),
+                entry("online", "shopify", "sales", online, online + HOUR),
+            ],
+        )
+        closed, failures = apply_corrections(warehouse, transformer, now)
+        assert (closed, list(failures)) == (2, ["gate.sales__oltp"])
+        assert queue(warehouse) == {"late": ("closed", 1), "after": ("open", 1), "online": ("closed", 1)}
+        assert changed_hours(warehouse) == [late]  # not the hour after: it would hide that one before it is missing
+        through = "SELECT MAX(window_end) FROM gate.sales__oltp"
+        assert warehouse.value(through) == held
+
+        warehouse.execute("DELETE FROM raw.oltp_order_lines WHERE line_number >= 100")
+        warehouse.insert("ops.correction_windows", [entry("mended", *SALES, held, held + HOUR)])
+        assert apply_corrections(warehouse, transformer, now) == (2, {})
+        assert transformer.run(now).failures.keys() <= {"gate.inventory__stores"}  # which lacks its counts
+        assert changed_hours(warehouse) == [late, after]
+        assert warehouse.value(through) == after + HOUR
+
+
+@pytest.mark.slow
+def test_a_window_that_is_refused_keeps_no_other_one_from_being_certified(shop: Workshop) -> None:
+    bad, others = datetime(2026, 3, 5, 5), [datetime(2026, 3, 5, hour) for hour in (3, 6, 9)]
+    moved_to = datetime(2026, 3, 5, 12)
+    with opened(shop) as (warehouse, transformer):
+        spoil(warehouse, bad)
+        for hour in others:
+            change(warehouse, hour)
+        # a good order of the bad hour is of another one now
+        ((order,),) = warehouse.rows(
+            "SELECT order_id FROM certified.fct_orders__oltp WHERE ordered_at >= ? AND ordered_at < ? LIMIT 1",
+            [bad, bad + HOUR],
+        )
+        warehouse.execute("DELETE FROM raw.oltp_order_lines WHERE line_number >= 100 AND order_id = ?", [int(order)])
+        warehouse.execute("UPDATE raw.oltp_orders SET ordered_at = ? WHERE order_id = ?", [moved_to, int(order)])
+        windows = {f"{hour:%H}": hour for hour in [*others, bad, moved_to]}
+        rows = [entry(name, *SALES, hour, hour + HOUR) for name, hour in windows.items()]
+        warehouse.insert("ops.correction_windows", rows)
+
+        closed, failures = apply_corrections(warehouse, transformer, NOW)
+        assert (closed, list(failures)) == (3, ["gate.sales__oltp"])
+        assert {name for name, (status, _) in queue(warehouse).items() if status == "open"} == {"05", "12"}
+        assert changed_hours(warehouse) == others
+        placed = "SELECT DATE_TRUNC('hour', ordered_at) FROM certified.fct_orders__oltp WHERE order_id = ?"
+        assert warehouse.rows(placed, [order]) == [(bad,)]  # in one place, the old one
+
+        change(warehouse, late := datetime(2026, 3, 5, 8))
+        warehouse.insert("ops.correction_windows", [entry("late", *SALES, late, late + HOUR)])
+        before = queue(warehouse)["05"][1]
+        closed, failures = apply_corrections(warehouse, transformer, NOW + HOUR)
+        assert (closed, list(failures)) == (1, ["gate.sales__oltp"])
+        assert queue(warehouse)["late"] == ("closed", 1)  # never together with what was refused
+        assert queue(warehouse)["05"] == ("open", before + 1)
+
+        warehouse.execute("DELETE FROM raw.oltp_order_lines WHERE line_number >= 100")
+        assert apply_corrections(warehouse, transformer, NOW + 2 * HOUR) == (2, {})
+        assert warehouse.rows(placed, [order]) == [(moved_to,)]
 
 
 @pytest.mark.slow
