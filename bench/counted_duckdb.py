@@ -21,7 +21,7 @@ from bench.raw_rows import ROWS_A_GROUP
 from ingestion.warehouse import DATABASE
 
 _PHYSICAL = re.compile(r"^(?:\w+\.)?sqlmesh__(\w+)\.\1__(\w+?)__\d+$", re.IGNORECASE)
-_VARIES = re.compile(r"'[^']*'|\b\d[\d.]*\b|\s+|(?<=__)\d+")
+_VARIES = re.compile(r"/\*.*?\*/|(?<=GATE_SCAN_)\w+|'[^']*'|\b\d[\d.]*\b|\s+|(?<=__)\d+")
 
 
 @dataclass

@@ -204,16 +204,21 @@ def statements(file: str) -> list[tuple[str, str, str]]:
 
 def record(warehouse: Warehouse, span: Span) -> None:
     """Note the loads of the rows of a span, one a source, entity and hour, and the watermarks."""
+    loads, values = [], []
     for item in ENTITIES:
         total = f"SUM({item.control_sum})" if item.control_sum else "NULL"
-        warehouse.execute(
-            'INSERT INTO ops.loads (load_id, source, entity, window_start, window_end, "ROWS", rejected_rows,'
-            " source_count, source_sum, landed_sum, started_at, ended_at, seconds, status, loaded_at)"
-            f" SELECT _dlt_load_id, ?, ?, _loaded_at - INTERVAL 65 MINUTE, _loaded_at - INTERVAL 5 MINUTE, COUNT(*), 0,"
+        loads.append(
+            "SELECT _dlt_load_id, ?, ?, _loaded_at - INTERVAL 65 MINUTE, _loaded_at - INTERVAL 5 MINUTE, COUNT(*), 0,"
             f" COUNT(*), {total}, {total}, _loaded_at, _loaded_at, 1, 'loaded', _loaded_at"
-            f" FROM raw.{item.table} WHERE _loaded_at > CAST(? AS TIMESTAMP) GROUP BY _dlt_load_id, _loaded_at",
-            [item.source, item.name, span.start + LOADED_AFTER - HOUR],
+            f" FROM raw.{item.table} WHERE _loaded_at > CAST(? AS TIMESTAMP) GROUP BY _dlt_load_id, _loaded_at"
         )
+        values += [item.source, item.name, span.start + LOADED_AFTER - HOUR]
+    warehouse.execute(
+        'INSERT INTO ops.loads (load_id, source, entity, window_start, window_end, "ROWS", rejected_rows,'
+        " source_count, source_sum, landed_sum, started_at, ended_at, seconds, status, loaded_at)"
+        f" {' UNION ALL '.join(loads)} ORDER BY _loaded_at",  # as hours come in
+        values,
+    )
     covered = {"hourly": span.end, "daily": span.end.replace(hour=0)}
     warehouse.execute("DELETE FROM ops.source_watermarks")
     warehouse.insert(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from datetime import datetime
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
@@ -24,6 +24,7 @@ from insightmart.settings import Settings
 
 if TYPE_CHECKING:
     from ingestion.loading.context import IngestContext, LoadResult, Window
+    from ingestion.loading.erased import Erased
 
 log = structlog.get_logger()
 
@@ -61,6 +62,13 @@ class Ingested:
     def rejected(self) -> int:
         """Rows that could not be typed."""
         return sum(load.rejected_rows for load in self.loads)
+
+
+class _Before(NamedTuple):
+    """What is asked once for all sources: watermarks before the run, and the erased customers by source."""
+
+    released: Mapping[tuple[str, str], datetime]
+    erased: Mapping[str, Erased]
 
 
 def ingest(
@@ -101,19 +109,20 @@ def load_each(
     """
     from dlt.common.runtime import signals  # in this thread: dlt takes the one that imports it for the main one
 
+    from ingestion.loading.erased import erased_customers
     from ingestion.loading.planning import watermarks
 
     if not any(is_configured(settings, source) for source in sources):
         missing = ", ".join(SETTING[source] for source in sources)
         raise ConfigurationError(f"no source is configured: {missing} not set", "Set it, or try `insightmart demo`")
     create_tables(warehouse)
-    released = watermarks(warehouse)
+    before = _Before(watermarks(warehouse), erased_customers(warehouse))
     results = [Ingested(source) for source in sources]
     broken: list[BaseException] = []
 
     def work(result: Ingested) -> None:
         try:
-            _load_one(warehouse, settings, as_of, released, result, load)
+            _load_one(warehouse, settings, as_of, before, result, load)
         except BaseException as error:  # noqa: BLE001 - raised below, in the thread that can report it
             broken.append(error)
 
@@ -134,7 +143,7 @@ def _load_one(
     warehouse: Warehouse,
     settings: Settings,
     as_of: datetime,
-    released: Mapping[tuple[str, str], datetime],
+    before: _Before,
     result: Ingested,
     load: Callable[[IngestContext, str], list[LoadResult]],
 ) -> None:
@@ -148,7 +157,7 @@ def _load_one(
             )
         else:
             try:
-                result.loads = load(context := ingest_context(own, settings, as_of, progress.say, released), source)
+                result.loads = load(context := ingest_context(own, settings, as_of, progress.say, before), source)
             except SourceError as error:
                 result.problem = source_problem(error.source, error.cause, error.cure)
             result.notices = [RunProblem(ProblemKind.NOTICE, *astuple(notice)) for notice in context.notices]
@@ -181,9 +190,9 @@ def ingest_context(
     settings: Settings,
     as_of: datetime,
     progress: Callable[[str], None],
-    released: Mapping[tuple[str, str], datetime] | None = None,
+    before: _Before | None = None,
 ) -> IngestContext:
-    """What a run of the ingestion reads "now" from and writes to, by the settings."""
+    """What a run of the ingestion reads "now" from and writes to, by the settings. Without ``before`` loads ask it."""
     from ingestion.loading.context import DeletionLimit, IngestContext
 
     return IngestContext(
@@ -193,8 +202,10 @@ def ingest_context(
         history_start=settings.history_start,
         progress=progress,
         destination=dlt_destination(settings),
-        released=released,
+        released=before.released if before else None,
         deletions=DeletionLimit(settings.deletions_percent, settings.deletions_rows),
+        covered=dict(before.released) if before else {},
+        erased=dict(before.erased) if before else {},
     )
 
 

@@ -1,7 +1,7 @@
 """Customers whose personal data was erased: whatever a source sends of them again arrives without it.
 
 ``ops.erasures`` remembers them by the bare key, as orders do: it says nothing about a person by itself, and without it
-nobody could keep the data out. A load asks once which there are, and looks at no row where there are none.
+nobody could keep the data out. A run asks once which there are, and looks at no row where there are none.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingestion.contracts import ENTITIES, INT, LOAD_COLUMNS, TEXT, Entity
+from ingestion.contracts import ENTITIES, INT, LOAD_COLUMNS, SOURCES, TEXT, Entity
 from ingestion.loading.context import IngestContext
 from ingestion.warehouse import Warehouse
 
@@ -112,23 +112,29 @@ def personal_columns(item: Entity, names: Collection[str]) -> list[str]:
 def erased_of(context: IngestContext, source: str) -> Erased:
     """The erased customers of a source, asked for once a run."""
     if source not in context.erased:
-        is_anybodys = any(item.source == source and item.person for item in ENTITIES)
-        context.erased[source] = erased_customers(context.warehouse, source) if is_anybodys else Erased()
+        context.erased.update(erased_customers(context.warehouse))
     found: Erased = context.erased[source]
     return found
 
 
-def erased_customers(warehouse: Warehouse, source: str) -> Erased:
-    """The erased customers of a source as ops.erasures has them now, with their orders."""
-    rows = warehouse.rows("SELECT DISTINCT customer_id FROM ops.erasures WHERE source = ?", [source])
-    if not rows:
-        return Erased()
+def erased_customers(warehouse: Warehouse) -> dict[str, Erased]:
+    """By source the erased customers as ops.erasures has them now, with their orders; none for one without any."""
+    customers: dict[str, set[int]] = {source: set() for source in SOURCES}
+    for source, key in warehouse.rows("SELECT DISTINCT source, customer_id FROM ops.erasures"):
+        customers[source].add(int(key))
+    return {
+        source: Erased(frozenset(keys), _orders_of_erased(warehouse, source)) if keys else Erased()
+        for source, keys in customers.items()
+    }
+
+
+def _orders_of_erased(warehouse: Warehouse, source: str) -> set[int]:
     orders = warehouse.rows(
         f"SELECT DISTINCT order_id FROM raw.{source}_orders"
         " WHERE customer_id IN (SELECT customer_id FROM ops.erasures WHERE source = ?) AND order_id IS NOT NULL",
         [source],
     )
-    return Erased(frozenset(int(key) for (key,) in rows), {int(key) for (key,) in orders})
+    return {int(key) for (key,) in orders}
 
 
 def _emptied(column: pa.ChunkedArray, where: pa.ChunkedArray) -> pa.ChunkedArray:

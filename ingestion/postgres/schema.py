@@ -169,6 +169,8 @@ def _raw_type(live: SourceColumn) -> pa.DataType:
 
 def _recorded(context: IngestContext, item: Entity, live: Sequence[SourceColumn]) -> list[AddedColumn]:
     """Raw columns for these, the same ones each time; a column whose type has changed gets another one."""
+    if not live:
+        return []
     known = {
         (name, kind): column
         for name, kind, column in context.warehouse.rows(

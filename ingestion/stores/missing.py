@@ -11,6 +11,7 @@ its store does not report there. ``tests/models/test_stated_twice.py`` holds the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -65,8 +66,13 @@ def missing_files(warehouse: Warehouse, since: datetime, until: datetime | None 
         until = warehouse.value(
             "SELECT covered_through FROM ops.source_watermarks WHERE source = 'stores' AND entity = 'inventory'"
         )
-    if until is None:
-        return []
+    return [] if until is None else _not_sent(warehouse, expected_files(warehouse, since, until), since, until)
+
+
+def _not_sent(
+    warehouse: Warehouse, expected: Sequence[tuple[datetime, int]], since: datetime, until: datetime
+) -> list[tuple[datetime, int]]:
+    """Those of the files that stores had to send (``expected_files``) that are not in."""
     sent = set(
         warehouse.rows(
             "SELECT DISTINCT file_hour, store_id FROM ops.files AS f WHERE source = 'stores' AND entity = 'inventory'"
@@ -74,12 +80,15 @@ def missing_files(warehouse: Warehouse, since: datetime, until: datetime | None 
             [since, until],
         )
     )
-    return [place for place in expected_files(warehouse, since, until) if place not in sent]
+    return [place for place in expected if place not in sent]
 
 
 def is_complete(warehouse: Warehouse, hour: datetime) -> bool:
     """Whether every open store's file of an hour is in; without any reference nobody knows, and it is not."""
-    return bool(_stores(warehouse)) and not missing_files(warehouse, hour, hour + HOUR)
+    expected = expected_files(warehouse, hour, hour + HOUR)
+    if not expected:
+        return bool(_stores(warehouse))
+    return not _not_sent(warehouse, expected, hour, hour + HOUR)
 
 
 def _stores(warehouse: Warehouse) -> list[_Store]:

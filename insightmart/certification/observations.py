@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ingestion.warehouse import Warehouse
 from insightmart.certification.datasets import catalogue
 from insightmart.gate.check_contract import check_contract
 
 SCANS_LOOKED_AT = 200  # per gate, newest first: an hour with many corrections has as many scans
+# How old a scan may be to say something of now: what a gate refuses is scanned again by every cycle.
+SCANS_SINCE = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -91,8 +93,8 @@ def watermarks(warehouse: Warehouse, existing: set[str]) -> dict[str, datetime]:
     return {f"{source}.{name}": mark for source, name, mark in rows if mark is not None}
 
 
-def recent_scans(warehouse: Warehouse, existing: set[str]) -> dict[str, list[Scan]]:
-    """The last scans of every gate in prod, newest first, without their remarks."""
+def recent_scans(warehouse: Warehouse, existing: set[str], as_of: datetime) -> dict[str, list[Scan]]:
+    """The last scans of every gate in prod as of an instant (UTC), newest first, without their remarks."""
     if "ops.check_results" not in existing:
         return {}
     rows = warehouse.rows(
@@ -100,12 +102,12 @@ def recent_scans(warehouse: Warehouse, existing: set[str]) -> dict[str, list[Sca
         SELECT area, scan_id, MIN(window_start), MAX(window_end), MAX(scanned_at), MAX(as_of), COUNT(*),
             MAX(CASE WHEN outcome = 'error' OR (outcome = 'fail' AND severity = 'critical') THEN 1 ELSE 0 END)
         FROM ops.check_results
-        WHERE COALESCE(environment, 'prod') = 'prod'
+        WHERE as_of >= ? AND COALESCE(environment, 'prod') = 'prod'
         GROUP BY area, scan_id
         QUALIFY ROW_NUMBER() OVER (PARTITION BY area ORDER BY MAX(scanned_at) DESC, scan_id) <= ?
         ORDER BY area, MAX(scanned_at) DESC, scan_id
         """,
-        [SCANS_LOOKED_AT],
+        [as_of - SCANS_SINCE, SCANS_LOOKED_AT],
     )
     scans: dict[str, list[Scan]] = {}
     for gate, scan_id, start, end, scanned_at, as_of, checks, blocked in rows:
@@ -120,9 +122,9 @@ def with_remarks(warehouse: Warehouse, scans: Sequence[Scan]) -> dict[str, Scan]
         return {}
     rows = warehouse.rows(
         "SELECT scan_id, check_name, dataset, severity, outcome, value, definition FROM ops.check_results"
-        f" WHERE scan_id IN ({', '.join('?' * len(remarks))}) AND outcome <> 'pass'"
+        f" WHERE scanned_at >= ? AND scan_id IN ({', '.join('?' * len(remarks))}) AND outcome <> 'pass'"
         " ORDER BY scan_id, severity, check_name",
-        list(remarks),
+        [min(scan.scanned_at for scan in scans), *remarks],
     )
     for scan_id, check, dataset, severity, outcome, found, definition in rows:
         allowed, owner = check_contract(definition or "")
@@ -137,17 +139,16 @@ def gates_passed(warehouse: Warehouse, existing: set[str]) -> dict[str, datetime
         return {}
     ends = " UNION ALL ".join(f"SELECT '{gate}' AS gate, MAX(window_end) AS passed FROM gate.{gate}" for gate in gates)
     passed = {gate: end for gate, end in warehouse.rows(ends) if end is not None}
-    if "ops.run_intervals" in existing:
+    if passed and "ops.run_intervals" in existing:
         # Restating the first hours of a long window leaves the gate's table a row of just these hours.
         evaluated = warehouse.rows(
-            "SELECT model, MAX(interval_end) FROM ops.run_intervals"
-            f" WHERE status = 'evaluated' AND model IN ({', '.join('?' * len(gates))}) GROUP BY model",
-            [f"gate.{gate}" for gate in gates],
+            "SELECT model, MAX(interval_end) FROM ops.run_intervals WHERE interval_end > ? AND status = 'evaluated'"
+            f" AND model IN ({', '.join('?' * len(passed))}) GROUP BY model",
+            [min(passed.values()), *(f"gate.{gate}" for gate in passed)],
         )
         for model, end in evaluated:
             gate = model.removeprefix("gate.")
-            if gate in passed:
-                passed[gate] = max(passed[gate], end or passed[gate])
+            passed[gate] = max(passed[gate], end)
     return passed
 
 

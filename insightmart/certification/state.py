@@ -12,22 +12,33 @@ from itertools import takewhile
 from ingestion.warehouse import Warehouse
 from insightmart.certification.datasets import Part, catalogue
 from insightmart.certification.observations import (
+    OpenCorrection,
     existing_tables,
     gates_passed,
-    open_corrections,
     recent_scans,
     watermarks,
     with_remarks,
 )
-from insightmart.certification.verdict import DatasetState, PartState, judge, late_inputs, restates, whole_hour
+from insightmart.certification.verdict import DatasetState, PartState, judge, late_inputs, of_certified, whole_hour
 
 
-def part_states(warehouse: Warehouse, as_of: datetime, existing: set[str] | None = None) -> list[PartState]:
-    """The state of every part as of an instant (UTC, without a zone)."""
-    existing = existing_tables(warehouse) if existing is None else existing
-    marks = watermarks(warehouse, existing)
-    scans = recent_scans(warehouse, existing)
-    corrections = open_corrections(warehouse, existing)
+def part_states(
+    warehouse: Warehouse,
+    as_of: datetime,
+    existing: set[str],
+    marks: Mapping[str, datetime],
+    corrections: Sequence[OpenCorrection],
+) -> list[PartState]:
+    """The state of every part as of an instant.
+
+    Args:
+        warehouse: open connection.
+        as_of: "now", UTC without a zone.
+        existing: tables of the warehouse (``existing_tables``).
+        marks: how far the sources are in (``watermarks``).
+        corrections: what waits to be certified again (``open_corrections``).
+    """
+    scans = recent_scans(warehouse, existing, as_of)
     passed = gates_passed(warehouse, existing)
     found = {}
     for part in catalogue().parts:
@@ -42,10 +53,11 @@ def part_states(warehouse: Warehouse, as_of: datetime, existing: set[str] | None
         through, refusals = found[part.gate]
         last = remarked[scans[part.gate][0].scan_id] if scans.get(part.gate) else None
         refused = remarked[refusals[0].scan_id] if refusals else None
-        pending = tuple(item for item in corrections if restates(item, part))
+        pending = tuple(item for item in corrections if of_certified(item, part, through))
         late = late_inputs(part, marks, as_of)
         verdict, why = judge(part, as_of, through, refused, pending, late)
-        states.append(PartState(part, verdict, why, through, last, refused, len(refusals), pending, late))
+        attempts = len({scan.as_of for scan in refusals})  # a run may scan a window twice: corrected, and as it is due
+        states.append(PartState(part, verdict, why, through, last, refused, attempts, pending, late))
     return states
 
 

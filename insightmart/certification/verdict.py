@@ -42,8 +42,8 @@ class PartState:
         through: first instant that is not certified, UTC; None when nothing is.
         scan: the gate's last scan.
         refused: the scan that holds it back, if one does.
-        attempts: how many scans in a row were refused.
-        corrections: open correction windows that restate it.
+        attempts: in how many runs in a row it was refused.
+        corrections: open correction windows of what is certified of it: that is older there than its source says.
         behind: the inputs that are late, with where they stand.
     """
 
@@ -95,6 +95,11 @@ def restates(correction: OpenCorrection, part: Part) -> bool:
     if correction.source != "manual":
         return (correction.source, correction.entity) == part.corrected_by
     return correction.entity in part.models  # queued by hand: its entity is a model
+
+
+def of_certified(correction: OpenCorrection, part: Part, through: datetime | None) -> bool:
+    """Whether a part has certified hours of an open window. What a gate holds back is not published, and so not old."""
+    return restates(correction, part) and through is not None and correction.window_start < through
 
 
 def late_inputs(part: Part, marks: Mapping[str, datetime], as_of: datetime) -> dict[str, datetime | None]:
@@ -164,6 +169,13 @@ def _against(remark: CheckResult) -> str:
 def whole_hour(instant: datetime) -> datetime:
     """The whole hour an instant stands in."""
     return instant.replace(minute=0, second=0, microsecond=0)
+
+
+def spoken_windows(corrections: Sequence[OpenCorrection]) -> str:
+    """Open windows for people: the hours of one, how many there are between the first and the last of more."""
+    start, end = min(item.window_start for item in corrections), max(item.window_end for item in corrections)
+    between = f"{spoken(start)} {'to' if len(corrections) == 1 else 'and'} {spoken(end)}"
+    return between if len(corrections) == 1 else f"{len(corrections)} windows between {between}"
 
 
 def spoken(instant: Any) -> str:

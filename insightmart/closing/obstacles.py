@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ingestion.warehouse import Warehouse, bind
-from insightmart.certification.observations import existing_tables
+from insightmart.certification.observations import existing_tables, open_corrections, watermarks
 from insightmart.certification.state import part_states
 from insightmart.certification.verdict import Verdict, spoken
 from insightmart.closing.month import FinanceMonth
@@ -47,7 +47,8 @@ def obstacles(warehouse: Warehouse, month: FinanceMonth, as_of: datetime) -> lis
 def _not_certified(
     warehouse: Warehouse, existing: set[str], month: FinanceMonth, as_of: datetime
 ) -> Iterator[Obstacle]:
-    for state in part_states(warehouse, as_of, existing):
+    marks, waiting = watermarks(warehouse, existing), open_corrections(warehouse, existing)
+    for state in part_states(warehouse, as_of, existing, marks, waiting):
         if not state.part.is_hourly or (state.through is not None and state.through >= month.over_at):
             continue
         held = "is held back by its gate, and" if state.verdict is Verdict.HELD_BACK else "is"

@@ -220,4 +220,6 @@ def _bounds(column: str, start: datetime, end: datetime) -> str:
 
 def _weeks_before(column: str, start: datetime, end: datetime) -> str:
     weeks = [timedelta(weeks=week) for week in range(1, PAST_WEEKS + 1)]
-    return " OR ".join(f"({_bounds(column, start - week, end - week)})" for week in weeks)
+    chosen = " OR ".join(f"({_bounds(column, start - week, end - week)})" for week in weeks)
+    # the range prunes, a choice of hours would not
+    return f"{_bounds(column, start - weeks[-1], end - weeks[0])} AND ({chosen})"

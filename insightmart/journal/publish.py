@@ -38,6 +38,8 @@ from insightmart.transform.model_graph import PROD, short_name
 # How far back stock is compared where nothing was evaluated: corrections come up to 7 days late. Sales are few cells,
 # and are compared whole.
 STOCK_DAYS = 8
+# Corrections closed before are not looked at: whatever closes one writes the journal.
+CLOSED_SINCE = timedelta(days=30)
 
 _STATE = """
     WITH latest AS (
@@ -51,7 +53,12 @@ _STATE = """
     FROM ops.unpublished_windows
     UNION ALL
     SELECT 'correction', c.source || ' ' || c.entity, c.window_id, c.window_start, c.window_end, c.load_id, r.load_id
-    FROM ops.correction_windows AS c
+    FROM (
+        SELECT * FROM ops.correction_windows WHERE status = 'open'
+        UNION ALL
+        SELECT * FROM ops.correction_windows
+        WHERE status <> 'open' AND closed_at >= CAST('{closed_since}' AS TIMESTAMP_NTZ)
+    ) AS c
     INNER JOIN latest AS l ON c.status = 'open' OR c.closed_at >= l.published_at
     LEFT JOIN (SELECT DISTINCT load_id FROM ops.replays) AS r ON r.load_id = c.load_id
     UNION ALL
@@ -108,7 +115,7 @@ def publish(
         Statements that are left to execute: they drop the marks of what is in the journal now.
     """
     # before a run it hardly matters which scan it was, and the gates may not be there
-    state = _read(warehouse, None if tables is None else [one for one in FOLLOWED if one.table in tables])
+    state = _read(warehouse, as_of, None if tables is None else [one for one in FOLLOWED if one.table in tables])
     if models_version is None and not (state.is_begun and state.marks):
         return []
     has_new_models = models_version is not None and models_version != state.models_version
@@ -223,10 +230,11 @@ def _columns_of_facts(warehouse: Warehouse) -> dict[str, dict[str, str]]:
     return found
 
 
-def _read(warehouse: Warehouse, there: list[Followed] | None) -> _State:
+def _read(warehouse: Warehouse, as_of: datetime, there: list[Followed] | None) -> _State:
     state = _State(False, there or [], None, None, {}, [], [], [], [], {})
     gates = [gate for followed in there or () for gate in followed.gates.values()]
-    statement = _STATE + "".join(_SCANS.format(gate=gate) for gate in gates)
+    statement = _STATE.format(closed_since=as_of - CLOSED_SINCE)
+    statement += "".join(_SCANS.format(gate=gate) for gate in gates)
     for kind, name, detail, start, end, load_id, replayed in warehouse.rows(statement):
         if kind == "mark":
             state.marks.append(detail)
@@ -339,8 +347,13 @@ def _compare(
         was AS (
             SELECT {", ".join(keys)}, {", ".join(f"{name}_after AS {name}" for name in measures)}
             FROM ops.published_changes
+            INNER JOIN (
+                SELECT {", ".join(keys)}, MAX(publication) AS publication
+                FROM ops.published_changes
+                WHERE table_name = '{followed.table}' AND {dates}
+                GROUP BY {", ".join(keys)}
+            ) AS latest USING ({", ".join(keys)}, publication)
             WHERE table_name = '{followed.table}' AND {dates}
-            QUALIFY ROW_NUMBER() OVER (PARTITION BY {", ".join(keys)} ORDER BY publication DESC) = 1
         )
         SELECT '{followed.table}', {", ".join(bound_as)}, {", ".join(columns.values())}
         FROM is_now
@@ -350,6 +363,7 @@ def _compare(
         LEFT JOIN why AS anyhow ON anyhow.cells = '{ANY}'
             AND {date_of} BETWEEN anyhow.first_date AND anyhow.last_date
         WHERE {" OR ".join(f"is_now.{name} IS DISTINCT FROM was.{name}" for name in measures)}
+        ORDER BY {date_of}
         """,
         [*(value for row in told or [(None,) * 7] for value in row), *(record[name] for name in bound), str(otherwise)],
     )

@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
-from insightmart.certification.observations import OpenCorrection, existing_tables, open_corrections
+from insightmart.certification.observations import OpenCorrection, existing_tables, open_corrections, watermarks
 from insightmart.certification.state import dataset_states, part_states
-from insightmart.certification.verdict import DatasetState, PartState, Verdict
+from insightmart.certification.verdict import DatasetState, PartState, Verdict, of_certified, restates
 from insightmart.deletion_questions import AskedOfEntity, open_questions
 from insightmart.journal.figures import Surprise, surprises
 from insightmart.ledger.chain import Head
@@ -21,7 +21,7 @@ from insightmart.runs import RunProblem
 from insightmart.settings import Settings
 from insightmart.status.held_rows import HeldRows, held_rows
 from insightmart.status.loads import LoadState, failed_loads, load_states
-from insightmart.status.recent_runs import RunState, last_cycle, recent_notices, recent_runs
+from insightmart.status.recent_runs import CYCLE, RunState, last_cycle, recent_notices, recent_runs
 from insightmart.status.reconciliations import Reconciliation, last_reconciliation
 from insightmart.status.sales import SalesDay, sales_days
 from insightmart.status.store_files import files_seen
@@ -93,10 +93,11 @@ def gather(warehouse: Warehouse, settings: Settings, as_of: datetime, *, is_repo
         is_report: for a report, which keeps the head of the ledger; the page does not, and is written every hour.
     """
     existing = existing_tables(warehouse)
-    parts = part_states(warehouse, as_of, existing)
+    marks, corrections = watermarks(warehouse, existing), open_corrections(warehouse, existing)
+    parts = part_states(warehouse, as_of, existing, marks, corrections)
     datasets = dataset_states(parts, existing)
     recent = as_of - timedelta(days=QUARANTINE_DAYS)
-    reconciliation = last_reconciliation(warehouse, existing)
+    reconciliation, runs = last_reconciliation(warehouse, existing), recent_runs(warehouse, existing)
     hours = store_hours(warehouse, existing, as_of, settings.history_start)
     return Facts(
         as_of=as_of,
@@ -105,10 +106,10 @@ def gather(warehouse: Warehouse, settings: Settings, as_of: datetime, *, is_repo
         currency=settings.currency,
         parts=parts,
         datasets=datasets,
-        corrections=open_corrections(warehouse, existing),
+        corrections=[item for item in corrections if _is_of_certified(item, parts)],
         corrections_closed=_corrections_closed(warehouse, existing, as_of),
-        loads=load_states(warehouse, existing, as_of, parts),
-        failed_loads=failed_loads(warehouse, existing),
+        loads=load_states(warehouse, existing, as_of, parts, marks),
+        failed_loads=failed_loads(warehouse, existing, marks),
         files=files_seen(warehouse, existing, as_of),
         hours=hours,
         missing_stores=missing_stores(hours),
@@ -116,8 +117,8 @@ def gather(warehouse: Warehouse, settings: Settings, as_of: datetime, *, is_repo
         rejected_files=quarantined_files(warehouse, existing, since=recent),
         sales=sales_days(warehouse, existing, as_of, parts, reconciliation, settings.start),
         reconciliation=reconciliation,
-        runs=recent_runs(warehouse, existing),
-        last_cycle=last_cycle(warehouse, existing),
+        runs=runs,
+        last_cycle=next((run for run in runs if run.command == CYCLE), None) or last_cycle(warehouse, existing),
         notices=recent_notices(warehouse, existing, as_of),
         asked=open_questions(warehouse) if "ops.deletion_questions" in existing else [],
         surprises=surprises(warehouse, as_of) if "ops.published_changes" in existing else [],
@@ -126,6 +127,12 @@ def gather(warehouse: Warehouse, settings: Settings, as_of: datetime, *, is_repo
         existing=frozenset(existing),
         missing_tables=[f"certified.{state.dataset.table}" for state in datasets if not state.exists],
     )
+
+
+def _is_of_certified(correction: OpenCorrection, parts: Sequence[PartState]) -> bool:
+    """Whether something certified is older than its source by it; also where nobody knows what it restates."""
+    restated = [state for state in parts if restates(correction, state.part)]
+    return not restated or any(of_certified(correction, state.part, state.through) for state in restated)
 
 
 def _corrections_closed(warehouse: Warehouse, existing: set[str], as_of: datetime) -> int:

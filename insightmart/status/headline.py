@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from insightmart.certification.verdict import Verdict, spoken
+from insightmart.certification.verdict import Verdict, spoken, spoken_windows
 from insightmart.status.facts import Facts
 from insightmart.status.problem import capitalised, listed
 from insightmart.status.rendering import LEVELS
@@ -28,13 +28,17 @@ def explanation(facts: Facts) -> str:
     if facts.held_back:
         since = min(state.held_since for state in facts.held_back if state.held_since)
         kept = f"Figures before {spoken(since)} are certified and stay as they are."
+        if facts.corrections:
+            older = spoken_windows(facts.corrections)
+            kept = f"Figures before {spoken(since)} are certified; those of {older} are older than their source says."
         unaffected = ", ".join(state.part.name for state in facts.unaffected)
         return f"{kept} Not affected: {unaffected}." if unaffected else kept
     if facts.through is None:
         return "Some sources have nothing certified yet; the tables below say which."
     through = f"Everything that happened before {spoken(facts.through)} is certified"
     if facts.verdict is Verdict.LATE:
-        return f"{through}; what is missing is named below."
+        changed = ", and what has changed at its source since," if facts.corrections else ""
+        return f"{through}; what is missing{changed} is named below."
     if facts.verdict is Verdict.CORRECTIONS:
         return f"{through}; some of it has changed at its source since and is certified again by the next cycles."
     if facts.asked:

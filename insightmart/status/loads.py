@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from ingestion.contracts import ENTITIES
 from ingestion.warehouse import Warehouse
-from insightmart.certification.observations import watermarks
 from insightmart.certification.verdict import PartState
+from insightmart.journal.reasons import EPOCH
+
+
+def _last_loads_since(marks: Mapping[str, datetime]) -> datetime:
+    """No last load of a source is older: none is in beyond the instant at which it was loaded last."""
+    return min(marks.values(), default=EPOCH)
 
 
 @dataclass(frozen=True)
@@ -31,24 +36,25 @@ class LoadState:
 
 
 def load_states(
-    warehouse: Warehouse, existing: set[str], as_of: datetime, parts: Sequence[PartState]
+    warehouse: Warehouse,
+    existing: set[str],
+    as_of: datetime,
+    parts: Sequence[PartState],
+    marks: Mapping[str, datetime],
 ) -> list[LoadState]:
     """Every entity of every source, in the order of the contracts; none before the first load."""
     if "ops.loads" not in existing:
         return []
-    last = warehouse.rows(
-        'SELECT source, entity, loaded_at, "ROWS", rejected_rows, source_count, seconds FROM ops.loads'
-        " WHERE status IN ('loaded', 'empty')"
-        " QUALIFY ROW_NUMBER() OVER (PARTITION BY source, entity ORDER BY loaded_at DESC, started_at DESC) = 1"
+    yesterday = as_of - timedelta(days=1)
+    rows = warehouse.rows(
+        'SELECT source, entity, loaded_at, "ROWS", rejected_rows, source_count, seconds,'
+        ' SUM(CASE WHEN loaded_at > ? AND loaded_at <= ? THEN "ROWS" END) OVER (PARTITION BY source, entity)'
+        " FROM ops.loads WHERE loaded_at >= ? AND status IN ('loaded', 'empty')"
+        " QUALIFY ROW_NUMBER() OVER (PARTITION BY source, entity ORDER BY loaded_at DESC, started_at DESC) = 1",
+        [yesterday, as_of, min(yesterday, _last_loads_since(marks))],
     )
-    day = warehouse.rows(
-        'SELECT source, entity, SUM("ROWS") FROM ops.loads'
-        " WHERE status IN ('loaded', 'empty') AND loaded_at > ? AND loaded_at <= ? GROUP BY source, entity",
-        [as_of - timedelta(days=1), as_of],
-    )
-    by_entity = {(row[0], row[1]): row[2:] for row in last}
-    rows_last_day = {(source, name): int(rows or 0) for source, name, rows in day}
-    marks = watermarks(warehouse, existing)
+    by_entity = {(row[0], row[1]): row[2:7] for row in rows}
+    rows_last_day = {(row[0], row[1]): int(row[7] or 0) for row in rows}
     behind = {name for state in parts for name in state.behind}
     states = []
     for item in ENTITIES:
@@ -73,12 +79,15 @@ def load_states(
     return states
 
 
-def failed_loads(warehouse: Warehouse, existing: set[str]) -> dict[str, tuple[datetime | None, str]]:
+def failed_loads(
+    warehouse: Warehouse, existing: set[str], marks: Mapping[str, datetime]
+) -> dict[str, tuple[datetime | None, str]]:
     """Per source the error of its last load, where that one failed."""
     if "ops.loads" not in existing:
         return {}
     rows = warehouse.rows(
-        "SELECT source, status, loaded_at, error FROM ops.loads"
-        " QUALIFY ROW_NUMBER() OVER (PARTITION BY source ORDER BY started_at DESC) = 1"
+        "SELECT source, MAX_BY(status, started_at), MAX_BY(loaded_at, started_at),"
+        " MAX_BY(COALESCE(error, ''), started_at) FROM ops.loads WHERE loaded_at >= ? GROUP BY source",
+        [_last_loads_since(marks)],
     )
     return {source: (at, error or "unknown") for source, status, at, error in rows if status == "failed"}

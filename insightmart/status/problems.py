@@ -9,8 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from ingestion.contracts import SOURCES
-from insightmart.certification.observations import OpenCorrection
-from insightmart.certification.verdict import PartState, spoken
+from insightmart.certification.verdict import PartState, restates, spoken, spoken_windows
 from insightmart.definitions.rules import Rule
 from insightmart.deletion_questions import OWNERS, AskedOfEntity
 from insightmart.quarantine.meanings import rule_of
@@ -28,6 +27,7 @@ _ACTIONS = {  # by the dataset of the check that refused
     "row_counts": "Look at `insightmart quarantine list --entity {entity}` and have the rows corrected at the source.",
     "inventory_coverage": "Ask the stores under Store files for their counts; late files are taken in by themselves.",
 }
+REASONS = 3  # why corrections were refused: so many are told
 _OTHER_ACTION = (
     "Look at the rows of the window in core.{dataset}, and have them corrected at the source or in the model."
 )
@@ -40,7 +40,7 @@ def needs_attention(facts: Facts) -> list[Problem]:
     return [
         *(_held_back(state, facts.held_rows.get(state.part.gate)) for state in facts.held_back),
         *_vanished(facts.asked),
-        *_refused_corrections(facts.corrections),
+        *_refused_corrections(facts),
         *_unexplained(facts.reconciliation, of_sources),
         *waiting_problems(facts, failing),
         *_waiting_for_a_cure(facts),
@@ -64,12 +64,14 @@ def _held_back(state: PartState, held: HeldRows | None) -> Problem:
         action = _ACTIONS.get(first.dataset, _OTHER_ACTION)
     source = state.part.inputs[0].split(".")[0]
     action = action.format(entity=f"{source}_order_lines", dataset=first.dataset if first else "")
+    older = f", but of {spoken_windows(state.corrections)} older than what the source says" if state.corrections else ""
     times = f" Refused {state.attempts} times in a row." if state.attempts > 1 else ""
     return Problem(
         "held back",
         f"{capitalised(state.part.name)} held back since {spoken(since)}",
         f"{capitalised(state.why)}.{times}",
-        f"{tables_of(state)} show nothing of {state.part.name} after {spoken(since)}; what was before is certified.",
+        f"{tables_of(state)} show nothing of {state.part.name} after {spoken(since)};"
+        f" what was before is certified{older}.",
         f"{action} The next cycle tries again by itself.",
         ", ".join(sorted({remark.owner for remark in state.refused.blocking if remark.owner})),
         key=problem_key("held-back", state.part.gate),
@@ -125,21 +127,25 @@ def _waiting_for_a_cure(facts: Facts) -> list[Problem]:
     ]
 
 
-def _refused_corrections(corrections: Iterable[OpenCorrection]) -> list[Problem]:
-    refused = [item for item in corrections if item.attempts > 0]
+def _refused_corrections(facts: Facts) -> list[Problem]:
+    refused = [item for item in facts.corrections if item.attempts > 0]
     if not refused:
         return []
-    first = refused[0]
+    of_parts = [(state, [item for item in refused if restates(item, state.part)]) for state in facts.parts]
+    states = [state for state, items in of_parts if items]
+    told = [f"{state.part.name} of {spoken_windows(items)}" for state, items in of_parts if items]
+    reasons = dict.fromkeys(item.last_error or "The restatement did not finish." for item in refused)
     return [
         Problem(
             "corrections pending",
             f"{len(refused)} late correction{'s' if len(refused) > 1 else ''} not certified",
-            first.last_error or "The restatement did not finish.",
-            f"The figures of {spoken(first.window_start)} to {spoken(max(item.window_end for item in refused))} are"
-            " certified, but older than what the sources say now.",
-            "Correct what the gate names; every cycle tries again.",
+            " ".join([*reasons][:REASONS]),
+            f"Certified, but older than what the sources say: {'; '.join(told) or 'nothing that a gate publishes'}.",
+            "Correct what the gate names; every cycle tries again, each window by itself.",
             "data-engineering",
             key="corrections-refused",
+            areas=areas_of(states),
+            affects=tuple(state.part.name for state in states),
         )
     ]
 

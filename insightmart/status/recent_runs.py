@@ -12,6 +12,7 @@ from ingestion.warehouse import Warehouse
 from insightmart.runs import ProblemKind, RunProblem, problem_lines
 
 RUNS = 12
+CYCLE = "cycle"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def runs_between(warehouse: Warehouse, existing: set[str], after: datetime, unti
 
 def last_cycle(warehouse: Warehouse, existing: set[str], before: str | None = None) -> RunState | None:
     """The newest cycle, or the newest one that is not the run ``before``; None when there is none."""
-    found = _runs(warehouse, existing, "command = 'cycle' AND run_id <> ?", [before or ""], 1)
+    found = _runs(warehouse, existing, "command = ? AND run_id <> ?", [CYCLE, before or ""], 1)
     return found[0] if found else None
 
 

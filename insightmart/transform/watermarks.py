@@ -3,53 +3,64 @@ nothing is loaded or deleted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from sqlmesh.core.engine_adapter.base import EngineAdapter
 
-# What was answered to the run or plan under way: empty until its first signal asks, None while there is none.
-_answer: dict[str, datetime] | None = None
-_horizon: list[datetime | None] = []
+_WATERMARKS = "SELECT LOWER(source || '.' || entity), MAX(covered_through) FROM ops.source_watermarks GROUP BY 1"
+_HORIZON = "SELECT MAX(purged_before) FROM ops.purges WHERE class = 'raw'"
+_BOTH = f"{_WATERMARKS} UNION ALL SELECT NULL, MAX(purged_before) FROM ops.purges WHERE class = 'raw'"
+
+
+class _Known(NamedTuple):
+    """What was answered: ``source.entity`` -> how far it is in, and before when raw was deleted."""
+
+    covered: Mapping[str, datetime]
+    horizon: datetime | None
+
+
+_is_under_way = False  # whether a run or a plan is, for all threads, as SQLMesh has some of its own
+_known: _Known | None = None  # what its first question was answered
 
 
 @contextmanager
 def asked_once() -> Iterator[None]:
     """What is asked first holds for everything within."""
-    global _answer  # for all threads, as SQLMesh has some of its own
-    _answer = {}
-    _horizon.clear()
+    global _is_under_way, _known
+    _is_under_way, _known = True, None
     try:
         yield
     finally:
-        _answer = None
-        _horizon.clear()
+        _is_under_way, _known = False, None
 
 
-def covered_through(adapter: EngineAdapter) -> dict[str, datetime]:
+def covered_through(adapter: EngineAdapter) -> Mapping[str, datetime]:
     """``source.entity``, in lower case -> the instant (UTC) through which it is in; what never was in is missing."""
-    if _answer:
-        return _answer
-    rows: list[tuple[str, Any]] = adapter.fetchall(
-        "SELECT LOWER(source || '.' || entity), MAX(covered_through) FROM ops.source_watermarks GROUP BY 1"
-    )
-    found = {name: instant for name, instant in rows if instant is not None}
-    if _answer is not None:
-        _answer.update(found)
-    return found
+    return _of_run(adapter).covered if _is_under_way else _covered(adapter.fetchall(_WATERMARKS))
 
 
 def raw_purged_before(adapter: EngineAdapter) -> datetime | None:
     """The instant (UTC) before which raw was deleted (``ingestion.loading.horizon``); None: nothing ever was."""
-    if _answer is not None and _horizon:
-        return _horizon[0]
-    found: datetime | None = None
-    if _answer is not None or adapter.table_exists("ops.purges"):  # a command of ours has made it
-        rows: list[tuple[Any, ...]] = adapter.fetchall("SELECT MAX(purged_before) FROM ops.purges WHERE class = 'raw'")
-        found = rows[0][0] if rows else None
-    if _answer is not None:
-        _horizon.append(found)
-    return found
+    if _is_under_way:
+        return _of_run(adapter).horizon
+    if not adapter.table_exists("ops.purges"):  # only a command of ours makes it
+        return None
+    rows: list[tuple[datetime | None]] = adapter.fetchall(_HORIZON)
+    return rows[0][0] if rows else None
+
+
+def _of_run(adapter: EngineAdapter) -> _Known:
+    global _known
+    if _known is None:
+        rows: list[tuple[str | None, Any]] = adapter.fetchall(_BOTH)
+        horizon = next((instant for name, instant in rows if name is None), None)
+        _known = _Known(_covered([(name, instant) for name, instant in rows if name is not None]), horizon)
+    return _known
+
+
+def _covered(rows: list[tuple[Any, ...]]) -> dict[str, datetime]:
+    return {name: instant for name, instant in rows if instant is not None}

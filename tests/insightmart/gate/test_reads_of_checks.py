@@ -62,3 +62,37 @@ def test_the_past_is_looked_at_only_for_what_is_large_enough_to_be_unusual(
         assert found() == (0, looked_at)
         connection.execute(f"UPDATE {window} SET {column} = 60 WHERE rowid = 7")
         assert found()[0] == 1
+
+
+def test_the_past_of_prices_is_looked_at_only_for_what_the_last_day_does_not_settle() -> None:
+    with duckdb.connect() as connection:
+        for table, rows, hours in (("FCT_ORDER_LINES", WINDOW_ROWS, 0), ("PAST_LINES", PAST_ROWS, 24 * 28)):
+            connection.execute(
+                f"CREATE TABLE {table} AS SELECT 'SKU-' || i % 50 AS SKU,"
+                f" CAST(10 + i % 4 AS DECIMAL(12, 4)) AS UNIT_PRICE,"
+                f" TIMESTAMP '2026-03-05' - to_seconds(CAST({hours} * 3600 * (1 - i / {rows}) AS BIGINT)) AS SOLD_AT"
+                f" FROM range({rows}) AS numbers(i)"
+            )
+        window = {"WINDOW_START": "CAST('2026-03-05' AS TIMESTAMP)", "UNUSUAL_TIMES": 20}
+        asked = query("sales", "lines_of_unusual_price", SCHEMA="main", PAST_LINES="PAST_LINES", **window)
+        connection.execute("SET enable_profiling = 'no_output'")
+
+        def found() -> tuple[int, bool]:
+            (value,) = connection.execute(asked).fetchall()[0]
+            looked_at = json.loads(connection.get_profiling_information("json"))["cumulative_rows_scanned"]
+            return value, looked_at > PAST_ROWS
+
+        def change(table: str, sku: str, price: str, which: str = "TRUE") -> None:
+            connection.execute(f"UPDATE {table} SET UNIT_PRICE = {price} WHERE SKU = '{sku}' AND {which}")
+
+        assert found() == (0, False)
+        change("FCT_ORDER_LINES", "SKU-7", "0")  # free, which no price before makes unusual
+        assert found() == (0, False)
+        change("FCT_ORDER_LINES", "SKU-8", "261")  # more than twenty times 12
+        assert found() == (20, True)
+        change("PAST_LINES", "SKU-8", "14", "SOLD_AT < '2026-02-10'")  # as dear as that, weeks ago
+        assert found() == (0, True)
+        change("FCT_ORDER_LINES", "SKU-8", "10")
+        connection.execute("DELETE FROM PAST_LINES WHERE SKU = 'SKU-9' AND SOLD_AT > '2026-03-01'")
+        change("FCT_ORDER_LINES", "SKU-9", "0.4")  # not sold for days, and less than a twentieth of 11
+        assert found() == (20, True)

@@ -12,7 +12,7 @@ from insightmart.certification.verdict import Verdict
 from insightmart.runs import ProblemKind, RunProblem
 from insightmart.settings import Settings
 from insightmart.status.facts import gather
-from insightmart.status.headline import headline
+from insightmart.status.headline import explanation, headline
 from insightmart.status.problems import needs_attention
 
 if TYPE_CHECKING:
@@ -38,6 +38,31 @@ def test_corrections_that_passed_do_not_hide_a_refused_hour(business: Business, 
     # In every cycle older windows are restated, and scanned, before the hour that is due.
     business.scanned("sales__oltp", datetime(2026, 3, 6, 9), datetime(2026, 3, 6, 10), {"any": ("pass", "0", "")})
     assert [state.part.gate for state in gather(business.warehouse, settings, AS_OF).held_back] == ["sales__oltp"]
+
+
+def test_what_is_current_what_is_older_and_what_is_not_published_is_told_apart(
+    business: Business, settings: Settings
+) -> None:
+    held = datetime(2026, 3, 6, 16)
+    business.refuse("sales__oltp", since=held)
+    plain = explanation(gather(business.warehouse, settings, AS_OF))
+    assert plain.startswith("Figures before 2026-03-06 16:00 UTC are certified and stay as they are.")
+
+    business.correction(window_id="of what is held back", window_start=held, window_end=AS_OF, attempts=1)
+    facts = gather(business.warehouse, settings, AS_OF)
+    assert (facts.corrections, explanation(facts)) == ([], plain)  # nothing certified is older by it
+    assert [problem.kind for problem in needs_attention(facts)] == ["held back"]
+
+    business.correction(window_id="late", attempts=1, last_error="gate.sales__oltp: x")
+    facts = gather(business.warehouse, settings, AS_OF)
+    older = "2026-03-05 09:00 UTC to 2026-03-05 11:00 UTC"
+    assert explanation(facts).startswith(
+        f"Figures before 2026-03-06 16:00 UTC are certified; those of {older} are older than their source says."
+    )
+    back, pending = needs_attention(facts)
+    assert back.holds_back.endswith(f"what was before is certified, but of {older} older than what the source says.")
+    assert pending.title == "1 late correction not certified"
+    assert pending.holds_back.endswith(f"than what the sources say: sales (store and phone) of {older}.")
 
 
 def test_scans_of_another_environment_say_nothing_about_prod(business: Business, settings: Settings) -> None:

@@ -183,10 +183,19 @@ def test_only_refused_corrections_need_somebody(attempts: list[int], titles: lis
 
 def test_refused_corrections_name_the_hours_that_are_older_than_the_source() -> None:
     later = correction(attempts=1, window_start=datetime(2026, 3, 6, 1), window_end=datetime(2026, 3, 6, 2))
-    (problem,) = needs_attention(certified(corrections=[correction(attempts=1), later]))
-    assert problem.what == "The restatement did not finish."
-    assert problem.holds_back.startswith("The figures of 2026-03-05 09:00 UTC to 2026-03-06 02:00 UTC are certified")
+    online = correction(attempts=1, source="shopify", last_error="gate.sales__shopify: x")
+    of_no_part = correction(attempts=1, source="fax")
+    (problem,) = needs_attention(certified(corrections=[correction(attempts=1), later, online, of_no_part]))
+    assert problem.what == "The restatement did not finish. gate.sales__shopify: x"
+    assert problem.holds_back == (
+        "Certified, but older than what the sources say: sales (store and phone) of 2 windows between"
+        " 2026-03-05 09:00 UTC and 2026-03-06 02:00 UTC;"
+        " sales (online) of 2026-03-05 09:00 UTC to 2026-03-05 11:00 UTC."
+    )
+    assert problem.affects == ("sales (store and phone)", "sales (online)")
     assert problem.level == "note"
+    (problem,) = needs_attention(certified(corrections=[of_no_part]))
+    assert problem.holds_back.endswith("older than what the sources say: nothing that a gate publishes.")
 
 
 def _differing(rows: int) -> Reconciliation:
