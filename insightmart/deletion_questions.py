@@ -27,13 +27,18 @@ class AskedOfEntity:
         name = f"{self.source} {self.entity}"
         known = sum(question.missing.known for question in self.questions)
         missing = sum(question.missing.rows for question in self.questions)
-        if any(question.is_whole_table for question in self.questions):
+        if self.is_waited_for:
             return f"{name}: the source holds nothing, {known:,} rows of it are known; it was not read, its hours wait"
         days = sorted({question.day for question in self.questions if question.day})
         when = f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"
         return (
             f"{name}: {missing:,} of {known:,} rows known of {when} are no longer at the source; none was deleted here"
         )
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether the entity is not read before somebody has answered, so that its hours wait."""
+        return any(question.is_whole_table for question in self.questions)
 
     @property
     def cure(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ingestion.contracts import SOURCES
 from insightmart.certification.verdict import PartState, Verdict, spoken, standing
+from insightmart.deletion_questions import AskedOfEntity
 from insightmart.runs import ProblemKind
 from insightmart.status.facts import Facts
 from insightmart.status.problem import Problem, amount, areas_of, capitalised, listed, problem_key, tables_of
@@ -45,17 +46,27 @@ def failing_sources(facts: Facts) -> list[FailingSource]:
 
 
 def _failing(source: str, facts: Facts) -> FailingSource:
-    parts = tuple(
-        state
-        for state in facts.parts
-        if state.verdict in _WAITING and any(name.split(".")[0] == source for name in state.behind)
-    )
-    behind = {name: mark for state in parts for name, mark in state.behind.items() if name.split(".")[0] == source}
+    asked = {f"{of.source}.{of.entity}" for of in facts.asked if of.is_waited_for}
+    behind: dict[str, datetime | None] = {}
+    parts = []
+    for state in facts.parts:
+        own = {name: mark for name, mark in state.behind.items() if name.split(".")[0] == source and name not in asked}
+        if own and state.verdict in _WAITING:
+            parts.append(state)
+            behind |= own
     met = facts.last_cycle.problems if facts.last_cycle else ()
     errors = [problem.line for problem in met if problem.kind is ProblemKind.SOURCE and problem.subject == source]
     if parts and source in facts.failed_loads:
         errors.append(facts.failed_loads[source][1])
-    return FailingSource(source, parts, behind, tuple(errors), _differences(source, behind, facts))
+    return FailingSource(source, tuple(parts), behind, tuple(errors), _differences(source, behind, facts))
+
+
+def waiting_for_an_answer(facts: Facts, asked: AskedOfEntity) -> list[PartState]:
+    """The parts that are late because an entity is not read before somebody has answered a question about it."""
+    name = f"{asked.source}.{asked.entity}"
+    return [
+        state for state in facts.parts if asked.is_waited_for and state.verdict in _WAITING and name in state.behind
+    ]
 
 
 def _differences(source: str, behind: Mapping[str, datetime | None], facts: Facts) -> tuple[dict[str, Any], ...]:
@@ -95,11 +106,9 @@ def _of_source(found: FailingSource) -> Problem:
         elif len(late) < len(found.parts):
             title = f"{names}: late, or nothing certified yet"
         else:
-            title = (
-                f"{names} late: certified through {spoken(min((s.through for s in late if s.through), default=None))}"
-            )
+            title = f"{names} late: certified through {spoken(_through(late))}"
         what = f"{capitalised(_standing(found.behind))}." + (f" Last error: {error}" if error else "")
-        holds_back = _all_lack(found.parts)
+        holds_back = all_lack(found.parts)
     if found.differences:
         holds_back += f" {amount(len(found.differences), 'total')} of these days cannot tie until then."
     return Problem(
@@ -116,6 +125,12 @@ def _of_source(found: FailingSource) -> Problem:
     )
 
 
+def _through(late: Sequence[PartState]) -> datetime | None:
+    """How far they are certified: those that come by the hour, where there are any; others are a day behind anyway."""
+    hourly = [state for state in late if state.part.is_hourly]
+    return min((state.through for state in hourly or late if state.through), default=None)
+
+
 def _standing(behind: Mapping[str, datetime | None]) -> str:
     """Where the entities stand; said once where all stand alike."""
     marks = set(behind.values())
@@ -125,7 +140,8 @@ def _standing(behind: Mapping[str, datetime | None]) -> str:
     return f"the sources {listed(list(behind))} were {f'last read through {spoken(mark)}' if mark else 'never loaded'}"
 
 
-def _all_lack(parts: Sequence[PartState]) -> str:
+def all_lack(parts: Sequence[PartState]) -> str:
+    """What readers do not see of parts that are late or were never certified, in sentences."""
     if len(parts) == 1 or len({(state.verdict, state.through) for state in parts}) > 1:
         return " ".join(_lacks(state) for state in parts)
     names, first = listed([state.part.name for state in parts]), parts[0]

@@ -16,7 +16,7 @@ from insightmart.quarantine.meanings import rule_of
 from insightmart.runs import ProblemKind, RunProblem, problem_lines
 from insightmart.status.facts import Facts
 from insightmart.status.held_rows import HeldRows
-from insightmart.status.late_parts import failing_sources, waiting_problems
+from insightmart.status.late_parts import all_lack, failing_sources, waiting_for_an_answer, waiting_problems
 from insightmart.status.problem import Problem, amount, areas_of, capitalised, problem_key, tables_of
 from insightmart.status.recent_runs import RunState
 from insightmart.status.reconciliations import DIFFERENCES, Reconciliation
@@ -39,7 +39,7 @@ def needs_attention(facts: Facts) -> list[Problem]:
     of_sources = [id(row) for source in failing for row in source.differences]
     return [
         *(_held_back(state, facts.held_rows.get(state.part.gate)) for state in facts.held_back),
-        *_vanished(facts.asked),
+        *(_vanished(facts, of) for of in facts.asked),
         *_refused_corrections(facts),
         *_unexplained(facts.reconciliation, of_sources),
         *waiting_problems(facts, failing),
@@ -83,22 +83,22 @@ def _held_back(state: PartState, held: HeldRows | None) -> Problem:
     )
 
 
-def _vanished(asked: Iterable[AskedOfEntity]) -> list[Problem]:
-    """Rows that are no longer at their source, and nobody has said whether they are deleted."""
-    return [
-        Problem(
-            "vanished",
-            f"{capitalised(of.source)} {of.entity}: are the rows that vanished deleted?",
-            f"{capitalised(of.what)}.",
-            "Figures stay as they were certified, with these rows, until somebody answers or the rows are back.",
-            f"{of.cure}.",
-            of.owner,
-            key=problem_key("vanished", of.source, of.entity),
-            affects=(f"{of.source} {of.entity}",),
-            rows=sum(question.missing.rows for question in of.questions),
-        )
-        for of in asked
-    ]
+def _vanished(facts: Facts, of: AskedOfEntity) -> Problem:
+    """Rows that are no longer at their source, and nobody has said whether they are deleted; and what waits for it."""
+    waiting = waiting_for_an_answer(facts, of)
+    kept = "Figures stay as they were certified, with these rows, until somebody answers or the rows are back."
+    return Problem(
+        "vanished",
+        f"{capitalised(of.source)} {of.entity}: are the rows that vanished deleted?",
+        f"{capitalised(of.what)}.",
+        f"{all_lack(waiting)} {kept}" if waiting else kept,
+        f"{of.cure}.",
+        of.owner,
+        key=problem_key("vanished", of.source, of.entity),
+        areas=areas_of(waiting),
+        affects=(f"{of.source} {of.entity}", *(state.part.name for state in waiting)),
+        rows=sum(question.missing.rows for question in of.questions),
+    )
 
 
 def _waiting_for_a_cure(facts: Facts) -> list[Problem]:

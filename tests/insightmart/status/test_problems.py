@@ -79,6 +79,20 @@ def test_a_table_that_is_empty_is_said_as_such() -> None:
     assert problem.what.startswith("Oltp orders: the source holds nothing, 60 rows of it are known; it was not read")
 
 
+def test_what_waits_for_an_answer_is_told_with_the_question() -> None:
+    whole = replace(question("c3", 5, 60, 60), window=Window(EPOCH, AS_OF))
+    facts = with_parts(sales__oltp=late("oltp.orders"), sales__shopify=late("shopify.orders"))
+    asked, shop = needs_attention(replace(facts, asked=[AskedOfEntity("oltp", "orders", (whole,))]))
+    assert (asked.key, shop.key) == ("vanished-oltp-orders", "source-shopify")
+    assert asked.affects == ("oltp orders", "sales (store and phone)")
+    assert asked.holds_back.startswith(
+        "The certified sales tables lack what happened after 2026-03-06 14:00 UTC in sales"
+    )
+    some = AskedOfEntity("oltp", "orders", (question("a1", 5, 500, 26),))  # it is read all the same
+    keys = [problem.key for problem in needs_attention(replace(facts, asked=[some]))]
+    assert keys == ["vanished-oltp-orders", "source-oltp", "source-shopify"]
+
+
 def question(question_id: str, day: int, known: int, missing: int) -> Question:
     start = datetime(2026, 3, day)
     window = Window(start, start + timedelta(days=1))
