@@ -12,25 +12,18 @@ from pathlib import Path
 from ingestion.warehouse import DATABASE
 
 GRANTS = Path("deploy/snowflake/readers.sql")
-ROLE = "INSIGHTMART_READER"
+ROLE = f"{DATABASE}_REPORTER"
 
 _HEADER = f"""\
--- The role that analysts and Tableau read with: the certified tables, one by one, and nothing else. Written by
--- `make docs` from the models; not to be edited.
+-- What REPORTER reads: the certified tables, one by one, and nothing else. Written by `make docs` from the models; not
+-- to be edited.
 --
--- Run it as the role that owns the database, after the first `insightmart cycle` and whenever a table is new; it may
--- be run again at any time. The parts TABLE__SOURCE lie in the same schema and are not granted, so readers do not see
--- them; GRANT ... ON ALL or FUTURE VIEWS would show them. A plan that changes a view keeps its grants (COPY GRANTS),
--- and a view needs none of its reader on what it reads.
---
--- Who gets the role, and the warehouse that it computes on, is said apart:
---   GRANT ROLE {ROLE} TO USER ...;
---   GRANT USAGE ON WAREHOUSE INSIGHTMART_REPORT TO ROLE {ROLE};
+-- Run it after the first `insightmart cycle` and whenever a table is new; it may be run again at any time. The parts
+-- TABLE__SOURCE lie in the same schema and are not granted, so readers do not see them; GRANT ... ON ALL or FUTURE
+-- VIEWS would show them. A plan that changes a view keeps its grants (COPY GRANTS), and a view needs none of its reader
+-- on what it reads. Role, schema and warehouse: 1_roles.sql to 3_grants.sql; docs/snowflake-account.md.
 
-CREATE ROLE IF NOT EXISTS {ROLE} COMMENT = 'Reads the certified tables';
-
-GRANT USAGE ON DATABASE {DATABASE} TO ROLE {ROLE};
-GRANT USAGE ON SCHEMA {DATABASE}.CERTIFIED TO ROLE {ROLE};
+USE ROLE {DATABASE}_OWNER;
 
 """
 

@@ -171,6 +171,17 @@ def test_what_can_be_built_again_pays_for_no_history(account: Any, settings: Set
     assert sent == ["CREATE TRANSIENT", "CREATE TRANSIENT", "CREATE", "CREATE"]
 
 
+def test_a_view_that_is_replaced_keeps_who_may_read_it(account: Any, settings: Settings) -> None:
+    adapter = _adapter()
+    adapter.create_schema("CERTIFIED")
+    for value in (1, 2):
+        adapter.create_view("CERTIFIED.ORDERS", exp.select(exp.Literal.number(value).as_("ORDER_ID")))
+    replaced = [one for one in account.statements if "REPLACE VIEW" in one]
+    assert len(replaced) == 2
+    assert all(" COPY GRANTS " in one for one in replaced)
+    assert adapter.fetchall("SELECT * FROM CERTIFIED.ORDERS") == [(2,)]
+
+
 def test_the_row_of_a_gate_is_one_insert(account: Any, settings: Settings) -> None:
     adapter, columns = _adapter(), {"SCAN_ID": exp.DataType.build("varchar"), "PASSED": exp.DataType.build("int")}
     adapter.create_schema("GATE")

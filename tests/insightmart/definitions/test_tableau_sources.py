@@ -111,7 +111,7 @@ def test_account_role_and_warehouse_are_placeholders_and_nobody_is_named(subject
 
 def test_readers_may_read_every_certified_table_and_no_part_of_one(files: Context, pytestconfig: pytest.Config) -> None:
     text = (PROJECT / GRANTS).read_text(encoding="utf-8")
-    granted = re.findall(r"^GRANT SELECT ON VIEW INSIGHTMART\.(\S+) TO ROLE INSIGHTMART_READER;$", text, re.MULTILINE)
+    granted = re.findall(r"^GRANT SELECT ON VIEW INSIGHTMART\.(\S+) TO ROLE INSIGHTMART_REPORTER;$", text, re.MULTILINE)
     tables = {name for name in own_models(files) if name.startswith("certified.")}
     assert {name.lower() for name in granted} == {name for name in tables if "__" not in name}
     assert any("__" in name for name in tables)
