@@ -13,7 +13,7 @@ from typing import Any
 from ingestion.contracts import SOURCES
 from insightmart.certification.verdict import PartState, Verdict, spoken, standing
 from insightmart.deletion_questions import AskedOfEntity
-from insightmart.runs import ProblemKind
+from insightmart.runs import ProblemKind, RunProblem
 from insightmart.status.facts import Facts
 from insightmart.status.problem import Problem, amount, areas_of, capitalised, listed, problem_key, tables_of
 
@@ -28,14 +28,14 @@ class FailingSource:
         source: oltp, shopify or stores.
         parts: what is late, or has nothing certified yet, because it waits for the source.
         behind: its entities that are late, with where they stand (UTC); None was never loaded.
-        errors: why it could not be read, with the cure, the last one first; empty where nothing says so.
+        errors: why it could not be read, the last one first; empty where nothing says so.
         differences: rows of the reconciliation that differ since, and would not with the source.
     """
 
     source: str
     parts: tuple[PartState, ...]
     behind: Mapping[str, datetime | None]
-    errors: tuple[str, ...]
+    errors: tuple[RunProblem, ...]
     differences: tuple[dict[str, Any], ...]
 
 
@@ -55,9 +55,9 @@ def _failing(source: str, facts: Facts) -> FailingSource:
             parts.append(state)
             behind |= own
     met = facts.last_cycle.problems if facts.last_cycle else ()
-    errors = [problem.line for problem in met if problem.kind is ProblemKind.SOURCE and problem.subject == source]
+    errors = [problem for problem in met if problem.kind is ProblemKind.SOURCE and problem.subject == source]
     if parts and source in facts.failed_loads:
-        errors.append(facts.failed_loads[source][1])
+        errors.append(RunProblem(ProblemKind.SOURCE, source, facts.failed_loads[source][1]))
     return FailingSource(source, tuple(parts), behind, tuple(errors), _differences(source, behind, facts))
 
 
@@ -95,7 +95,8 @@ def waiting_problems(facts: Facts, failing: Iterable[FailingSource]) -> list[Pro
 def _of_source(found: FailingSource) -> Problem:
     """All that comes of one source: what is late, what has nothing yet, what does not tie."""
     late = [state for state in found.parts if state.verdict is Verdict.LATE]
-    error = found.errors[0] if found.errors else ""
+    error = f"{found.errors[0].message.rstrip('.')}." if found.errors else ""
+    cure = next((f"{problem.cure.rstrip('.')}. " for problem in found.errors if problem.cure), "")
     if not found.parts:
         title = f"{capitalised(found.source)} could not be read"
         what, holds_back = error, "Nothing is late yet; what was certified before stays as it is."
@@ -116,7 +117,7 @@ def _of_source(found: FailingSource) -> Problem:
         title,
         what,
         holds_back,
-        "`insightmart doctor` says whether the source is configured and answers."
+        f"{cure}`insightmart doctor` says whether the source is configured and answers."
         " The next cycle reads everything that was missed.",
         "data-engineering",
         key=problem_key("source", found.source),

@@ -82,7 +82,9 @@ def test_a_source_that_is_down_makes_only_its_own_part_late(business: Business, 
     late = next(state for state in facts.parts if state.verdict is Verdict.LATE)
     assert late.through == datetime(2026, 3, 6, 14)
     assert late.why == "the source shopify.orders was last read through 2026-03-06 14:00 UTC"
-    assert needs_attention(facts)[0].what.endswith(f"UTC. Last error: {error.line}")
+    (problem, *_) = needs_attention(facts)
+    assert problem.what.endswith("UTC. Last error: shopify: no proper answer: HTTP 503.")
+    assert problem.action.startswith(f"{cure}. ")
 
 
 def test_what_is_held_back_is_counted_in_orders_money_and_stores(business: Business, settings: Settings) -> None:
@@ -105,7 +107,7 @@ def test_a_fresh_failure_is_told_beside_a_refused_hour(business: Business, setti
     shopify = RunProblem(ProblemKind.SOURCE, "shopify", "shopify: HTTP 503", "Check it")
     business.ran("cycle-2", AS_OF, "failed", gate, shopify, held)
     problems = needs_attention(gather(business.warehouse, settings, AS_OF))
-    assert [(problem.kind, problem.what) for problem in problems][1:] == [("failed", "shopify: HTTP 503. Check it")]
+    assert [(problem.kind, problem.what) for problem in problems][1:] == [("failed", "shopify: HTTP 503.")]
 
 
 @pytest.mark.parametrize(("through", "verdict"), [(15, Verdict.LATE), (16, Verdict.TRUSTED)])

@@ -108,10 +108,11 @@ def test_a_late_part_quotes_its_own_source_only() -> None:
     assert first.title == "Sales (online) late: certified through 2026-03-06 14:00 UTC"
     assert first.what == (
         "The source shopify.orders was last read through 2026-03-06 14:00 UTC."
-        " Last error: shopify: no proper answer: HTTP 503; try 3. Check it"
+        " Last error: shopify: no proper answer: HTTP 503; try 3."
     )
+    assert first.action.startswith("Check it. `insightmart doctor` says whether")
     assert first.level == "warning"
-    assert (second.kind, second.what) == ("failed", "oltp: no route")
+    assert (second.kind, second.what) == ("failed", "oltp: no route.")
     assert (first.key, second.key) == ("source-shopify", "source-oltp")
 
 
@@ -129,7 +130,7 @@ def test_a_dead_shop_is_one_problem_with_all_that_comes_of_it() -> None:
     assert shop.title == (
         "Sales (online), inventory (online) and products late: certified through 2026-03-06 14:00 UTC"
     )
-    assert shop.what.endswith("Last error: shopify: no proper answer: HTTP 503; try 3. Check it")
+    assert shop.what.endswith("Last error: shopify: no proper answer: HTTP 503; try 3.")
     assert shop.holds_back.endswith("1 total of these days cannot tie until then.")
     assert shop.areas == ("sales", "inventory", "products")
     assert (totals.key, totals.affects, totals.rows) == ("reconciliation", ("oltp orders",), 1)
