@@ -10,8 +10,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import MutableMapping
-from contextlib import suppress
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager, suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,18 @@ def _keep(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[st
         text = json.dumps({name: value for name, value in line.items() if value is not None}, default=str)
         _kept.handle(logging.LogRecord("insightmart", logging.INFO, "", 0, text, None, None))
     return event
+
+
+@contextmanager
+def silenced(library: str) -> Iterator[None]:
+    """Nothing of a library's log, at any level: it would show an address that is a secret."""
+    logger = logging.getLogger(library)
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _without_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from insightmart.alerts.routes import chat_address
+from insightmart.logs import silenced
 
 TIMEOUT = 15  # seconds for one message, whatever the other end does
 
@@ -15,7 +12,7 @@ def can_be_used(name: str) -> bool:
     """Whether a variable holds an address that apprise knows."""
     import apprise
 
-    with _quiet():
+    with silenced("apprise"):
         return bool(apprise.Apprise().add(chat_address(name) or ""))
 
 
@@ -30,22 +27,10 @@ def say(name: str, title: str, text: str, level: str) -> bool:
         "bad": apprise.NotifyType.FAILURE,
     }
     channel = apprise.Apprise()
-    with _quiet():
+    with silenced("apprise"):
         return bool(
             channel.add(chat_address(name) or "")
             and channel.notify(
                 title=title, body=text, notify_type=kinds[level], body_format=apprise.NotifyFormat.TEXT, timeout=TIMEOUT
             )
         )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """apprise logs parts of addresses and answers, at every level."""
-    logger = logging.getLogger("apprise")
-    before = logger.disabled
-    logger.disabled = True
-    try:
-        yield
-    finally:
-        logger.disabled = before

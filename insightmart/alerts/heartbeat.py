@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
+from insightmart.logs import silenced
 from insightmart.runs import ProblemKind, RunProblem
 from insightmart.settings import AlertSettings
 
@@ -29,7 +30,8 @@ def beat(settings: AlertSettings, pause: float = 1.0) -> RunProblem | None:
         reraise=True,
     )
     try:
-        retrying(_get, address)
+        with silenced("httpx"):  # which would log the address
+            retrying(_get, address)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return RunProblem(
             ProblemKind.REPORT,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+
+import pytest
 from pydantic import SecretStr
 
 from insightmart.alerts.heartbeat import beat
@@ -10,7 +13,8 @@ from tests.support.inbox import free_port
 from tests.support.web_hook import web_hook
 
 
-def test_it_arrives_once_more_tried_where_it_failed(settings: Settings) -> None:
+def test_it_arrives_once_more_tried_where_it_failed(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
     with web_hook() as hook:
         settings.heartbeat_url = SecretStr(f"http://{hook.at}/ping/s3cret")
         assert beat(settings) is None
@@ -21,6 +25,7 @@ def test_it_arrives_once_more_tried_where_it_failed(settings: Settings) -> None:
         missed = beat(settings, pause=0)
     assert missed is not None
     assert missed.message == "the heartbeat did not arrive: it was answered with 503"
+    assert "s3cret" not in caplog.text
 
 
 def test_what_is_missed_is_a_notice_without_the_address(settings: Settings) -> None:
