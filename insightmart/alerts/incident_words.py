@@ -53,7 +53,7 @@ def incident_message(
         as_of: the instant, UTC.
         currency: the company's.
         address: under which the status page is read, with a slash at its end; empty: there is none to link to.
-        run_id: the cycle that found it.
+        run_id: the cycle that found it, and told it on the page; None: there was none.
     """
     state = STATES[told.change]
     level = told.problem.level if told.problem else "good"
@@ -69,7 +69,7 @@ def incident_message(
         since=_since(told, as_of),
         how_much=how_much(told.problem, currency) if told.problem else "",
         next_time=_next_time(told),
-        link=f"{address}index.html#problem-{told.incident.key}" if address else "",
+        link=f"{address}index.html{f'#problem-{told.incident.key}' if run_id else ''}" if address else "",
         address=address,
         shown=STORES,
         as_of=as_of,

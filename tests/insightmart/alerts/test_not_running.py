@@ -21,6 +21,7 @@ def mailed(settings: Settings, inbox: Inbox, monkeypatch: pytest.MonkeyPatch) ->
     assert settings.smtp_url is not None
     monkeypatch.setenv("SMTP_URL", settings.smtp_url.get_secret_value())
     monkeypatch.setenv("REPORT_TO", "data@example.com")
+    monkeypatch.setenv("STATUS_ADDRESS", "https://status.example.com")
     monkeypatch.setenv("PYTHON_DOTENV_DISABLED", "1")
     return inbox
 
@@ -45,6 +46,8 @@ def test_settings_that_make_no_sense_are_told_once_and_then_ever_less_often(
     text = mailed.messages[0].get_body(("plain",)).get_content()  # type: ignore[union-attr]
     assert "INSIGHTMART_CURRENCY cannot be used: String should match pattern" in text
     assert "Set INSIGHTMART_CURRENCY in the environment or in .env" in text
+    assert "https://status.example.com/index.html" in text
+    assert "#problem" not in text  # the page has not heard of it
     assert (settings.home / "cannot_run.json").stat().st_mode & 0o777 == 0o600
 
 
