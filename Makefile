@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SQLMESH := INSIGHTMART_HOME=var/lint $(BIN)/sqlmesh --log-file-dir var/lint/logs
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-models test-python test-fast check mutants docs format lint types hooks bench sandbox lock clean
+.PHONY: help setup demo test test-models test-python test-fast check mutants docs format lint types hooks bench sandbox image checkov lock clean
 
 help: ## List these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,10 +103,28 @@ sandbox: $(SETUP) ## Say how to start the three sources on this machine
 	@echo '  insightmart cycle'
 	@echo '  insightmart sandbox down'
 
+IMAGE ?= insightmart
+
+image: ## Build the container image of the commit that is checked out (IMAGE=... names it); its tag is the commit
+	@[ -z "$$(git status --porcelain)" ] || { echo "make: files differ from the commit, which the image would name." \
+		"Commit or stash them" >&2; exit 2; }
+	docker build --file deploy/container/Dockerfile --build-arg COMMIT="$$(git rev-parse HEAD)" \
+		--tag "$(IMAGE):$$(git rev-parse HEAD)" .
+
+# checkov asks for versions of boto3, packaging and networkx that do not go with ours: it has an environment of its own.
+CHECKOV_VERSION := 3.3.30
+CHECKOV := var/checkov-$(CHECKOV_VERSION)
+
+checkov: $(SETUP) ## Look for what is unsafe in the templates and the Dockerfile of deploy/ (installs checkov in var/, once)
+	@[ -x $(CHECKOV)/bin/checkov ] || { $(BIN)/python -m venv --clear $(CHECKOV) && \
+		$(CHECKOV)/bin/python -m pip install --quiet checkov==$(CHECKOV_VERSION); }
+	@$(CHECKOV)/bin/checkov --directory deploy --framework cloudformation dockerfile --compact --quiet --skip-download
+
 lock: $(SETUP) ## Resolve requirements.lock anew (LOCK_FLAGS="--upgrade-package duckdb" lets one move)
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; command -v uv > /dev/null || $(BIN)/python -m pip install --quiet uv; \
-	uv pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 --generate-hashes \
-		--no-header --no-annotate $(LOCK_FLAGS) --output-file requirements.lock
+	compile="uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate"; \
+	$$compile --all-extras $(LOCK_FLAGS) --output-file requirements.lock && \
+	$$compile --constraint requirements.lock --output-file deploy/container/requirements.lock
 
 clean: ## Remove .venv and caches; var/ stays, because it holds the local warehouse
 	rm -rf $(VENV) build insightmart.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis logs var/lint

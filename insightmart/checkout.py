@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from insightmart.settings import PROJECT
 
 LOCK = "requirements.lock"
+BUILT_FROM = ".built-from"  # in an image, which has no git: the commit it was built from
 
 
 @dataclass(frozen=True)
@@ -33,15 +35,15 @@ class Checkout:
 
 
 def look_at(project: Path = PROJECT) -> Checkout:
-    """Commit and changed files of a project, in one question to git."""
+    """Commit and changed files of a project, in one question to git; in an image, what it was built from."""
     asked = ["git", "status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all"]
     environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}  # a look writes nothing
     try:
         found = subprocess.run(asked, cwd=project, env=environment, capture_output=True, check=False, timeout=60)
     except (OSError, subprocess.TimeoutExpired):  # no git on this machine, or one that hangs
-        return Checkout()
+        return _built_from(project)
     if found.returncode:
-        return Checkout()
+        return _built_from(project)
     commit, changed = None, []
     parts = iter(found.stdout.decode("utf-8", "replace").split("\0"))
     for part in parts:
@@ -53,6 +55,15 @@ def look_at(project: Path = PROJECT) -> Checkout:
             if kind == "2":  # renamed: the old name follows
                 next(parts, None)
     return Checkout(commit, tuple(sorted(changed)))
+
+
+def _built_from(project: Path) -> Checkout:
+    """What `make image` noted, which builds nothing but a clean commit."""
+    try:
+        commit = (project / BUILT_FROM).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return Checkout()
+    return Checkout(commit, ()) if re.fullmatch("[0-9a-f]{40}", commit) else Checkout()
 
 
 # of a line of `git status --porcelain=v2`, by its kind: changed, renamed, unmerged, unknown to git

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from insightmart.checkout import Checkout, lock_hash, look_at
+from insightmart.checkout import BUILT_FROM, Checkout, lock_hash, look_at
 
 
 def git(project: Path, *arguments: str) -> str:
@@ -59,6 +59,14 @@ def test_without_git_or_a_checkout_nobody_can_say(
     monkeypatch.setenv("PATH", "")
     found = look_at(project)
     assert (found.commit, found.is_dirty) == (None, None)
+
+
+def test_an_image_has_the_commit_that_it_was_built_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    (tmp_path / BUILT_FROM).write_text("0123456789" * 4 + "\n", encoding="ascii")
+    assert look_at(tmp_path) == Checkout("0123456789" * 4, ())
+    (tmp_path / BUILT_FROM).write_text("main\n", encoding="ascii")
+    assert look_at(tmp_path) == Checkout(None, None)
 
 
 def test_the_lock_is_hashed(project: Path) -> None:
