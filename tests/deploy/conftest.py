@@ -19,7 +19,6 @@ PARAMETERS = {
     "ReportFrom": "insightmart@example.com",
     "ShopifyUrl": "https://example.myshopify.com",
     "SnowflakeAccount": "organisation-account",
-    "SnowflakeUser": "INSIGHTMART",
     "Start": "2026-01-01",
 }
 

@@ -142,7 +142,13 @@ def test_every_setting_of_production_is_passed_and_accepted(
     settings = load_settings()
     assert (settings.gateway, settings.routes, settings.openlineage_url) == ("snowflake", None, None)
     assert str(settings.stores_url).startswith("s3://insightmart-dropsbucket-")
-    assert settings.warehouse_of("load") == "INSIGHTMART_TRANSFORM"
+    # the login of deploy/snowflake
+    assert (settings.snowflake_user, settings.snowflake_role) == ("INSIGHTMART_PIPELINE", "INSIGHTMART_PIPELINE")
+    assert [settings.warehouse_of(work) for work in ("load", "transform", "report")] == [
+        "INSIGHTMART_LOAD",
+        "INSIGHTMART_TRANSFORM",
+        "INSIGHTMART_REPORT",
+    ]
 
 
 def every_secret() -> list[dict[str, Any]]:
