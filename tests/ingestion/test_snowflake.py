@@ -28,6 +28,7 @@ from insightmart.errors import ConfigurationError
 from insightmart.gateway import dlt_destination, open_warehouse
 from insightmart.settings import Settings
 from insightmart.sources import ingest
+from tests.support.needed_rights import OWNERSHIP, lacking, needed_rights
 
 if TYPE_CHECKING:
     from conftest import Trade
@@ -66,6 +67,13 @@ def test_the_same_rows_land_as_on_duckdb(
         for source in SOURCES:
             assert state(on_snowflake, source) == state(on_duckdb, source)
     _check_statements(session.statements)
+    needed = needed_rights(session.texts)
+    assert {("tables in RAW", "INSERT"), ("tables in RAW", OWNERSHIP), ("tables in OPS", "SELECT")} <= needed
+    assert lacking("PIPELINE", needed) == set()
+    # the role of loads alone lacks what creates the tables of ops, and nothing else
+    bootstrap = {("database", "CREATE SCHEMA"), ("schema OPS", "CREATE TABLE"), ("tables in OPS", OWNERSHIP)}
+    assert lacking("LOADER", needed) <= bootstrap
+    assert lacking("TRANSFORMER", needed) >= {("tables in RAW", "INSERT"), ("tables in RAW", OWNERSHIP)}
     zones = {column.type.tz for schema in session.put for column in schema if pa.types.is_timestamp(column.type)}
     assert zones == {None}  # else Snowflake would convert them by the session's zone
     assert [path for path in (tmp_path / "stages").rglob("*") if path.is_file()] == []  # they hold personal data

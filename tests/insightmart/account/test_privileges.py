@@ -15,6 +15,7 @@ from insightmart.account.privileges import PRIVILEGES, read_roles
 from insightmart.definitions.reader_grants import GRANTS
 from insightmart.errors import ConfigurationError
 from insightmart.settings import PROJECT
+from tests.support.needed_rights import OWNERSHIP, lacking, needed_rights
 
 FOLDER = PROJECT / "deploy" / "snowflake"
 PROGRAMS = {"INSIGHTMART_PIPELINE": "PIPELINE", "INSIGHTMART_TABLEAU": "REPORTER"}
@@ -201,3 +202,31 @@ def test_a_mistake_in_the_file_is_named(tmp_path: Path, old: str, new: str, caus
     (tmp_path / "privileges.yml").write_text(text.replace(old, new), encoding="utf-8")
     with pytest.raises(ConfigurationError, match=re.escape(cause)):
         read_roles(tmp_path / "privileges.yml", read_parameters(PROJECT / PARAMETERS))
+
+
+@pytest.mark.parametrize(
+    ("statement", "needed"),
+    [
+        (
+            "COPY INTO RAW.ORDERS FROM '@RAW.%ORDERS/1/a.parquet' FILE_FORMAT = (TYPE = 'PARQUET')",
+            {"INSERT", OWNERSHIP},
+        ),
+        ("INSERT INTO ops.loads (load_id) SELECT o.load_id FROM raw.orders AS o", {"INSERT", "SELECT"}),
+        ("DELETE FROM raw.orders WHERE load_id IN (SELECT load_id FROM ops.loads)", {"DELETE", "SELECT"}),
+        ("WITH o AS (SELECT 1 AS x FROM raw.orders) SELECT x FROM o", {"SELECT"}),
+        ("ALTER TABLE raw.orders ADD COLUMN more VARCHAR", {OWNERSHIP}),
+        ('CREATE TABLE "sqlmesh__CORE".orders AS SELECT 1 AS x', {"CREATE TABLE"}),
+        ("CREATE OR REPLACE TEMPORARY VIEW OPS.seen AS SELECT 1 AS x", {"CREATE VIEW"}),
+        ("COMMIT", set()),
+    ],
+)
+def test_what_a_statement_takes(statement: str, needed: set[str]) -> None:
+    assert {right for _, right in needed_rights([statement])} == needed
+
+
+def test_who_may_not_run_a_statement() -> None:
+    assert lacking("TRANSFORMER", needed_rights(["CREATE TABLE raw.orders (x INT)"])) == {
+        ("schema RAW", "CREATE TABLE")
+    }
+    assert lacking("LOADER", needed_rights(["SELECT 1 FROM core.orders"])) == {("tables in CORE", "SELECT")}
+    assert lacking("AUDITOR", needed_rights(["SELECT 1 FROM raw.orders"])) == set()
