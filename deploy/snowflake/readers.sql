@@ -1,5 +1,5 @@
--- What REPORTER reads: the certified tables, one by one, and nothing else. Written by `make docs` from the models; not to
--- be edited.
+-- What REPORTER reads: the certified tables, one by one, and nothing else. Written by `make docs` from the models; not
+-- to be edited.
 --
 -- Run it after the first `insightmart cycle` and whenever a table is new; it may be run again at any time. The parts
 -- TABLE__SOURCE lie in the same schema and are not granted, so readers do not see them; GRANT ... ON ALL or FUTURE
