@@ -56,7 +56,7 @@ def open_to_read(settings: Settings, *, is_whole: bool = False) -> Warehouse:
     """
     if settings.gateway != "local":
         return Warehouse(connect(settings, "report", **OPTIONS), "snowflake")
-    copy = copy_path(settings)
+    copy = copy_path(settings.home)
     file = settings.database_path if is_whole or not copy.exists() else copy
     if not file.exists():
         return Warehouse(duckdb.connect(), "duckdb")  # nothing has been loaded yet

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from insightmart.settings import Settings
+from ingestion.warehouse import DATABASE
 
 WHOLE = ("certified", "gate", "ops")  # schemas; their tables and views become tables
 
 
-def copy_path(settings: Settings) -> Path:
+def copy_path(home: Path) -> Path:
     """Where the copy is: named as the warehouse, since DuckDB takes the name of the catalog from the file."""
-    return settings.home / "readers" / settings.database_path.name
+    return home / "readers" / f"{DATABASE}.duckdb"
 
 
 def has_all_of(schema: str, table: str) -> bool:

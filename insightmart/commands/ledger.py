@@ -200,5 +200,5 @@ def note_command(text: str) -> None:
     settings = load_settings()
     with writing(settings, "ledger note") as session:
         head = note(session.warehouse, settings, text.strip())
-        publish_copy(session.warehouse, settings)
+        publish_copy(session.warehouse, settings.home)
     click.echo(f"entry {head.sequence}, {head.entry_hash}")

@@ -85,7 +85,7 @@ class Session:
     def _show(self, run: Run) -> None:
         """Readers see what the run has left, all tables at once."""
         try:
-            publish_copy(self.warehouse, self.settings, of_a_cycle=self.command == "cycle")
+            publish_copy(self.warehouse, self.settings.home, of_a_cycle=self.command == "cycle")
         except InsightMartError as error:
             problem = RunProblem.of_error(ProblemKind.READERS, "the copy for readers", error)
             record_problems(self.warehouse, run.run_id, [problem])

@@ -23,6 +23,7 @@ from insightmart.erasure.places import Place, count, empty, places
 from insightmart.erasure.rejected_texts import RejectedText, empty_texts, rejected_texts
 from insightmart.erasure.totals import totals
 from insightmart.errors import ConfigurationError, InsightMartError
+from insightmart.readers.publishing import publish_copy
 
 BEGUN, DONE = "begun", "done"
 # Evidence that may quote what a source said; the ledger covers it, so that it is named and not changed.
@@ -139,6 +140,7 @@ def _finish(warehouse: Warehouse, home: Path, erasure_id: str, customer: Custome
             f"the rows of customer {customer} are empty, and the warehouse's file still has their bytes: {error}",
             "Make room; the next `insightmart erase` or `cycle` writes it anew",
         ) from None
+    publish_copy(warehouse, home)  # the one before has what was erased
     done = [DONE, utc_now(), erasure_id]
     warehouse.execute("UPDATE ops.erasures SET status = ?, recorded_at = ? WHERE erasure_id = ?", done)
     return search.found

@@ -24,6 +24,6 @@ def show_readers(evaluator: Any) -> None:
         return
     adapter = evaluator.engine_adapter
     try:
-        publish_copy(Warehouse(adapter.connection, adapter.dialect), load_settings())
+        publish_copy(Warehouse(adapter.connection, adapter.dialect), load_settings().home)
     except InsightMartError as error:  # prod is as it should be
         structlog.get_logger().warning("the copy for readers is not new", error=str(error))

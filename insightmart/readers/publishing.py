@@ -21,7 +21,6 @@ from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
 from insightmart.read_copy import WHOLE, copy_path, has_all_of
 from insightmart.readers.changed_rows import Basis, changed_rows
-from insightmart.settings import Settings
 
 _COUNTED = ("reasons", "event_at", "store_id", "raw_load_id")  # of a row in quarantine: why, when, where, whence
 # Of the stores' reference what says whose files are due; of a reject everything but the text that was rejected.
@@ -37,12 +36,12 @@ _IN_PART = {
 _PUBLISHED_AT = "ops.read_copy"
 
 
-def publish_copy(warehouse: Warehouse, settings: Settings, *, of_a_cycle: bool = False) -> Path | None:
+def publish_copy(warehouse: Warehouse, home: Path, *, of_a_cycle: bool = False) -> Path | None:
     """Make the copy anew and put it in the place of the old one, all at once.
 
     Args:
         warehouse: open connection, which nobody else writes with.
-        settings: say where the home is.
+        home: the folder of the warehouse.
         of_a_cycle: nothing but a cycle has written since the last copy: what it did not change need not be written.
 
     Returns:
@@ -53,7 +52,7 @@ def publish_copy(warehouse: Warehouse, settings: Settings, *, of_a_cycle: bool =
     """
     if warehouse.dialect != "duckdb":
         return None
-    target = copy_path(settings)
+    target = copy_path(home)
     unfinished = target.with_name("unfinished.duckdb")
     try:
         target.parent.mkdir(mode=0o750, parents=True, exist_ok=True)

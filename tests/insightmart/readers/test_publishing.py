@@ -63,8 +63,8 @@ def test_readers_have_certified_as_it_is_and_nothing_that_a_source_wrote(built: 
     )
     before = gather(built, settings, NOW, is_report=True)
     built.execute("UPDATE raw.oltp_customers SET email = 'ada@lovelace.example'")
-    path = publish_copy(built, settings)
-    assert path == copy_path(settings)
+    path = publish_copy(built, settings.home)
+    assert path == copy_path(settings.home)
     with open_to_read(settings) as copy:
         certified = {
             name for (name,) in copy.rows("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'certified'")
@@ -94,7 +94,7 @@ def _published(warehouse: Warehouse, start: datetime, end: datetime) -> None:
 
 def test_after_a_cycle_only_what_it_published_is_written(built: Warehouse, settings: Settings) -> None:
     """A row that was put into the copy by hand tells what was written anew: it is gone from there."""
-    path = publish_copy(built, settings)
+    path = publish_copy(built, settings.home)
     assert path is not None
     [table] = [
         name
@@ -116,7 +116,7 @@ def test_after_a_cycle_only_what_it_published_is_written(built: Warehouse, setti
     falsified()
     built.execute(f"UPDATE {physical} SET total_amount = 77 WHERE ordered_at >= ?", [changed])
     _published(built, changed, changed + timedelta(hours=1))
-    publish_copy(built, settings, of_a_cycle=True)
+    publish_copy(built, settings.home, of_a_cycle=True)
     found = in_copy()
     assert {amount for instant, amount in found.items() if changed <= instant < changed + timedelta(hours=1)} == {77}
     assert {amount for instant, amount in found.items() if instant < untouched + timedelta(hours=1)} == {-1}
@@ -134,28 +134,28 @@ def test_after_a_cycle_only_what_it_published_is_written(built: Warehouse, setti
             built.insert("ops.erasures", [{"erasure_id": "1", "source": "oltp", "customer_id": 1}])
         if whole == "something not in the journal":
             built.insert("ops.unpublished_windows", [{"mark_id": "1", "model": "agg_sales_hourly__oltp"}])
-        publish_copy(built, settings, of_a_cycle=whole != "another command")
+        publish_copy(built, settings.home, of_a_cycle=whole != "another command")
         assert -1 not in in_copy().values(), whole
     path.write_bytes(b"no database")
-    publish_copy(built, settings, of_a_cycle=True)
+    publish_copy(built, settings.home, of_a_cycle=True)
     assert in_copy()
 
 
 def test_a_reader_keeps_the_old_copy_and_the_next_one_has_the_new_one(built: Warehouse, settings: Settings) -> None:
-    file = publish_copy(built, settings)
+    file = publish_copy(built, settings.home)
     assert file is not None
     count = "SELECT COUNT(*) FROM ops.loads"
     [(before,)] = built.rows(count)
     with held_open(file, "reader") as reader:
         built.execute("INSERT INTO ops.loads (source, entity, status) VALUES ('oltp', 'orders', 'loaded')")
-        publish_copy(built, settings)
+        publish_copy(built, settings.home)
         assert _ask(reader, count) == f"[({before},)]"
         with held_open(file, "reader") as next_one:
             assert _ask(next_one, count) == f"[({before + 1},)]"
 
 
 def test_a_question_is_answered_while_a_writer_is_at_work(built: Warehouse, settings: Settings) -> None:
-    publish_copy(built, settings)
+    publish_copy(built, settings.home)
     built.close()
     with held_open(settings.database_path, "writer"):
         _, rows, _ = answer(settings, "SELECT COUNT(*) FROM certified.fct_orders", None)
@@ -180,14 +180,14 @@ def test_a_writer_waits_for_whoever_reads_the_warehouse_itself(
 
 
 def test_a_copy_that_cannot_be_written_is_said_and_the_old_one_stays(built: Warehouse, settings: Settings) -> None:
-    file = publish_copy(built, settings)
+    file = publish_copy(built, settings.home)
     assert file is not None
     before = file.read_bytes()
     blocked = file.with_name("unfinished.duckdb")
     blocked.mkdir()
     (blocked / "something").touch()
     with pytest.raises(InsightMartError, match=r"the copy for readers, .* cannot be written"):
-        publish_copy(built, settings)
+        publish_copy(built, settings.home)
     assert file.read_bytes() == before
     assert built.rows("SELECT database_name FROM duckdb_databases() WHERE database_name = 'readers'") == []
 
