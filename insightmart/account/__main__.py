@@ -48,9 +48,12 @@ def main(arguments: list[str]) -> int:
             path.write_text(text, encoding="utf-8")
             sys.stdout.write(f"{path}\n")
         return DONE
+    except OSError as error:  # of the folder
+        wrong = ConfigurationError(f"{error.filename}: {error.strerror}", "Name a folder that can be written to")
     except ConfigurationError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
+        wrong = error
+    sys.stderr.write(f"{wrong}\n")
+    return wrong.exit_code
 
 
 if __name__ == "__main__":

@@ -149,4 +149,5 @@ def read_parameters(path: Path) -> AccountParameters:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise mistake(path, f"{place}: {first['msg']}" if place else first["msg"]) from None
+        cause = first["msg"].removeprefix("Value error, ")
+        raise mistake(path, f"{place}: {cause}" if place else cause) from None

@@ -67,5 +67,9 @@ def test_what_cannot_be_is_named_and_nothing_is_written(
 def test_a_file_that_is_not_there_and_a_missing_folder_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["nowhere.yml", "out"]) != 0
     assert "nowhere.yml" in capsys.readouterr().err
+    assert main([str(PROJECT / PARAMETERS), str(PROJECT / "README.md")]) != 0
+    told = capsys.readouterr().err
+    assert "README.md: File exists" in told
+    assert told.count("\n") == 1
     assert main(["nowhere.yml"]) != 0
     assert "a file of parameters and a folder" in capsys.readouterr().err
