@@ -24,13 +24,12 @@ def test_the_machine_answers_imdsv2_only_and_has_an_encrypted_disk(one_machine: 
     options = version["LaunchTemplateData"]["MetadataOptions"]
     assert (options["HttpTokens"], options["HttpPutResponseHopLimit"]) == ("required", 1)
     assert "KeyName" not in version["LaunchTemplateData"]
-    (disk,) = ec2.describe_volumes(VolumeIds=[one_machine.resources["Data"]])["Volumes"]
     said = template("one-machine.yaml")["Resources"]["Data"]  # moto keeps neither its key nor its tags
     assert (said["Properties"]["Encrypted"], said["DeletionPolicy"]) == (True, "Snapshot")
-    assert disk["Attachments"][0]["InstanceId"] == one_machine.resources["Instance"]
+    assert f"--volume-id {one_machine.resources['Data']} " in user_data(one_machine)
     (backups,) = one_machine.of_type("AWS::DLM::LifecyclePolicy").values()
-    assert backups["PolicyDetails"]["TargetTags"] == [{"Key": "InsightMartBackup", "Value": "one-machine"}]
-    assert said["Properties"]["Tags"] == [{"Key": "InsightMartBackup", "Value": {"Ref": "AWS::StackName"}}]
+    assert backups["PolicyDetails"]["TargetTags"] == [{"Key": "InsightMart", "Value": "one-machine"}]
+    assert said["Properties"]["Tags"] == [{"Key": "InsightMart", "Value": {"Ref": "AWS::StackName"}}]
 
 
 def test_the_machine_tells_when_a_cycle_failed_or_is_late(one_machine: Stack) -> None:
