@@ -19,7 +19,7 @@ from insightmart.errors import FAILED
 from insightmart.progress import step
 from insightmart.quarantine.counts import rule_counts
 from insightmart.quarantine.rejected_files import quarantined_files
-from insightmart.quarantine.rejected_rows import quarantined_rows, rejected_texts
+from insightmart.quarantine.rejected_rows import Asked, quarantined_rows, rejected_texts
 from insightmart.quarantine.tables import TABLES
 from insightmart.settings import load_settings
 
@@ -96,8 +96,8 @@ def show_command(
     """
     with reading(load_settings(), is_whole=True) as warehouse:
         existing = existing_tables(warehouse)
-        rows = quarantined_rows(warehouse, existing, entity, rule, limit, since, store_id)
-        texts = rejected_texts(warehouse, existing, entity, rule, limit, since, store_id)
+        asked = Asked(entity, rule, since, store_id, limit)
+        rows, texts = quarantined_rows(warehouse, existing, asked), rejected_texts(warehouse, existing, asked)
     if as_json:
         click.echo(json.dumps({"rows": rows, "rejected_texts": texts}, default=str, indent=2))
         return

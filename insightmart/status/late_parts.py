@@ -87,8 +87,7 @@ def waiting_problems(facts: Facts, failing: Iterable[FailingSource]) -> list[Pro
     unmoved = [state for state in facts.parts if not state.behind]
     return [
         *(_of_source(source) for source in failing),
-        *(_late(state) for state in unmoved if state.verdict is Verdict.LATE),
-        *(_missing(state) for state in unmoved if state.verdict is Verdict.MISSING),
+        *(_late(state) for verdict in (Verdict.LATE, Verdict.MISSING) for state in unmoved if state.verdict is verdict),
     ]
 
 
@@ -158,27 +157,19 @@ def _lacks(state: PartState) -> str:
 
 
 def _late(state: PartState) -> Problem:
-    """A part of which nothing was certified for a while, though its sources are there."""
+    """A part of which nothing was certified for a while, or ever, though its sources are there."""
+    if state.verdict is Verdict.MISSING:
+        kind, title = "not certified yet", "nothing certified yet"
+        action = "`insightmart doctor` says whether the source is configured and answers; then `insightmart cycle`."
+    else:
+        kind, title = "late", f"certified through {spoken(state.through)}"
+        action = "`insightmart report` names what failed in the last cycles; the next one does what is left."
     return Problem(
-        "late",
-        f"{capitalised(state.part.name)} late: certified through {spoken(state.through)}",
+        kind,
+        f"{capitalised(state.part.name)}{' late' if kind == 'late' else ''}: {title}",
         f"{capitalised(state.why)}.",
         _lacks(state),
-        "`insightmart report` names what failed in the last cycles; the next one does what is left.",
-        "data-engineering",
-        key=problem_key("late", state.part.gate),
-        areas=areas_of([state]),
-        affects=(state.part.name,),
-    )
-
-
-def _missing(state: PartState) -> Problem:
-    return Problem(
-        "not certified yet",
-        f"{capitalised(state.part.name)}: nothing certified yet",
-        f"{capitalised(state.why)}.",
-        _lacks(state),
-        "`insightmart doctor` says whether the source is configured and answers; then `insightmart cycle`.",
+        action,
         "data-engineering",
         key=problem_key("late", state.part.gate),
         areas=areas_of([state]),

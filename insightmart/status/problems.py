@@ -22,7 +22,11 @@ from insightmart.status.recent_runs import RunState
 from insightmart.status.reconciliations import DIFFERENCES, Reconciliation
 
 # Problems of a cycle that it has not failed by, each told by itself.
-_BESIDE = (ProblemKind.REPORT, ProblemKind.EVIDENCE, ProblemKind.LINEAGE, ProblemKind.READERS)
+_BESIDE = {
+    ProblemKind.EVIDENCE: ("Evidence: {subject}", "until then only the mails show whether the ledger was rewritten."),
+    ProblemKind.LINEAGE: ("Lineage: events were not sent", "the catalogue that collects them lacks this cycle."),
+    ProblemKind.READERS: ("Readers have an older state: {subject}", "what they open is of the cycle before."),
+}
 _ACTIONS = {  # by the dataset of the check that refused
     "row_counts": "Look at `insightmart quarantine list --entity {entity}` and have the rows corrected at the source.",
     "inventory_coverage": "Ask the stores under Store files for their counts; late files are taken in by themselves.",
@@ -46,9 +50,7 @@ def needs_attention(facts: Facts) -> list[Problem]:
         *_waiting_for_a_cure(facts),
         *_other_failures(facts),
         *_not_told_to(facts.last_cycle),
-        *_not_kept_outside(facts.last_cycle),
-        *_not_told(facts.last_cycle),
-        *_not_shown(facts.last_cycle),
+        *_beside(facts.last_cycle),
         *_noticed(facts.notices),
     ]
 
@@ -188,7 +190,7 @@ def _other_failures(facts: Facts) -> list[Problem]:
     cycle = facts.last_cycle
     if cycle is None or cycle.status in ("succeeded", "running"):
         return []
-    own = [problem for problem in cycle.problems if problem.kind not in _BESIDE]
+    own = [problem for problem in cycle.problems if problem.kind not in (ProblemKind.REPORT, *_BESIDE)]
     left = [problem for problem in own if not _is_accounted_for(problem, facts)]
     if own and not left:
         return []
@@ -236,55 +238,27 @@ def _not_told_to(cycle: RunState | None) -> list[Problem]:
     ]
 
 
-def _not_kept_outside(cycle: RunState | None) -> list[Problem]:
-    """Heads of the ledger that the last cycle could not keep where nobody can change them."""
-    met = [problem for problem in (cycle.problems if cycle else ()) if problem.kind is ProblemKind.EVIDENCE]
+def _beside(cycle: RunState | None) -> list[Problem]:
+    """What the last cycle could not do for those outside, and has not failed by."""
     return [
         Problem(
-            "evidence",
-            f"Evidence: {problem.subject}",
-            f"{problem.message.rstrip('.')}.",
-            "Nothing is held back; until then only the mails show whether the ledger was rewritten.",
+            str(problem.kind),
+            title.format(subject=problem.subject),
+            f"{_begun_as_sentence(problem.message.rstrip('.'))}.",
+            f"Nothing is held back; {lacks}",
             problem.cure,
             "data-engineering",
-            key=problem_key("evidence", problem.subject),
+            key=problem_key(str(problem.kind), problem.subject),
         )
-        for problem in met
+        for kind, (title, lacks) in _BESIDE.items()
+        for problem in (cycle.problems if cycle else ())
+        if problem.kind is kind
     ]
 
 
-def _not_told(cycle: RunState | None) -> list[Problem]:
-    """Events of lineage that nobody took in the last cycle."""
-    met = [problem for problem in (cycle.problems if cycle else ()) if problem.kind is ProblemKind.LINEAGE]
-    return [
-        Problem(
-            "lineage",
-            "Lineage: events were not sent",
-            f"{capitalised(problem.message.rstrip('.'))}.",
-            "Nothing is held back; the catalogue that collects them lacks this cycle.",
-            problem.cure,
-            "data-engineering",
-            key=problem_key("lineage", problem.subject),
-        )
-        for problem in met
-    ]
-
-
-def _not_shown(cycle: RunState | None) -> list[Problem]:
-    """What readers open, and the last cycle could not make anew."""
-    met = [problem for problem in (cycle.problems if cycle else ()) if problem.kind is ProblemKind.READERS]
-    return [
-        Problem(
-            "readers",
-            f"Readers have an older state: {problem.subject}",
-            f"{capitalised(problem.message.rstrip('.'))}.",
-            "Nothing is held back; what they open is the state of the cycle before.",
-            problem.cure,
-            "data-engineering",
-            key=problem_key("readers", problem.subject),
-        )
-        for problem in met
-    ]
+def _begun_as_sentence(text: str) -> str:
+    """With a capital letter in front, unless it begins with an address."""
+    return text if "://" in text.partition(" ")[0] else capitalised(text)
 
 
 def _noticed(notices: Iterable[RunProblem]) -> list[Problem]:
