@@ -156,11 +156,13 @@ def _reconcile(warehouse: Warehouse, settings: Settings, as_of: datetime, run: R
 def _report(warehouse: Warehouse, settings: Settings, as_of: datetime, run: Run, result: CycleResult) -> None:
     with step("Reports") as progress:
         facts = gather(warehouse, settings, as_of)
-        page = write_page(warehouse, settings, as_of, facts=facts)
-        result.page = str(page)
-        if unseen := upload_or_say(settings, page.parent):
-            record_problems(warehouse, run.run_id, unseen)
-            result.notices += unseen
+        try:
+            page = write_page(warehouse, settings, as_of, facts=facts)
+            result.page, unseen = str(page), upload_or_say(settings, page.parent)
+        except InsightMartError as error:  # people are told all the same
+            unseen = [RunProblem.of_error(ProblemKind.READERS, "the pages", error)]
+        record_problems(warehouse, run.run_id, unseen)
+        result.notices += unseen
         try:
             telling = tell(warehouse, settings, facts, run, as_of)
         except InsightMartError as error:

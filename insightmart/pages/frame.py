@@ -9,12 +9,15 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
+import structlog
 from markupsafe import Markup
 
 from insightmart.pages.charts import sparkline
 from insightmart.pages.service_levels import PROMISED_MINUTES
 from insightmart.status.facts import Facts
 from insightmart.status.rendering import NOTHING, TEMPLATES, render
+
+log = structlog.get_logger()
 
 
 def rendered(template: str, facts: Facts, to_start: str, values: Mapping[str, Any], *, is_lasting: bool = False) -> str:
@@ -49,6 +52,19 @@ def due(facts: Facts) -> datetime | None:
     """
     is_now = abs(facts.generated_at - facts.as_of) < timedelta(hours=1)
     return facts.as_of + timedelta(minutes=PROMISED_MINUTES) if is_now else None
+
+
+def rendered_or_less(
+    template: str, facts: Facts, to_start: str, values: Mapping[str, Any], *, is_lasting: bool = False
+) -> str:
+    """The same; with a value that the template cannot take, a page that says what is known and that the rest is not."""
+    try:
+        return rendered(template, facts, to_start, values, is_lasting=is_lasting)
+    except Exception as error:  # noqa: BLE001 whatever a value does to a template, readers hear of the rest
+        log.warning("a page says less than it should", template=template, error=f"{type(error).__name__}: {error}")
+        known = {"title": "InsightMart data status", "headline": "Unknown", "json_name": "index.json", **values}
+        known["lines"] = [f"{one.title}. {one.action}" for one in values.get("problems") or ()]
+        return rendered("less.html.j2", facts, to_start, known, is_lasting=is_lasting)
 
 
 @cache

@@ -16,7 +16,7 @@ from ingestion.warehouse import Warehouse
 from insightmart.definitions.files import METRICS
 from insightmart.definitions.metrics import read_metrics
 from insightmart.pages.check_history import CheckHistory
-from insightmart.pages.frame import rendered
+from insightmart.pages.frame import rendered_or_less
 from insightmart.pages.look_back import LookBack, look_back
 from insightmart.pages.rejected_days import per_store
 from insightmart.pages.start import page, summary
@@ -85,7 +85,7 @@ def _of_datasets(facts: Facts, past: LookBack) -> Iterator[tuple[str, str]]:
             "problems": [one for one in problems if state.area.lower() in one.areas],
         }
         about = {"title": f"certified.{table}", "json_name": f"{table}.json"}
-        yield f"datasets/{table}.html", rendered("dataset.html.j2", facts, "../", about | values)
+        yield f"datasets/{table}.html", rendered_or_less("dataset.html.j2", facts, "../", about | values)
         yield f"datasets/{table}.json", as_json({"as_of": facts.as_of, "table": table, **values})
 
 
@@ -103,7 +103,7 @@ def _of_stores(facts: Facts, past: LookBack) -> Iterator[tuple[str, str]]:
         }
         name = f"stores/{int(store.store_id)}"
         about = {"title": f"Store {store.store_id} {store.name}", "json_name": f"{store.store_id}.json"}
-        yield f"{name}.html", rendered("store.html.j2", facts, "../", about | values)
+        yield f"{name}.html", rendered_or_less("store.html.j2", facts, "../", about | values)
         yield f"{name}.json", as_json({"as_of": facts.as_of, **values})
 
 
@@ -114,7 +114,7 @@ def _of_runs(facts: Facts, past: LookBack) -> Iterator[tuple[str, str]]:
             continue
         about = {"title": f"{run.command} of {run.as_of:%Y-%m-%d %H:%M} UTC", "json_name": f"{run.run_id}.json"}
         values = about | {"run": run, "record": record}
-        yield f"runs/{run.run_id}.html", rendered("run.html.j2", facts, "../", values, is_lasting=True)
+        yield f"runs/{run.run_id}.html", rendered_or_less("run.html.j2", facts, "../", values, is_lasting=True)
         yield f"runs/{run.run_id}.json", as_json({"run": run, "record": record})
 
 

@@ -8,7 +8,7 @@ from insightmart.certification.verdict import DatasetState
 from insightmart.definitions.files import METRICS
 from insightmart.definitions.metrics import read_metrics
 from insightmart.pages.charts import rejected_chart, weeks_chart
-from insightmart.pages.frame import due, rendered
+from insightmart.pages.frame import due, rendered_or_less
 from insightmart.pages.look_back import LookBack
 from insightmart.pages.service_levels import PROMISED_MINUTES, PROMISED_RUNS
 from insightmart.settings import PROJECT
@@ -56,12 +56,12 @@ def page(facts: Facts, past: LookBack | None = None) -> str:
         "source_names": SOURCES,
         "control_names": CONTROLS,
         "metrics": read_metrics(PROJECT / METRICS),
-        "weeks_chart": weeks_chart(past.weeks.all, facts.currency) if past and past.weeks else "",
-        "rejected_chart": rejected_chart(past.rejected) if past else "",
+        "weeks_chart": weeks_chart,
+        "rejected_chart": rejected_chart,
         "promised_runs": PROMISED_RUNS,
         "promised_minutes": PROMISED_MINUTES,
     }
-    return rendered("status.html.j2", facts, "", values)
+    return rendered_or_less("status.html.j2", facts, "", values)
 
 
 def verdict(facts: Facts) -> dict[str, Any]:

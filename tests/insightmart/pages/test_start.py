@@ -8,6 +8,7 @@ import re
 import shutil
 import struct
 import subprocess
+from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from html import unescape
@@ -193,6 +194,19 @@ def test_headings_of_sales_lead_to_the_definitions_of_the_metrics(business: Busi
     for metric in read_metrics(PROJECT / METRICS):
         for text in (metric.title, metric.meaning, metric.formula, *metric.caveats):
             assert text in shown.text
+
+
+def test_a_value_that_no_template_can_take_leaves_a_page_that_says_what_is_known(
+    business: Business, settings: Settings
+) -> None:
+    business.refuse()
+    facts = gather(business.warehouse, settings, AS_OF)
+    broken = replace(facts, loads=[7])  # type: ignore[list-item]
+    text = _Text(page(broken)).text
+    assert "Sales (store and phone): held back" in text
+    assert "Sales (store and phone) held back since 2026-03-06 16:00 UTC" in text
+    assert "the rest is unknown" in text
+    assert "Loads by source" not in text
 
 
 @pytest.mark.browser
