@@ -82,7 +82,9 @@ def _opened(file: Path, *, is_read: bool) -> Warehouse:
             raise InsightMartError(f"{file} cannot be opened: {error}") from None
         holder = re.search(r"PID (\d+)", str(error))
         cure = (
-            "Wait for the running cycle to end; certified and ops can be read meanwhile, in the copy for readers"
+            "Close the program that has it open for writing"
+            if is_read and file.parent.name == "readers"
+            else "Wait for the running cycle to end; certified and ops can be read meanwhile, in the copy for readers"
             if is_read
             else "Wait for the running cycle to end, or close the program that has the file open"
         )

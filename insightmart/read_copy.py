@@ -16,6 +16,8 @@ from ingestion.warehouse import DATABASE
 
 WHOLE = ("certified", "gate", "ops")  # schemas; their tables and views become tables
 
+ERASURES = "ops.erasures"
+
 
 def copy_path(home: Path) -> Path:
     """Where the copy is: named as the warehouse, since DuckDB takes the name of the catalog from the file."""
@@ -23,5 +25,8 @@ def copy_path(home: Path) -> Path:
 
 
 def has_all_of(schema: str, table: str) -> bool:
-    """Whether the copy has a table as the warehouse has it. It lacks the parts of certified tables by source."""
+    """Whether the copy has a table as the warehouse has it. It lacks the parts of certified tables by source, and whose
+    data was erased."""
+    if f"{schema}.{table}".lower() == ERASURES:
+        return False
     return schema.lower() in WHOLE and not (schema.lower() == "certified" and "__" in table)

@@ -26,6 +26,8 @@ from insightmart.settings import Settings
 CI_ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID")  # GitHub, GitLab, Jenkins
 ERROR_LENGTH = 1000  # of ops.runs.error; ops.run_problems keeps everything
 
+OF_SQLMESH = "sqlmesh-"  # begins the id of a run that is none of a command of ours
+
 _current: str | None = None
 _plan: str | None = None
 
@@ -34,13 +36,18 @@ def current_run_id() -> str:
     """Id of the run this process is in; a plain `sqlmesh` command gets one of its own."""
     global _current
     if _current is None:
-        _current = f"sqlmesh-{uuid.uuid4().hex[:12]}"
+        _current = f"{OF_SQLMESH}{uuid.uuid4().hex[:12]}"
     return _current
 
 
 def run_under_way() -> str | None:
     """Id of the run this process is in, None where it is in none (yet)."""
     return _current
+
+
+def command_under_way() -> bool:
+    """Whether a command of ours is at work, and not SQLMesh by itself, which has an id as soon as somebody asks."""
+    return _current is not None and not _current.startswith(OF_SQLMESH)
 
 
 def plan_under_way() -> str | None:

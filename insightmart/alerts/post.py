@@ -49,6 +49,9 @@ def send_out(settings: AlertSettings, pause: float = PAUSE) -> list[RunProblem]:
         return [*_mail(outbox, mails, settings, pause), *_chat(outbox, chats)]
 
 
+TOO_LARGE = 552
+
+
 def _mail(outbox: Outbox, mails: list[tuple[Path, Parcel]], settings: AlertSettings, pause: float) -> list[RunProblem]:
     if not mails:
         return []
@@ -60,23 +63,43 @@ def _mail(outbox: Outbox, mails: list[tuple[Path, Parcel]], settings: AlertSetti
     except ConfigurationError as error:
         return [_left(mails, error.cause, error.cure)]
     for attempt in (1, 2):
+        later: list[tuple[Path, Parcel]] = []  # what the server does not take yet keeps nothing behind it back
         try:
             with bounded_session(server) as session:
                 while mails:
-                    found += _offer(outbox, *mails[0], session, sender_of(settings))
+                    taken, told = _offer(outbox, *mails[0], session, sender_of(settings), is_last=attempt == 2)
+                    found += told
+                    later += [] if taken else [mails[0]]
                     mails.pop(0)
         except (OSError, smtplib.SMTPException) as error:
+            mails = [*later, *mails]
             if attempt == 1 and is_passing(error):
                 time.sleep(pause)
                 continue
             cure = "Check SMTP_URL and REPORT_FROM"
             return [*found, _left(mails, f"mail server {server.name}: {reason(error)}", cure)]
-        break
+        if not later:
+            break
+        mails = later
+        if attempt == 1:
+            time.sleep(pause)
     return found
 
 
-def _offer(outbox: Outbox, path: Path, parcel: Parcel, session: smtplib.SMTP, sender: str) -> list[RunProblem]:
-    """One message to the server. What is wrong with the message alone is returned, what is wrong with it all raised."""
+def _offer(
+    outbox: Outbox, path: Path, parcel: Parcel, session: smtplib.SMTP, sender: str, *, is_last: bool
+) -> tuple[bool, list[RunProblem]]:
+    """One message to the server: whether it is done with, and what is wrong with it alone. What is wrong with the
+    server is raised.
+
+    Args:
+        outbox: where it lies.
+        path: its file.
+        parcel: what is in it.
+        session: with the server.
+        sender: from whom.
+        is_last: it is not offered again this time: say that it is kept.
+    """
     message = message_from_string(parcel.mail or "", _class=EmailMessage, policy=UNFOLDED)
     try:
         refused = session.send_message(message, sender, parcel.recipients)
@@ -84,22 +107,30 @@ def _offer(outbox: Outbox, path: Path, parcel: Parcel, session: smtplib.SMTP, se
         refused = error.recipients
     except smtplib.SMTPDataError as error:
         if error.smtp_code < 500:
+            return False, _kept(message, error) if is_last else []
+        outbox.put_aside(path)
+        return True, [_aside(message, outbox, reason(error))]
+    except smtplib.SMTPSenderRefused as error:
+        if error.smtp_code != TOO_LARGE:
             raise
         outbox.put_aside(path)
-        return [_aside(message, outbox, reason(error))]
+        return True, [_aside(message, outbox, "it is too large")]
+    except smtplib.SMTPNotSupportedError as error:  # an address that this server cannot spell
+        outbox.put_aside(path)
+        return True, [_aside(message, outbox, reason(error))]
     later = [address for address, (code, _) in refused.items() if code < 500]
     if later:
         outbox.keep_for(path, later)
         if len(later) == len(parcel.recipients):
-            raise smtplib.SMTPRecipientsRefused(refused)
+            return False, _kept(message, smtplib.SMTPRecipientsRefused(refused)) if is_last else []
     elif len(refused) == len(parcel.recipients):
         outbox.put_aside(path)
-        return [_aside(message, outbox, reason(smtplib.SMTPRecipientsRefused(refused)))]
+        return True, [_aside(message, outbox, reason(smtplib.SMTPRecipientsRefused(refused)))]
     else:
         outbox.taken(path)
     if not refused:
-        return []
-    return [
+        return True, []
+    return True, [
         RunProblem(
             ProblemKind.REPORT,
             "mail",
@@ -107,6 +138,12 @@ def _offer(outbox: Outbox, path: Path, parcel: Parcel, session: smtplib.SMTP, se
             "Correct REPORT_TO or the routes",
         )
     ]
+
+
+def _kept(message: EmailMessage, error: smtplib.SMTPException) -> list[RunProblem]:
+    said = f"the mail server does not take {message['Subject']!r} yet: {reason(error)}"
+    cure = "It is kept, and the next cycle sends it; look at the mailbox if that goes on"
+    return [RunProblem(ProblemKind.REPORT, "mail", said, cure)]
 
 
 def _chat(outbox: Outbox, chats: list[tuple[Path, Parcel]]) -> list[RunProblem]:

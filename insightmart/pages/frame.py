@@ -17,6 +17,8 @@ from insightmart.pages.service_levels import PROMISED_MINUTES
 from insightmart.status.facts import Facts
 from insightmart.status.rendering import NOTHING, TEMPLATES, render
 
+A_LONG_CYCLE = timedelta(days=2)  # a first load, or one after an outage; more is a page made as if it were another time
+
 log = structlog.get_logger()
 
 
@@ -50,7 +52,7 @@ def due(facts: Facts) -> datetime | None:
 
     None for a page that was made as if it were another time.
     """
-    is_now = abs(facts.generated_at - facts.as_of) < timedelta(hours=1)
+    is_now = abs(facts.generated_at - facts.as_of) < A_LONG_CYCLE
     return facts.as_of + timedelta(minutes=PROMISED_MINUTES) if is_now else None
 
 

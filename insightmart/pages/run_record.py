@@ -63,7 +63,10 @@ def run_records(warehouse: Warehouse, existing: set[str], runs: Sequence[RunStat
         UNION ALL
         SELECT r.run_id, 'load', l.source || ' ' || l.entity, l.status, SUM(COALESCE(l."ROWS", 0)),
             MIN(l.window_start), MAX(l.window_end)
-        FROM ops.runs AS r
+        FROM (
+            SELECT run_id, started_at, COALESCE(ended_at, LEAD(started_at) OVER (ORDER BY started_at)) AS ended_at
+            FROM ops.runs
+        ) AS r  -- a killed run has no end: the next one began after it
         JOIN ops.loads AS l ON l.started_at >= r.started_at AND l.started_at <= COALESCE(r.ended_at, l.started_at)
         WHERE r.run_id IN ({marks}) AND l.entity IS NOT NULL
         GROUP BY 1, 3, 4

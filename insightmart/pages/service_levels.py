@@ -97,10 +97,12 @@ def _asked(warehouse: Warehouse, first: datetime, as_of: datetime) -> list[tuple
         UNION ALL
         SELECT p.publication, p.published_at, p.published_through, r.started_at, r.ended_at, 0
         FROM ops.publications AS p LEFT JOIN ops.runs AS r ON r.run_id = p.run_id
-        WHERE p.published_at >= ? AND p.published_at <= ?
+        WHERE p.published_at <= ? AND p.publication >= COALESCE(
+            (SELECT MAX(publication) FROM ops.publications WHERE published_at < ?), 0
+        )
         ORDER BY publication NULLS FIRST
         """,
-        [first, as_of, first - timedelta(days=1), as_of],
+        [first, as_of, as_of, first],
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -129,10 +130,11 @@ def _replace_if_other(target: Path, text: str) -> None:
 
 def _forget_old_runs(folder: Path) -> None:
     """Pages of runs beyond the last month's; the warehouse has them still."""
-    pages = sorted(folder.glob("*.html"), key=lambda page: page.stat().st_mtime, reverse=True)
-    for page_of_run in pages[RUNS_KEPT:]:
-        page_of_run.unlink(missing_ok=True)
-        page_of_run.with_suffix(".json").unlink(missing_ok=True)
+    with suppress(OSError):  # somebody else removes them, or made them: the next time will do
+        pages = sorted(folder.glob("*.html"), key=lambda page: page.stat().st_mtime, reverse=True)
+        for page_of_run in pages[RUNS_KEPT:]:
+            page_of_run.unlink(missing_ok=True)
+            page_of_run.with_suffix(".json").unlink(missing_ok=True)
 
 
 def as_json(value: Any) -> str:

@@ -9,7 +9,7 @@ import structlog
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
 from insightmart.readers.publishing import publish_copy
-from insightmart.runs import run_under_way
+from insightmart.runs import command_under_way
 from insightmart.settings import load_settings
 from insightmart.transform.model_graph import PROD
 
@@ -20,7 +20,7 @@ def show_readers(evaluator: Any) -> None:
     Args:
         evaluator: SQLMesh's evaluator of macros; it knows the connection and the environment.
     """
-    if evaluator.this_env != PROD or run_under_way():
+    if evaluator.this_env != PROD or command_under_way():
         return
     adapter = evaluator.engine_adapter
     try:

@@ -19,7 +19,7 @@ from ingestion.clock import utc_now
 from ingestion.loading.rejects import CURRENT_REJECTS
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
-from insightmart.read_copy import WHOLE, copy_path, has_all_of
+from insightmart.read_copy import ERASURES, WHOLE, copy_path, has_all_of
 from insightmart.readers.changed_rows import Basis, changed_rows
 
 _COUNTED = ("reasons", "event_at", "store_id", "raw_load_id")  # of a row in quarantine: why, when, where, whence
@@ -61,7 +61,8 @@ def publish_copy(warehouse: Warehouse, home: Path, *, of_a_cycle: bool = False) 
             _remove(unfinished)
             with _attached(warehouse, unfinished):
                 _write(warehouse, {}, basis)
-        unfinished.chmod(0o640)
+        unfinished.chmod(0o440)  # opened for writing by somebody it would be closed to everybody else
+        target.with_name(f"{target.name}.wal").unlink(missing_ok=True)
         unfinished.replace(target)
     except (OSError, duckdb.Error) as error:
         with suppress(OSError):
@@ -87,7 +88,7 @@ def _continued(warehouse: Warehouse, old: Path, file: Path, basis: Basis) -> boo
     if not old.exists():
         return False
     _remove(file)
-    shutil.copyfile(old, file)
+    shutil.copyfile(old, file)  # without its mode
     try:
         with _attached(warehouse, file):
             last = Basis.kept(warehouse, f"readers.{_PUBLISHED_AT}")
@@ -143,6 +144,8 @@ def _queries(warehouse: Warehouse) -> Iterator[tuple[str, str]]:
         schema, _, table = name.partition(".")
         if has_all_of(schema, table):
             yield name, f"SELECT * FROM {_quoted(name)}"
+        elif name == ERASURES:  # whose data was erased, and why, is not for readers
+            yield name, f"SELECT * FROM {_quoted(name)} WHERE FALSE"
         elif schema == "quarantine":
             counted = [column for column in _COUNTED if column in columns[name]]
             yield name, f"SELECT {', '.join(counted)} FROM {_quoted(name)}"

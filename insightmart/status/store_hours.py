@@ -110,6 +110,11 @@ class StoreHours:
     due: datetime
 
     @property
+    def numbers(self) -> frozenset[int]:
+        """The stores of the map, which have a page."""
+        return frozenset(store.store_id for store in self.stores)
+
+    @property
     def incomplete(self) -> list[StoreRow]:
         """The stores with something to ask, most missing hours first."""
         found = [store for store in self.stores if not store.is_complete]

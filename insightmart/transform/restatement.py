@@ -132,7 +132,7 @@ def _parts(
     attempts = {Window(start, end): tried for start, end, tried in rows}
     models = models_of([kind], transformer)[kind]
     found = []
-    for tied in tied_together(warehouse, transformer.context, models, list(attempts)) if models else []:
+    for tied in tied_together(warehouse, transformer.context, models, list(attempts)) if models and attempts else []:
         plan = Restatement(tied[0].start, max(window.end for window in tied), frozenset({kind}))
         found.append(_Part(plan, min(attempts[window] for window in tied)))
     is_whole = [(part.plan.start, part.plan.end) for part in found] == [(restatement.start, restatement.end)]

@@ -19,8 +19,8 @@ class Inbox:
         self.answers: list[str] = []
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
-        if self.answers:
-            return self.answers.pop(0)
+        if self.answers and not (answer := self.answers.pop(0)).startswith("250"):
+            return answer
         self.envelopes.append(envelope)
         self.messages.append(email.message_from_bytes(envelope.content, policy=email.policy.default))  # type: ignore[arg-type]
         return "250 OK"

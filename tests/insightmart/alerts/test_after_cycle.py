@@ -201,7 +201,9 @@ def test_a_mail_that_nobody_took_goes_out_later_in_order_and_once(hour: Hour, in
     telling = hour(0, held)
     assert inbox.messages == []
     (unsent,) = telling.problems
-    assert "it answered with code 451; 1 mail waits in the outbox" in unsent.message
+    assert (
+        "Sales (store and phone) held back since 2026-03-06 16:00 UTC' yet: it answered with code 451" in unsent.message
+    )
     (kept,) = (settings.home / "outbox").glob("*.json")
     assert kept.stat().st_mode & 0o777 == 0o600
     assert (settings.home / "outbox").stat().st_mode & 0o777 == 0o700
@@ -213,6 +215,15 @@ def test_a_mail_that_nobody_took_goes_out_later_in_order_and_once(hour: Hour, in
     ]
     assert list((settings.home / "outbox").glob("*.json")) == []
     assert hour(2, both).titles == ["Still open: Stores held back since 2026-03-06 16:00 UTC"]
+
+
+def test_a_full_mailbox_keeps_no_other_mail_back(hour: Hour, inbox: Inbox, settings: Settings) -> None:
+    """Of two mails the server does not take the first, whenever it is offered."""
+    inbox.answers = ["452 full", "250 OK", "452 full"]
+    (unsent,) = hour(0, with_parts(sales__oltp=refused(), stores=refused())).problems
+    assert "yet: it answered with code 452" in unsent.message
+    assert [subject for _, subject in _said(inbox)] == ["[InsightMart] Stores held back since 2026-03-06 16:00 UTC"]
+    assert len(list((settings.home / "outbox").glob("*.json"))) == 1
 
 
 def test_a_mail_that_no_server_will_ever_take_holds_up_no_other(hour: Hour, inbox: Inbox, settings: Settings) -> None:

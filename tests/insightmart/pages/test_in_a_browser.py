@@ -16,6 +16,7 @@ import pytest
 from ingestion.clock import utc_now
 from ingestion.warehouse import open_duckdb
 from insightmart.pages.site import write_page
+from insightmart.runs import ProblemKind, RunProblem
 from insightmart.settings import Settings
 from tests.support import many_stores
 from tests.support.handmade_warehouse import START, Business
@@ -39,6 +40,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         business = Business(warehouse)
         many_stores.fill(business, results=5_000)
         business.refuse()
+        down = RunProblem(ProblemKind.SOURCE, "shopify", "Shopify: no answer", "See its status page")
+        business.ran("cycle-2", many_stores.NOW, "failed", down)
         return write_page(warehouse, settings, many_stores.NOW).parent
 
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from insightmart.certification.observations import existing_tables
 from insightmart.pages.check_history import check_histories
 from insightmart.pages.rejected_days import rejected_days
+from insightmart.pages.run_record import run_records
 from insightmart.pages.service_levels import service_levels
 from insightmart.pages.site import write_page
 from insightmart.pages.store_sales import weeks
 from insightmart.quarantine.tables import TABLES, WITH_STORE
 from insightmart.settings import Settings
+from insightmart.status.recent_runs import recent_runs
 from insightmart.status.store_hours import FileState, store_hours
 from tests.support import many_stores
 from tests.support.handmade_warehouse import START
@@ -63,6 +65,35 @@ def test_an_hour_is_in_time_when_it_can_be_read_within_90_minutes_of_its_end(bus
     found = service_levels(business.warehouse, existing_tables(business.warehouse), NOW)
     assert (found.hours, found.in_time, found.slowest, found.in_time_rate) == (4, 3, 91, Decimal("75.00"))
     assert found.slowest_part == "sales (store and phone)"
+
+
+def test_an_outage_over_the_turn_of_the_month_is_in_the_figures_of_the_new_one(business: Business) -> None:
+    told = {"agg_sales_hourly__oltp": "2026-02-27 12:00:00"}, {"agg_sales_hourly__oltp": "2026-03-03 10:00:00"}
+    for number, (through, at) in enumerate(
+        zip(told, (datetime(2026, 2, 27, 12, 5), datetime(2026, 3, 3, 10, 5)), strict=True)
+    ):
+        entry = {"publication": number + 1, "published_at": at, "published_through": json.dumps(through)}
+        business.warehouse.insert("ops.publications", [entry])
+    found = service_levels(business.warehouse, existing_tables(business.warehouse), datetime(2026, 3, 3, 10, 5))
+    assert (found.hours, found.in_time) == (58, 2)
+    assert found.slowest == 57 * 60 + 5
+
+
+def test_a_killed_run_claims_no_load_of_those_after_it(business: Business) -> None:
+    for number, status in enumerate(("killed", "succeeded")):
+        at = datetime(2026, 3, 6, 10 + number)
+        ended = at + timedelta(minutes=1) if number else None
+        run = {"run_id": f"r{number}", "command": "cycle", "as_of": at, "status": status}
+        business.warehouse.insert("ops.runs", [run | {"started_at": at, "ended_at": ended}])
+        load = {"source": "oltp", "entity": "orders", "status": "loaded", "rows": 1}
+        load["started_at"] = at + timedelta(seconds=9)
+        business.warehouse.insert("ops.loads", [load])
+    existing = existing_tables(business.warehouse)
+    records = run_records(business.warehouse, existing, recent_runs(business.warehouse, existing))
+    assert {run_id: [line.count for line in record.of("load")] for run_id, record in records.items()} == {
+        "r0": [1],
+        "r1": [1],
+    }
 
 
 def test_the_map_knows_what_is_missing_late_in_quarantine_and_not_due_yet(business: Business) -> None:

@@ -11,16 +11,19 @@ from decimal import Decimal
 from pathlib import Path
 from subprocess import PIPE, Popen
 from threading import Timer
+from types import SimpleNamespace
 
 import duckdb
 import pytest
 
 from ingestion.warehouse import Warehouse
+from insightmart import runs
 from insightmart.commands import session
 from insightmart.errors import InsightMartError
 from insightmart.gateway import open_to_read
 from insightmart.read_copy import copy_path
 from insightmart.read_only import answer
+from insightmart.readers.by_sqlmesh import show_readers
 from insightmart.readers.publishing import publish_copy, published_at
 from insightmart.settings import Settings
 from insightmart.status.facts import gather
@@ -105,6 +108,7 @@ def test_after_a_cycle_only_what_it_published_is_written(built: Warehouse, setti
     (untouched,), (changed,) = hours[0], hours[-1]
 
     def falsified() -> None:
+        path.chmod(0o640)
         with duckdb.connect(str(path)) as copy:
             copy.execute("UPDATE certified.fct_orders SET total_amount = -1")
 
@@ -136,6 +140,7 @@ def test_after_a_cycle_only_what_it_published_is_written(built: Warehouse, setti
             built.insert("ops.unpublished_windows", [{"mark_id": "1", "model": "agg_sales_hourly__oltp"}])
         publish_copy(built, settings.home, of_a_cycle=whole != "another command")
         assert -1 not in in_copy().values(), whole
+    path.chmod(0o640)
     path.write_bytes(b"no database")
     publish_copy(built, settings.home, of_a_cycle=True)
     assert in_copy()
@@ -152,6 +157,33 @@ def test_a_reader_keeps_the_old_copy_and_the_next_one_has_the_new_one(built: War
         assert _ask(reader, count) == f"[({before},)]"
         with held_open(file, "reader") as next_one:
             assert _ask(next_one, count) == f"[({before + 1},)]"
+
+
+def test_plain_sqlmesh_shows_what_it_has_published(built: Warehouse, settings: Settings) -> None:
+    """SQLMesh by itself has the id of a run as soon as the journal asks for one; that is no command of ours."""
+    runs.current_run_id()
+    evaluator = SimpleNamespace(
+        this_env="prod", engine_adapter=SimpleNamespace(connection=built.connection, dialect="duckdb")
+    )
+    show_readers(evaluator)
+    with open_to_read(settings) as copy:
+        assert published_at(copy) is not None
+    copy_path(settings.home).unlink()
+    evaluator.this_env = "dev"
+    show_readers(evaluator)
+    assert not copy_path(settings.home).exists()
+
+
+def test_what_somebody_left_beside_the_copy_is_not_in_the_next_one(built: Warehouse, settings: Settings) -> None:
+    path = publish_copy(built, settings.home)
+    assert path is not None
+    assert path.stat().st_mode & 0o777 == 0o440
+    path.with_name(f"{path.name}.wal").write_bytes(b"left behind")
+    built.insert("ops.erasures", [{"erasure_id": "1", "source": "oltp", "customer_id": 1, "reason": "Ada asked"}])
+    publish_copy(built, settings.home)
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    with open_to_read(settings) as copy:
+        assert copy.rows("SELECT * FROM ops.erasures") == []
 
 
 def test_a_question_is_answered_while_a_writer_is_at_work(built: Warehouse, settings: Settings) -> None:
