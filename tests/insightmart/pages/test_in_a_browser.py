@@ -113,6 +113,8 @@ def test_the_map_leads_from_a_gap_to_whom_to_ask_over_http(browser: Browser, fol
 
 
 def test_filters_hide_what_nobody_looks_for_and_have_an_address(browser: Browser, folder: Path) -> None:
+    from playwright.sync_api import expect
+
     page = _Watched(browser).page
     start = (folder / "index.html").as_uri()
     page.goto(start)
@@ -125,7 +127,8 @@ def test_filters_hide_what_nobody_looks_for_and_have_an_address(browser: Browser
     shown = page.locator("article.problem:visible")
     assert [shown.nth(place).get_attribute("data-owner") for place in range(shown.count())] == ["operations"]
     page.click("button[type=reset]")
-    assert page.locator("article.problem:visible").count() > 1
+    expect(page.locator("article.problem:visible")).to_have_count(page.locator("article.problem").count())
+    assert page.locator("article.problem").count() > 1
 
 
 def test_names_of_stores_and_files_stay_text(browser: Browser, folder: Path) -> None:
