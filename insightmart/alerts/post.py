@@ -9,8 +9,10 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
 
+from tenacity import Retrying, retry_if_exception, retry_if_exception_type, stop_after_attempt, wait_fixed
+
 from insightmart.alerts.chat import say
-from insightmart.alerts.mail import bounded_session, is_passing, mail_server, reason, sender_of
+from insightmart.alerts.mail import MailServer, bounded_session, is_passing, mail_server, reason, sender_of
 from insightmart.alerts.outbox import Outbox, Parcel
 from insightmart.errors import ConfigurationError, InsightMartError
 from insightmart.runs import ProblemKind, RunProblem
@@ -49,7 +51,8 @@ def send_out(settings: AlertSettings, pause: float = PAUSE) -> list[RunProblem]:
         return [*_mail(outbox, mails, settings, pause), *_chat(outbox, chats)]
 
 
-TOO_LARGE = 552
+OFFERS = 2  # times that a mail is offered to a server that does not take it yet
+TOO_LARGE = 552  # of SMTP
 
 
 def _mail(outbox: Outbox, mails: list[tuple[Path, Parcel]], settings: AlertSettings, pause: float) -> list[RunProblem]:
@@ -62,28 +65,50 @@ def _mail(outbox: Outbox, mails: list[tuple[Path, Parcel]], settings: AlertSetti
         server = mail_server(settings.smtp_url.get_secret_value())
     except ConfigurationError as error:
         return [_left(mails, error.cause, error.cure)]
-    for attempt in (1, 2):
-        later: list[tuple[Path, Parcel]] = []  # what the server does not take yet keeps nothing behind it back
-        try:
-            with bounded_session(server) as session:
-                while mails:
-                    taken, told = _offer(outbox, *mails[0], session, sender_of(settings), is_last=attempt == 2)
-                    found += told
-                    later += [] if taken else [mails[0]]
-                    mails.pop(0)
-        except (OSError, smtplib.SMTPException) as error:
-            mails = [*later, *mails]
-            if attempt == 1 and is_passing(error):
-                time.sleep(pause)
-                continue
-            cure = "Check SMTP_URL and REPORT_FROM"
-            return [*found, _left(mails, f"mail server {server.name}: {reason(error)}", cure)]
-        if not later:
-            break
-        mails = later
-        if attempt == 1:
-            time.sleep(pause)
+    again = retry_if_exception_type(_NotYetError) | (
+        retry_if_exception_type((OSError, smtplib.SMTPException)) & retry_if_exception(is_passing)
+    )
+    try:
+        for attempt in Retrying(stop=stop_after_attempt(OFFERS), wait=wait_fixed(pause), retry=again, reraise=True):
+            with attempt:
+                is_last = attempt.retry_state.attempt_number == OFFERS
+                _offer_all(outbox, mails, found, server, sender_of(settings), is_last=is_last)
+    except (OSError, smtplib.SMTPException) as error:
+        cure = "Check SMTP_URL and REPORT_FROM"
+        found.append(_left(mails, f"mail server {server.name}: {reason(error)}", cure))
     return found
+
+
+def _offer_all(
+    outbox: Outbox,
+    mails: list[tuple[Path, Parcel]],
+    found: list[RunProblem],
+    server: MailServer,
+    sender: str,
+    *,
+    is_last: bool,
+) -> None:
+    """Each mail once, in order; ``mails`` are left those that were not taken, ``found`` gets what is wrong with some.
+
+    Raises:
+        _NotYetError: the server does not take some of them yet, and this was not the last time.
+    """
+    later: list[tuple[Path, Parcel]] = []  # what the server does not take yet keeps nothing behind it back
+    try:
+        with bounded_session(server) as session:
+            while mails:
+                taken, told = _offer(outbox, *mails[0], session, sender, is_last=is_last)
+                found += told
+                later += [] if taken else [mails[0]]
+                mails.pop(0)
+    finally:
+        mails[:0] = later
+    if later and not is_last:
+        raise _NotYetError
+
+
+class _NotYetError(Exception):
+    """The server takes mails, and some not yet."""
 
 
 def _offer(
