@@ -22,6 +22,8 @@ FROM_FILE_NAME = {"reference_date"}  # contract columns that no file has
 _SYNONYMS = Path(__file__).with_name("synonyms.yml")
 _SEPARATORS = (",", ";", "\t", "|")
 LINE_END = re.compile(rb"\r\n|\r|\n")
+MAX_HEADER_BYTES = 1 << 16  # hundreds of columns; what is longer costs more than it can be worth
+_CONTENT = re.compile(rb"\S")
 LF = 10
 CR = 13
 QUOTE = 34
@@ -36,28 +38,45 @@ class Layout:
 
 
 def header_record(text: bytes) -> tuple[str, int, int]:
-    """The header record, the position after it, and the physical line on which that position stands."""
+    """The header record, the position after it, and the physical line on which that position stands.
+
+    Raises:
+        UntrustedFileError: the first record never ends, or is longer than any header.
+    """
     start, line = 0, 1
-    while start < len(text):
-        record, start, lines = _record(text, start)
-        line += lines
-        if record.strip() and not re.fullmatch(rb"sep=.", record.strip()):  # Excel's own first line
+    for _ in range(2):
+        content = _CONTENT.search(text, start)
+        if not content:
+            break
+        begin = max(start, *(text.rfind(end, start, content.start()) + 1 for end in (b"\n", b"\r")))
+        line += _lines(text, start, begin)
+        end, after = _record_end(text, begin)
+        line += _lines(text, begin, after)
+        record, start = text[begin:end], after
+        if not re.fullmatch(rb"sep=.", record.strip()):  # Excel's own first line
             return record.decode("utf-8"), start, line
     return "", start, line
 
 
-def _record(text: bytes, start: int) -> tuple[bytes, int, int]:
-    """The record at a position without its line end, the position after it, and how many lines it takes."""
-    lines, searched = 0, start
-    while end := LINE_END.search(text, searched):
-        lines += 1
-        if text.count(b'"', start, end.start()) % 2 == 0:
-            return text[start : end.start()], end.end(), lines
+def _lines(text: bytes, start: int, end: int) -> int:
+    """How many lines end in this part of the text, which does not begin or end within a line end."""
+    return text.count(b"\n", start, end) + text.count(b"\r", start, end) - text.count(b"\r\n", start, end)
+
+
+def _record_end(text: bytes, start: int) -> tuple[int, int]:
+    """Where the first record at a position ends without its line end, and with it."""
+    marks, searched = 0, start
+    limit = start + MAX_HEADER_BYTES
+    while end := LINE_END.search(text, searched, limit):
+        marks += text.count(b'"', searched, end.start())
+        if marks % 2 == 0:
+            return end.start(), end.end()
         searched = end.end()
-    record = text[start:]
-    if record.count(b'"') % 2:
+    if text.count(b'"', start) % 2:
         raise UntrustedFileError("quote_unterminated", "a quotation mark in the header is never closed")
-    return record, len(text), lines
+    if len(text) > limit:
+        raise UntrustedFileError("header_unreadable", f"the first record is longer than {MAX_HEADER_BYTES:,} bytes")
+    return len(text), len(text)
 
 
 @functools.lru_cache(maxsize=512)

@@ -80,6 +80,9 @@ def test_line_ends_may_be_mixed() -> None:
         (HEADER + '7,"A-1,5,2,2026-03-05T10:15:00Z\n7,"B,5,2,2026-03-05T10:15:00Z\n', "quote_misplaced"),
         (HEADER + '7,A"1"B,5,2,2026-03-05T10:15:00Z\n', "quote_misplaced"),
         ('"store_id,sku\n', "quote_unterminated"),
+        ('"' + "\n" * 600_000, "quote_unterminated"),  # 618 bytes as gzip: what it costs grows with its length only
+        (",".join(["column"] * 100_000) + "\n" + ROW, "header_unreadable"),
+        ("\n" * 600_000 + "sep=;\n" * 100_000, "header_unreadable"),
         (HEADER.encode() + "7,Ä".encode() + b"\xe4,5,2,2026-03-05T10:15:00Z\n", "undecodable"),
         ((HEADER + "7,Ä").encode()[:-1], "undecodable"),
         ((HEADER + ROW).encode("utf-16")[:-1], "undecodable"),
