@@ -33,7 +33,8 @@ from botocore.exceptions import (
 )
 from botocore.httpsession import URLLib3Session
 from botocore.loaders import create_loader
-from botocore.utils import get_environ_proxies
+from botocore.parsers import ResponseParserError
+from botocore.utils import get_environ_proxies, parse_timestamp
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from ingestion.loading.context import SourceError
@@ -243,10 +244,12 @@ class Bucket:
         with suppress(BotoCoreError, urllib3.exceptions.HTTPError, ElementTree.ParseError, KeyError, ValueError):
             answer = self._http.send(AWSRequest("GET", signed).prepare())
             if answer.status_code == 200:
-                return _read_page(answer.content)
-        listed = self._client.list_objects_v2(
-            **params
-        )  # boto3 decodes keys only where it asked for the encoding itself
+                return _read_page(answer.content, token)
+        listed = self._client.list_objects_v2(**params)
+        if not listed.keys() & {"Name", "KeyCount", "IsTruncated", "Contents"}:
+            raise _OddListing(f"the listing of {prefix} is none")
+        _refuse_odd(prefix, listed, len(listed.get("Contents", ())), token)
+        # boto3 decodes keys only where it asked for the encoding itself
         name = unquote_plus if listed.get("EncodingType") == "url" else str
         entries = [
             _Entry(name(entry["Key"]), entry["ETag"].strip('"'), entry["Size"], _utc(entry["LastModified"]))
@@ -279,7 +282,7 @@ class Bucket:
         which takes half of that. Whatever it does not answer is left to get_object, with its retries and reasons.
         """
         signed = self._client.generate_presigned_url("get_object", {"Bucket": self.source.bucket, "Key": key})
-        with suppress(BotoCoreError, urllib3.exceptions.HTTPError):
+        with suppress(BotoCoreError, urllib3.exceptions.HTTPError, KeyError, ValueError):
             answer = self._http.send(AWSRequest("GET", signed, stream_output=True).prepare())
             headers = answer.headers
             if answer.status_code == 200 and int(headers.get("Content-Length", limit + 1)) <= limit:
@@ -322,19 +325,43 @@ class Bucket:
             cause = f"{where} does not answer: {error}" if where not in str(error) else str(error)
             cure = "Check AWS_ENDPOINT_URL and the network; the next run reads what is new since the last one"
             raise SourceError(SOURCE, cause, cure) from error
+        except (_OddListing, ResponseParserError) as error:
+            cause = " ".join(f"S3's answer cannot be right: {error}".split())[:500]
+            raise SourceError(SOURCE, cause, "Run it again; ask whoever runs the bucket if it stays") from error
         except (BotoCoreError, ValueError) as error:
             raise SourceError(SOURCE, str(error), "Check STORES_URL, AWS_ENDPOINT_URL and AWS_REGION") from error
 
 
-def _read_page(answer: bytes) -> tuple[list[_Entry], str | None]:
+class _OddListing(ValueError):
+    """A listing that says itself that something is missing in it: to believe it would lose files."""
+
+
+def _refuse_odd(prefix: str, listed: Mapping[str, Any], named: int, token: str | None) -> None:
+    """Hold what a listing says of itself against what it names.
+
+    Raises:
+        _OddListing: it counts other keys than it names, or goes on without saying where, or where it has been.
+    """
+    counted, following = listed.get("KeyCount"), listed.get("NextContinuationToken")
+    if counted is not None and int(counted) != named:
+        raise _OddListing(f"the listing of {prefix} counts {counted} keys and names {named}")
+    if str(listed.get("IsTruncated")).lower() == "true" and following in (None, "", token):
+        raise _OddListing(f"the listing of {prefix} is cut off and does not say where it goes on")
+
+
+def _read_page(answer: bytes, token: str | None) -> tuple[list[_Entry], str | None]:
     """The objects of an answer to ListObjectsV2, and the token of the next page."""
     entries, values = [], {}
-    for element in ElementTree.fromstring(answer):
+    root = ElementTree.fromstring(answer)
+    if root.tag.rpartition("}")[2] != "ListBucketResult":
+        raise _OddListing(f"{root.tag} is no listing")
+    for element in root:
         name = element.tag.rpartition("}")[2]
         if name == "Contents":
             entries.append({child.tag.rpartition("}")[2]: child.text or "" for child in element})
         else:
             values[name] = element.text
+    _refuse_odd(values.get("Prefix") or "", values, len(entries), token)
     key = unquote_plus if values.get("EncodingType") == "url" else str
     found = [
         _Entry(key(entry["Key"]), entry["ETag"].strip('"'), int(entry["Size"]), _utc(_instant(entry["LastModified"])))
@@ -403,7 +430,11 @@ def _is_due(item: Object, as_of: datetime) -> bool:
 
 def _instant(text: str) -> datetime:
     """An instant as S3 writes it: ISO 8601 in listings, the HTTP form in headers."""
-    return datetime.fromisoformat(text) if text[:1].isdigit() else parsedate_to_datetime(text)
+    try:
+        return datetime.fromisoformat(text) if text[:1].isdigit() else parsedate_to_datetime(text)
+    except ValueError:  # of a header that nobody here asks for, such as `Expires: 0`
+        other: datetime = parse_timestamp(text)
+        return other
 
 
 def _utc(instant: datetime) -> datetime:

@@ -53,6 +53,7 @@ def answering(respond: Callable[[str], Answer]) -> Iterator[str]:
             self.send_header("Content-Length", str(len(body) if status < 600 else status))
             self.send_header("ETag", f'"{hashlib.md5(body).hexdigest()}"')
             self.send_header("Last-Modified", "Thu, 05 Mar 2026 11:01:00 GMT")
+            self.send_header("Expires", "0")  # a number instead of an instant, which boto3 is to get over
             self.end_headers()
             self.wfile.write(body[:-5] if b"CUT" in body else body)
             self.close_connection = b"CUT" in body
@@ -145,3 +146,26 @@ def test_an_object_that_is_gone_when_it_is_read_is_left_out(at: At, warehouse: W
         results = ingest(at("2026-03-05T11:10"), StoreDrops("s3://shop/in", endpoint, attempts=1))
     assert [result.rows for result in results] == [0, 0, 0]
     assert statuses(warehouse) == []
+
+
+@pytest.mark.parametrize(
+    ("listing", "said"),
+    [
+        ("", "the listing of in/reference/"),
+        ("<html><body>Please log in</body></html>", "the listing of in/reference/"),
+        ("<ListBucketResult><KeyCount>3</KeyCount></ListBucketResult>", "counts 3 keys and names 0"),
+        ("<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>", "does not say where it goes on"),
+        (
+            "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>again</NextContinuationToken>"
+            "</ListBucketResult>",
+            "does not say where it goes on",
+        ),
+        ("<ListBucketResult><Contents><Key>in/refer", "S3 answered 500"),
+    ],
+    ids=["empty", "another page", "fewer than counted", "cut off", "in a circle", "broken off"],
+)
+def test_a_listing_that_cannot_be_whole_is_not_believed(at: At, warehouse: Warehouse, listing: str, said: str) -> None:
+    with answering(lambda path: (200, listing.encode())) as endpoint:
+        error = failure(at("2026-03-05T11:10"), StoreDrops("s3://shop/in", endpoint, attempts=1))
+    assert said in error.cause
+    assert covered(warehouse) is None
