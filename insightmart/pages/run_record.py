@@ -53,6 +53,7 @@ def run_records(warehouse: Warehouse, existing: set[str], runs: Sequence[RunStat
         return {}
     ids = [run.run_id for run in runs]
     marks = ", ".join("?" * len(ids))
+    since = min((run.started_at for run in runs if run.started_at), default=datetime(1970, 1, 1))
     lines: dict[str, list[RunLine]] = {}
     known: dict[str, tuple[str, str]] = {}
     for run_id, what, name, outcome, count, first, last in warehouse.rows(
@@ -72,16 +73,16 @@ def run_records(warehouse: Warehouse, existing: set[str], runs: Sequence[RunStat
         GROUP BY 1, 3, 4
         UNION ALL
         SELECT run_id, 'model', model, status, COUNT(*), MIN(interval_start), MAX(interval_end)
-        FROM ops.run_intervals WHERE run_id IN ({marks}) GROUP BY 1, 3, 4
+        FROM ops.run_intervals WHERE run_id IN ({marks}) AND recorded_at >= ? GROUP BY 1, 3, 4
         UNION ALL
         SELECT run_id, 'check', area || ': ' || check_name, outcome, COUNT(*), MIN(window_start), MAX(window_end)
-        FROM ops.check_results WHERE run_id IN ({marks}) AND outcome <> 'pass' GROUP BY 1, 3, 4
+        FROM ops.check_results WHERE run_id IN ({marks}) AND scanned_at >= ? AND outcome <> 'pass' GROUP BY 1, 3, 4
         UNION ALL
         SELECT run_id, 'changed', table_name, cause, COUNT(*), NULL, NULL
-        FROM ops.published_changes WHERE run_id IN ({marks}) GROUP BY 1, 3, 4
+        FROM ops.published_changes WHERE run_id IN ({marks}) AND recorded_at >= ? GROUP BY 1, 3, 4
         ORDER BY 1, 2, 3, 4
         """,
-        ids * 5,
+        [*ids, *ids, *ids, since, *ids, since, *ids, since],
     ):
         if what == "run":
             known[run_id] = (name, outcome)

@@ -14,10 +14,23 @@ from insightmart.journal.digests import Windows, within
 from insightmart.journal.followed import FACTS, INVENTORY, SALES, Followed
 
 DAY = timedelta(days=1)
-# Aggregates whose rows carry no instant but a business date, which lies within a day of it.
-_BY_DATE = {"certified.agg_inventory_daily": INVENTORY, "certified.agg_sales_hourly": SALES}
-# Tables of ops to which rows are only ever added, and the column that says when.
-_ADDED_TO = {"ops.check_results": "scanned_at", "ops.run_intervals": "recorded_at"}
+A_YEAR = timedelta(weeks=52)  # of like-for-like sales
+# Aggregates whose rows carry no instant but a business date, which lies within a day of it, and how much later the date
+# of other rows is that are made of the same sales.
+_BY_DATE = {
+    "certified.agg_inventory_daily": (INVENTORY, ()),
+    "certified.agg_sales_hourly": (SALES, ()),
+    "certified.agg_sales_daily": (SALES, ()),
+    "certified.agg_sales_like_for_like": (SALES, (A_YEAR,)),
+}
+# Tables of ops to which rows are only ever added, or taken away by the run that added them, and the column that says
+# when.
+_ADDED_TO = {
+    "ops.check_results": "scanned_at",
+    "ops.reconciled": "reconciled_at",
+    "ops.reconciliations": "reconciled_at",
+    "ops.run_intervals": "recorded_at",
+}
 
 
 @dataclass(frozen=True)
@@ -80,7 +93,7 @@ def changed_rows(warehouse: Warehouse, last: Basis, now: Basis) -> Mapping[str, 
         for part, start, end in json.loads(text or "[]"):
             windows.setdefault(part, []).append((datetime.fromisoformat(start), datetime.fromisoformat(end)))
     found = {f"certified.{fact.table}": _of_instants(fact.instant, _of(fact.aggregate, windows)) for fact in FACTS}
-    found |= {name: _of_dates(_of(aggregate, windows)) for name, aggregate in _BY_DATE.items()}
+    found |= {name: _of_dates(_of(aggregate, windows), later) for name, (aggregate, later) in _BY_DATE.items()}
     found |= {
         f"ops.{table}": f"publication > {int(last.publication)}" for table in ("published_changes", "published_digests")
     }
@@ -96,8 +109,10 @@ def _of_instants(instant: str, windows: Windows) -> str:
     return within(instant, windows).replace("TIMESTAMP_NTZ", "TIMESTAMP") if windows else "FALSE"
 
 
-def _of_dates(windows: Windows) -> str:
-    ranges = [((start - DAY).date(), (end + DAY).date()) for start, end in windows]
+def _of_dates(windows: Windows, later: Sequence[timedelta]) -> str:
+    ranges = [
+        ((start - DAY + by).date(), (end + DAY + by).date()) for start, end in windows for by in (timedelta(), *later)
+    ]
     return " OR ".join(f"business_date BETWEEN DATE '{first}' AND DATE '{last}'" for first, last in ranges) or "FALSE"
 
 
