@@ -31,6 +31,9 @@ _ADDED_TO = {
     "ops.reconciliations": "reconciled_at",
     "ops.run_intervals": "recorded_at",
 }
+_JOURNAL = ("certified.published_changes", "ops.published_changes", "ops.published_digests")
+# Written whole in this order, so that what changes later is found without reading the rest.
+ORDER = dict.fromkeys(_BY_DATE, "business_date") | _ADDED_TO | dict.fromkeys(_JOURNAL, "publication")
 
 
 @dataclass(frozen=True)
@@ -94,9 +97,7 @@ def changed_rows(warehouse: Warehouse, last: Basis, now: Basis) -> Mapping[str, 
             windows.setdefault(part, []).append((datetime.fromisoformat(start), datetime.fromisoformat(end)))
     found = {f"certified.{fact.table}": _of_instants(fact.instant, _of(fact.aggregate, windows)) for fact in FACTS}
     found |= {name: _of_dates(_of(aggregate, windows), later) for name, (aggregate, later) in _BY_DATE.items()}
-    found |= {
-        f"ops.{table}": f"publication > {int(last.publication)}" for table in ("published_changes", "published_digests")
-    }
+    found |= {name: f"publication > {int(last.publication)}" for name in _JOURNAL}
     since = last.published_at - DAY
     return found | {name: f"{column} >= CAST('{since}' AS TIMESTAMP)" for name, column in _ADDED_TO.items()}
 

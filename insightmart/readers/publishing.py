@@ -20,7 +20,7 @@ from ingestion.loading.rejects import CURRENT_REJECTS
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
 from insightmart.read_copy import ERASURES, WHOLE, copy_path, has_all_of
-from insightmart.readers.changed_rows import Basis, changed_rows
+from insightmart.readers.changed_rows import ORDER, Basis, changed_rows
 
 _COUNTED = ("reasons", "event_at", "store_id", "raw_load_id")  # of a row in quarantine: why, when, where, whence
 # Of the stores' reference what says whose files are due; of a reject everything but the text that was rejected.
@@ -127,7 +127,8 @@ def _write(warehouse: Warehouse, changed: Mapping[str, str], basis: Basis) -> No
                 warehouse.execute(f"INSERT INTO readers.{name} {query} WHERE {condition}")
             else:
                 whole.add(name)
-                warehouse.execute(f"CREATE OR REPLACE TABLE readers.{name} AS {query}")
+                order = f" ORDER BY {ORDER[name]}" if name in ORDER else ""
+                warehouse.execute(f"CREATE OR REPLACE TABLE readers.{name} AS {query}{order}")
         basis.keep(warehouse, f"readers.{_PUBLISHED_AT}", utc_now())
         _comment(warehouse, whole)
 
