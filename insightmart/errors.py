@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 DONE = 0
 FAILED = 1  # a gate, a source or a step failed
 USAGE = 2  # wrong usage or configuration
-LOCKED = 75  # another cycle holds the lock
+LOCKED = 75  # another cycle holds the lock, or may by now
 
 
 def sentence(cause: str, cure: str = "") -> str:
@@ -34,6 +36,14 @@ class ConfigurationError(InsightMartError):
 
     def __init__(self, cause: str, cure: str = "") -> None:
         super().__init__(cause, cure, USAGE)
+
+
+class LockedError(InsightMartError):
+    """Another process holds the lock; ``since``: UTC, by the real clock; None: nobody knows."""
+
+    def __init__(self, who: str, since: datetime | None) -> None:
+        super().__init__(who, "Try again when it has finished", LOCKED)
+        self.since = since
 
 
 class GateError(InsightMartError):

@@ -7,28 +7,42 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from ingestion.clock import utc_now
-from insightmart.errors import LOCKED, InsightMartError
+from insightmart.errors import LockedError
+from insightmart.lease import lease
 from insightmart.settings import Settings
 
-
-class LockedError(InsightMartError):
-    """Another process holds the lock; ``since``: UTC, by the real clock; None: nobody knows."""
-
-    def __init__(self, who: str, since: datetime | None) -> None:
-        super().__init__(who, "Try again when it has finished", LOCKED)
-        self.since = since
+BOOT = Path("/proc/sys/kernel/random/boot_id")  # another one whenever a kernel starts
 
 
 @contextmanager
 def writer_lock(settings: Settings, command: str) -> Iterator[None]:
-    """Hold the lock of this home while writing to its warehouse. The system releases it when the process dies.
+    """Hold the lock while writing to the warehouse: a file of this home and, where SQLMesh's state is in PostgreSQL, a
+    lease there, so that no other machine writes either. Both end with the process.
 
     Raises:
         LockedError: another process holds it (exit code 75).
+        ConfigurationError: the state database is not configured.
+        InsightMartError: the state database cannot be used.
+    """
+    with _lock_of_home(settings, command) as lock_file:
+        if settings.gateway == "local":
+            yield
+            return
+        with lease(settings, command, lock_file):
+            yield
+
+
+@contextmanager
+def _lock_of_home(settings: Settings, command: str) -> Iterator[str]:
+    """Hold the lock of this home, which the system releases when the process dies.
+
+    Yields:
+        A name of its file that no other file has, on any machine; empty where the system does not tell.
     """
     settings.home.mkdir(parents=True, exist_ok=True)
     holder = settings.home / "writer.json"
@@ -49,7 +63,16 @@ def writer_lock(settings: Settings, command: str) -> Iterator[None]:
     try:
         begun = f"{utc_now():%Y-%m-%d %H:%M:%S}"
         holder.write_text(json.dumps({"command": command, "pid": os.getpid(), "since": begun}), encoding="utf-8")
-        yield
+        yield _identity(Path(lock.lock_file))
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _identity(file: Path) -> str:
+    """The kernel that runs here, and a file on it."""
+    try:
+        known = file.stat()
+        return f"{BOOT.read_text(encoding='ascii').strip()}:{known.st_dev}:{known.st_ino}"
+    except OSError:  # no Linux, or the home was deleted in this moment
+        return ""

@@ -119,6 +119,12 @@ class Settings(AlertSettings):
     snowflake_report_warehouse: str | None = Field(None, alias="SNOWFLAKE_REPORT_WAREHOUSE")
     snowflake_statement_timeout: int = Field(3600, alias="SNOWFLAKE_STATEMENT_TIMEOUT", ge=1)
 
+    state_host: str | None = Field(None, alias="STATE_HOST")
+    state_port: int = Field(5432, alias="STATE_PORT", ge=1, le=65535)
+    state_user: str = Field("insightmart_state", alias="STATE_USER")
+    state_password: SecretStr | None = Field(None, alias="STATE_PASSWORD")
+    state_database: str = Field("sqlmesh", alias="STATE_DATABASE")
+
     @field_validator("gateway")
     @classmethod
     def _known_gateway(cls, value: str) -> str:
@@ -158,6 +164,7 @@ class Settings(AlertSettings):
             self.smtp_url,
             self.heartbeat_url,
             self.snowflake_password,
+            self.state_password,
             self.openlineage_api_key,
         ]
         if self.openlineage_url and "@" in self.openlineage_url.get_secret_value():  # a path is no secret

@@ -23,8 +23,7 @@ from insightmart.alerts.post import keep, send_out
 from insightmart.alerts.routes import read_routes
 from insightmart.alerts.sending import place_of
 from insightmart.certification.verdict import spoken
-from insightmart.errors import ConfigurationError, InsightMartError
-from insightmart.lock import LockedError
+from insightmart.errors import ConfigurationError, InsightMartError, LockedError
 from insightmart.progress import console
 from insightmart.settings import AlertSettings, load_alert_settings, load_settings
 from insightmart.status.problem import Problem

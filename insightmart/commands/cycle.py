@@ -119,6 +119,9 @@ def _build(
     if not transformer.is_set_up():
         with step("Setting up an empty warehouse"):
             transformer.set_up(as_of)
+    if transformer.is_unfinished():
+        with step("Finishing a plan that was killed"):
+            transformer.finish(as_of)
     windows = history.parts(warehouse, since, as_of)
     if len(windows) > 1:
         with step("History") as progress:

@@ -100,6 +100,27 @@ class Transformer:
                 f"SQLMesh could not set up the warehouse: {reason(error)}", "Try `sqlmesh plan`"
             ) from error
 
+    def is_unfinished(self) -> bool:
+        """Whether a plan was killed after it had said what prod is, and before all views showed it."""
+        environment = self.context.state_reader.get_environment(PROD)
+        return environment is not None and not environment.finalized_ts
+
+    def finish(self, as_of: datetime) -> Outcome:
+        """Do the rest of a plan that was killed. A run would wait for whoever applies it, for hours; with the writer's
+        lock held that is nobody.
+
+        Every view of prod is made anew. Hours that the plan has not built are missing, or open in the queue of
+        corrections, as before.
+
+        Raises:
+            InsightMartError: SQLMesh refused the plan.
+        """
+        return self.apply(
+            self.context.plan_builder(
+                PROD, execution_time=as_of, skip_backfill=True, skip_tests=True, skip_linter=True
+            ).build()
+        )
+
     def run(
         self,
         as_of: datetime,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +20,6 @@ import boto3
 import dlt
 import psycopg
 import pytest
-from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from ingestion.contracts import ENTITIES
 from ingestion.loading.context import IngestContext
@@ -33,6 +31,7 @@ from ingestion.warehouse import Warehouse, open_duckdb
 from sandbox.servers import postgres as server
 from sandbox.shopify.server import create_server
 from sandbox.shopify.shop import Shop
+from tests.support.postgres_server import running_postgres
 from tests.support.trade import HISTORY_START, Trade
 
 
@@ -76,24 +75,10 @@ def at(home: Path, warehouse: Warehouse) -> Callable[[str], IngestContext]:
 @pytest.fixture(scope="session")
 def oltp_dsns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """DSNs of a running PostgreSQL server with the OLTP tables: the owner's and the reader's."""
-    directory = server.choose_directory(tmp_path_factory.mktemp("oltp") / "postgres")
-    log = tmp_path_factory.mktemp("oltp-log") / "postgres.log"
-    owner, reader = secrets.token_hex(8), secrets.token_hex(8)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    server.initialise(directory, owner, log)
-    process = server.start(directory, port, log, None)
-    try:
-        admin_dsn = f"postgresql://postgres:{owner}@127.0.0.1:{port}/shop"
-        for attempt in Retrying(stop=stop_after_delay(30), wait=wait_fixed(0.05), reraise=True):
-            with attempt:
-                psycopg.connect(server.server_dsn(admin_dsn)).close()
+    reader = secrets.token_hex(8)
+    with running_postgres(tmp_path_factory.mktemp("oltp")) as admin_dsn:
         server.create_database(admin_dsn, reader)
-        yield admin_dsn, f"postgresql://insightmart_reader:{reader}@127.0.0.1:{port}/shop"
-    finally:
-        process.send_signal(signal.SIGINT)  # do not wait for clients
-        process.wait(timeout=30)
-        shutil.rmtree(directory)
+        yield admin_dsn, f"postgresql://insightmart_reader:{reader}@{admin_dsn.partition('@')[2]}"
 
 
 class Oltp:

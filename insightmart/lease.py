@@ -1,0 +1,231 @@
+"""The writer's lock in PostgreSQL, beside SQLMesh's state: a lease that its holder renews, and that ends with him.
+
+The one row of ``insightmart.writer`` names the holder, who renews it every few seconds. Whoever wants to write and sees
+it renewed is refused. Whoever sees it unchanged for ``QUIET`` seconds takes it over, and that is safe, because a holder
+that could not renew it has ended himself by then. Nobody's clock is compared with another one's: each side counts
+seconds of its own.
+
+Why no lock of a session (``pg_advisory_lock``): a restart or a failover of the server releases those at once, while
+their holder still writes; any broken connection loses them, and with them a cycle of hours; and a pooler hands the
+session to somebody else. A lease stands in a table, and is renewed over any connection.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NoReturn
+
+import structlog
+
+from insightmart.errors import LOCKED, InsightMartError, LockedError
+from insightmart.logs import kept
+from insightmart.runs import run_under_way
+from insightmart.settings import Settings
+from insightmart.state_connection import StateDatabase
+
+BEAT = 5.0  # seconds between two renewals
+ANSWER = 4.0  # seconds that one is waited for, before it is tried again over another connection
+# Seconds since the last renewal that was confirmed, counted from when it was sent:
+ENDED = 20.0  # the holder says so and ends himself
+KILLED = 25.0  # where he cannot do even that, the kernel ends him, also a process that was stopped, when it wakes
+QUIET = 30.0  # seconds that another one sees no renewal, before it takes over
+LOOK = 1.0  # seconds between two looks at a lease
+
+_TABLE = """
+SELECT pg_advisory_xact_lock(hashtext('insightmart.writer'));
+CREATE SCHEMA IF NOT EXISTS insightmart;
+CREATE TABLE IF NOT EXISTS insightmart.writer (
+    is_only boolean PRIMARY KEY DEFAULT TRUE CHECK (is_only),
+    token bigint NOT NULL, beats bigint NOT NULL,
+    command text, host text, process integer, lock_file text, run_id text,
+    since timestamptz, alive_at timestamptz, released_at timestamptz
+);
+INSERT INTO insightmart.writer (token, beats, released_at) VALUES (0, 0, clock_timestamp()) ON CONFLICT DO NOTHING
+"""
+# Free, or of a process that is dead for certain, or seen for long enough without a renewal. Of two, one gets it.
+_TAKE = """
+UPDATE insightmart.writer
+SET token = token + 1, beats = 0, command = %(command)s, host = %(host)s, process = %(process)s,
+    lock_file = %(lock_file)s, run_id = NULL, since = clock_timestamp(), alive_at = clock_timestamp(),
+    released_at = NULL
+WHERE released_at IS NOT NULL OR lock_file = %(lock_file)s OR (token = %(token)s AND beats = %(beats)s)
+RETURNING token
+"""
+_RENEW = """
+UPDATE insightmart.writer SET beats = beats + 1, alive_at = clock_timestamp(), run_id = %(run_id)s
+WHERE token = %(token)s AND released_at IS NULL
+RETURNING token
+"""
+_RELEASE = "UPDATE insightmart.writer SET released_at = clock_timestamp() WHERE token = %(token)s"
+_HOLDER = """
+SELECT command, host, process, since, EXTRACT(EPOCH FROM clock_timestamp() - alive_at)::float, token, beats
+FROM insightmart.writer
+WHERE released_at IS NULL
+"""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds the lease.
+
+    Attributes:
+        command: what it runs.
+        host: its machine.
+        process: its id there.
+        since: when it took the lease, UTC, by the server's clock.
+        silent_for: seconds since the last renewal.
+        token: how often the lease has been taken.
+        beats: how often this holder has renewed it.
+    """
+
+    command: str
+    host: str
+    process: int
+    since: datetime
+    silent_for: float
+    token: int
+    beats: int
+
+    @property
+    def words(self) -> str:
+        """Who writes since when, for people."""
+        who = f"`insightmart {self.command}` (process {self.process} on {self.host})"
+        return f"{who} has been writing since {self.since:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def holder_of(database: StateDatabase) -> Holder | None:
+    """Who holds the lease; None: nobody, also where nobody ever has.
+
+    Raises:
+        InsightMartError: the state database cannot be used.
+    """
+    if not database.ask("SELECT to_regclass('insightmart.writer') IS NOT NULL")[0][0]:
+        return None
+    for command, host, process, since, *counted in database.ask(_HOLDER):
+        return Holder(command, host, process, since.astimezone(UTC).replace(tzinfo=None), *counted)
+    return None
+
+
+@contextmanager
+def lease(settings: Settings, command: str, lock_file: str) -> Iterator[None]:
+    """Hold the lease while writing. A process that cannot renew it ends, without a word to its caller.
+
+    Args:
+        settings: where the state database is.
+        command: what is run, for those who are refused.
+        lock_file: names a file, and the running kernel that it is on, whose lock this process holds: a lease with the
+            same one is of a process that is dead, and is taken over at once. Empty: there is no such file.
+
+    Raises:
+        LockedError: another process holds it, and is alive.
+        InsightMartError: the state database cannot be used.
+    """
+    database = StateDatabase(settings)
+    try:
+        token, asked_at = _take(database, command, lock_file)
+        heart = _Heart(database, token, asked_at)
+        try:
+            yield
+        finally:
+            heart.stop()
+            try:
+                database.ask(_RELEASE, {"token": token})
+            except InsightMartError as error:
+                log.warning("the writer's lock was not given back: the next one waits", seconds=QUIET, error=str(error))
+    finally:
+        database.close()
+
+
+def _take(database: StateDatabase, command: str, lock_file: str) -> tuple[int, float]:
+    """The token of the lease, and when it was asked for, by the clock of `time.monotonic`."""
+    known = database.ask("SELECT to_regclass('insightmart.writer') IS NOT NULL")[0][0]
+    if not known or not database.ask("SELECT 1 FROM insightmart.writer"):
+        database.ask(_TABLE)
+    who = {"command": command, "host": socket.gethostname(), "process": os.getpid(), "lock_file": lock_file or None}
+    seen: Holder | None = None
+    seen_at = 0.0
+    while True:
+        asked_at = time.monotonic()
+        is_dead = seen is not None and asked_at - seen_at >= QUIET
+        mark = {"token": seen.token, "beats": seen.beats} if seen and is_dead else {"token": None, "beats": None}
+        if taken := database.ask(_TAKE, who | mark):
+            return taken[0][0], asked_at
+        found = holder_of(database)
+        if found and seen and (found.token, found.beats) != (seen.token, seen.beats):
+            raise LockedError(found.words, found.since)
+        if found and seen is None:
+            seen, seen_at = found, time.monotonic()
+            if found.silent_for > BEAT + ANSWER:
+                log.warning("no sign of life of the writer, whose lock is taken over", holder=found.words, within=QUIET)
+        time.sleep(LOOK if found else 0)
+
+
+class _Heart:
+    """Renews a lease in a thread, and ends the process when it cannot."""
+
+    def __init__(self, database: StateDatabase, token: int, asked_at: float) -> None:
+        self._database = database
+        self._token = token
+        self._stopped = threading.Event()
+        self._confirm(asked_at)
+        self._thread = threading.Thread(target=self._live, name="writer's lock", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Renew it no more: there is nothing left to write."""
+        self._stopped.set()
+        self._thread.join()
+        _let_the_kernel_end(None)
+
+    def _live(self) -> None:
+        pause, reason = BEAT, ""
+        while not self._stopped.wait(pause):
+            asked_at = time.monotonic()
+            left = self._confirmed + ENDED - asked_at
+            if left <= 0:
+                _end(f"the writer's lock could not be renewed for {ENDED:.0f} s: {reason}")
+            values = {"token": self._token, "run_id": run_under_way()}
+            try:
+                renewed = self._database.ask(_RENEW, values, seconds=min(ANSWER, left))
+            except Exception as error:  # noqa: BLE001 whatever it is: the lease is not renewed
+                reason = error.cause if isinstance(error, InsightMartError) else f"{type(error).__name__}: {error}"
+                pause = max(0.0, min(LOOK, self._confirmed + ENDED - time.monotonic()))
+                continue
+            if not renewed:
+                _end("another process has taken over the writer's lock")
+            self._confirm(asked_at)
+            pause = BEAT
+
+    def _confirm(self, asked_at: float) -> None:
+        self._confirmed = asked_at
+        _let_the_kernel_end(asked_at + KILLED - time.monotonic())
+
+
+def _let_the_kernel_end(seconds: float | None) -> None:
+    """End this process in so many seconds, whatever it does then; None: not any more.
+
+    SIGALRM by its default needs no thread that gets its turn. A program that uses it for something else goes without.
+    """
+    if signal.getsignal(signal.SIGALRM) is signal.SIG_DFL:
+        signal.setitimer(signal.ITIMER_REAL, 0 if seconds is None else max(seconds, 0.001))
+
+
+def _end(why: str) -> NoReturn:
+    """End at once: an error raised here would reach nobody, and another process may write in a moment."""
+    try:
+        with suppress(Exception):
+            said = f"{why}. This process ends, because another one may write from now on; the next cycle does the rest"
+            os.write(2, f"insightmart: {said}\n".encode())
+            kept("failed", error=said, exit_code=LOCKED)
+    finally:
+        os._exit(LOCKED)

@@ -1,0 +1,213 @@
+"""One writer on several machines: real processes and a real PostgreSQL; who is refused, who takes over, who ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import SecretStr
+
+from insightmart import lease
+from insightmart.errors import ConfigurationError, InsightMartError
+from insightmart.lock import writer_lock
+from insightmart.settings import PROJECT, Settings
+from insightmart.state_connection import StateDatabase
+from sandbox.servers import postgres as server
+from tests.support.postgres_server import running_postgres
+from tests.support.silent_proxy import SilentProxy
+
+pytestmark = pytest.mark.slow
+SPEED = 5.0  # the bounds of the lease are so much shorter here: a take-over takes 6 s instead of 30
+
+
+@pytest.fixture(scope="module")
+def admin_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_postgres(tmp_path_factory.mktemp("state")) as dsn:
+        yield server.server_dsn(dsn)
+
+
+class Machines:
+    """Writers that share nothing but a state database, and the file that says who wrote in which order."""
+
+    def __init__(self, admin_dsn: str, folder: Path, database: str) -> None:
+        with psycopg.connect(admin_dsn, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {database}")  # type: ignore[call-overload]
+        self.dsn = make_conninfo(admin_dsn, dbname=database)
+        self.folder = folder / database
+        self.folder.mkdir()
+        self.written = self.folder / "written"
+        self.running: list[subprocess.Popen[str]] = []
+
+    def start(self, name: str, home: str = "", port: int | None = None, speed: float = SPEED) -> subprocess.Popen[str]:
+        """A writer with a home of its own, or with that of another one."""
+        at = conninfo_to_dict(self.dsn)
+        settings = {
+            "INSIGHTMART_HOME": str(self.folder / (home or name)),
+            "INSIGHTMART_GATEWAY": "snowflake",
+            "STATE_HOST": "127.0.0.1",
+            "STATE_PORT": str(port or at["port"]),
+            "STATE_USER": str(at["user"]),
+            "STATE_PASSWORD": str(at["password"]),
+            "STATE_DATABASE": str(at["dbname"]),
+            "PYTHON_DOTENV_DISABLED": "1",
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.lease_holder", name, str(self.written), str(speed)],
+            cwd=PROJECT,
+            env={**os.environ, **settings},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.running.append(process)
+        return process
+
+    def holds(self, process: subprocess.Popen[str]) -> bool:
+        """Wait until it has the lock, or has ended without it."""
+        assert process.stdout
+        return process.stdout.readline() == "holds\n"
+
+    def ended(self, process: subprocess.Popen[str]) -> tuple[int, str]:
+        """Let it end, and wait: its exit code and what it said."""
+        _, said = process.communicate(timeout=60)
+        return process.returncode, said
+
+    def order(self) -> list[str]:
+        """Who wrote after whom."""
+        return [name for name, _ in groupby(self.written.read_text(encoding="ascii").split())]
+
+    def ask(self, statement: str) -> list[tuple[object, ...]]:
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            return connection.execute(statement).fetchall()  # type: ignore[call-overload, no-any-return]
+
+
+def one_lives_and_one_dies(machines: Machines) -> None:
+    first = machines.start("first")
+    assert machines.holds(first)
+    machines.ask(  # a connection that breaks costs nobody the lock
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+    )
+    code, said = machines.ended(machines.start("second"))
+    assert code == 75
+    assert f"`insightmart cycle` (process {first.pid} on {socket.gethostname()}) has been writing since 2" in said
+    assert first.poll() is None
+
+    first.kill()
+    heirs = [machines.start("third"), machines.start("fourth")]
+    held = [machines.holds(heir) for heir in heirs]
+    codes, told = zip(*(machines.ended(heir) for heir in heirs), strict=True)
+    assert (sorted(held), sorted(codes)) == ([False, True], [0, 75]), told
+    assert machines.order() in (["first", "third"], ["first", "fourth"])
+
+
+def one_dies_and_its_machine_goes_on(machines: Machines) -> None:
+    first = machines.start("first")
+    assert machines.holds(first)
+    first.kill()
+    first.wait()
+    # nothing else can have had the lock of this home: this one would wait for hours otherwise
+    second = machines.start("second", home="first", speed=0.001)
+    assert machines.holds(second)
+    assert machines.ask("SELECT token FROM insightmart.writer") == [(2,)]
+
+
+def one_hears_nothing_of_the_database(machines: Machines) -> None:
+    proxy = SilentProxy(int(conninfo_to_dict(machines.dsn)["port"]))
+    first = machines.start("first", port=proxy.port)
+    assert machines.holds(first)
+    proxy.go_silent()
+    second = machines.start("second")
+    assert machines.holds(second)
+    code, said = machines.ended(first)
+    assert code == 75
+    assert "insightmart: the writer's lock could not be renewed for 4 s: the state database (127.0.0.1:" in said
+    assert machines.ended(second)[0] == 0
+    assert machines.order() == ["first", "second"]  # not one line after the other one's first
+
+
+def one_is_stopped_and_wakes_later(machines: Machines) -> None:
+    first = machines.start("first")
+    assert machines.holds(first)
+    first.send_signal(signal.SIGSTOP)
+    second = machines.start("second")
+    assert machines.holds(second)
+    first.send_signal(signal.SIGCONT)
+    assert machines.ended(first)[0] == -signal.SIGALRM
+    assert machines.ended(second)[0] == 0
+    assert machines.order() == ["first", "second"]
+
+
+def test_of_all_who_want_to_write_one_does(admin_dsn: str, tmp_path: Path) -> None:
+    """The scenes wait for bounds most of the time, so they play side by side."""
+    scenes: list[Callable[[Machines], None]] = [
+        one_lives_and_one_dies,
+        one_dies_and_its_machine_goes_on,
+        one_hears_nothing_of_the_database,
+        one_is_stopped_and_wakes_later,
+    ]
+    machines = [Machines(admin_dsn, tmp_path, scene.__name__) for scene in scenes]
+    try:
+        with ThreadPoolExecutor() as pool:
+            for done in [pool.submit(scene, own) for scene, own in zip(scenes, machines, strict=True)]:
+                done.result()
+    finally:
+        for process in (process for own in machines for process in own.running):
+            process.kill()
+            process.communicate()
+
+
+def test_a_holder_ends_before_another_one_takes_over() -> None:
+    assert lease.BEAT + lease.ANSWER < lease.ENDED < lease.KILLED < lease.QUIET <= 60
+
+
+def test_a_state_database_that_cannot_be_used_is_named_with_its_cure(admin_dsn: str, settings: Settings) -> None:
+    at = conninfo_to_dict(admin_dsn)
+    settings.gateway = "snowflake"
+
+    def refused(**changed: object) -> InsightMartError:
+        found = settings.model_copy(update=changed)
+        with pytest.raises(InsightMartError) as error, writer_lock(found, "cycle"):
+            pass
+        assert "\n" not in str(error.value)
+        assert not list(settings.home.glob("*.duckdb"))
+        return error.value
+
+    assert isinstance(refused(), ConfigurationError)  # STATE_HOST is not set
+    here = {"state_host": "127.0.0.1", "state_port": int(at["port"]), "state_user": "postgres"}
+    right = here | {"state_password": SecretStr(str(at["password"])), "state_database": "postgres"}
+    with writer_lock(settings.model_copy(update=right), "cycle"):
+        pass
+    wrong = refused(**right | {"state_password": SecretStr("hunter2-never-shown")})
+    assert "password authentication failed" in wrong.cause
+    assert wrong.cure == "Check STATE_USER and STATE_PASSWORD"
+    assert "hunter2" not in str(wrong)
+    assert refused(**right | {"state_database": "nowhere"}).cure == "Check STATE_DATABASE"
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        silent = settings.model_copy(update=right | {"state_port": port})
+        with pytest.raises(InsightMartError, match="no answer in 1 s"):
+            StateDatabase(silent).ask("SELECT 1", seconds=1)
+    gone = refused(**right | {"state_port": port})
+    assert f"127.0.0.1:{port}" in gone.cause
+    assert "Connection refused" in gone.cause
+    assert "STATE_HOST and STATE_PORT" in gone.cure
+
+    with psycopg.connect(admin_dsn, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE of_another")
+        connection.execute("CREATE ROLE guest LOGIN PASSWORD 'guest'")
+    guest = {"state_user": "guest", "state_password": SecretStr("guest"), "state_database": "of_another"}
+    denied = refused(**right | guest)
+    assert "permission denied for database of_another" in denied.cause
+    assert "create schemas" in denied.cure

@@ -1,0 +1,46 @@
+"""A writer for tests: holds the lock, and writes a line a hundredth of a second as long as it lives.
+
+    python -m tests.support.lease_holder NAME FILE SPEED
+
+The lines go to FILE: NAME and nothing else. It says ``holds`` on standard output when it has the lock, gives it back
+when its input ends, and ends with exit code and message of the command line where it is refused. The bounds of the
+lease are a SPEED-th of what they are.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+from insightmart import lease
+from insightmart.errors import InsightMartError
+from insightmart.lock import writer_lock
+from insightmart.logs import configure_logging
+from insightmart.settings import load_settings
+
+BOUNDS = ("BEAT", "ANSWER", "ENDED", "KILLED", "QUIET", "LOOK")
+
+
+def main() -> None:
+    name, file, speed = sys.argv[1:]
+    configure_logging()
+    for bound in BOUNDS:
+        setattr(lease, bound, getattr(lease, bound) / float(speed))
+    line = f"{name}\n".encode()
+    written = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    done = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), done.set()), daemon=True).start()
+    try:
+        with writer_lock(load_settings(), "cycle"):
+            print("holds", flush=True)
+            os.write(written, line)
+            while not done.wait(0.01):
+                os.write(written, line)
+    except InsightMartError as error:
+        print(f"insightmart: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()
