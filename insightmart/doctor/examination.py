@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from insightmart.console_tables import without_control
 from insightmart.doctor.findings import Check, Finding, Flaw
 from insightmart.doctor.local import LOCAL
-from insightmart.doctor.remote import REMOTE
+from insightmart.doctor.remote import REMOTE as SOURCES
+from insightmart.doctor.writer import STATE
 from insightmart.errors import ConfigurationError, InsightMartError
 from insightmart.settings import Settings
 
+REMOTE = SOURCES | STATE
 CHECKS = (*LOCAL, *REMOTE)
 GIVEN_UP_AFTER = 12.0  # seconds after which a check that hangs in spite of its own time-outs is left alone
 

@@ -229,11 +229,12 @@ class _InPlace:
 
 
 @contextmanager
-def fake_account(stages: Path) -> Iterator[Session]:
+def fake_account(stages: Path, kept: Path | None = None) -> Iterator[Session]:
     """An empty account behind ``snowflake.connector.connect``, in this process.
 
     Args:
         stages: directory for the files that are put into stages.
+        kept: directory in which the account outlives this process; None: it does not.
     """
     session, run = Session(stages), FakeSnowflakeCursor.execute
 
@@ -267,6 +268,6 @@ def fake_account(stages: Path) -> Iterator[Session]:
         patch.setattr(transforms, "trim_cast_varchar", lambda expression: expression)
         # it would make every sum a sum of floats, for the sake of text that is to be summed: there is none here
         patch.setattr(transforms, "numeric_agg_implicit_cast", lambda expression: expression)
-        with fakesnow.patch():
+        with fakesnow.patch(db_path=kept):
             yield session
             close_waiting()  # the next account is another one
