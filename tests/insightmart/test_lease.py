@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import SecretStr
 
 from insightmart import lease
+from insightmart.doctor.examination import examine
 from insightmart.errors import ConfigurationError, InsightMartError
 from insightmart.lock import writer_lock
 from insightmart.settings import PROJECT, Settings
@@ -187,8 +188,11 @@ def test_a_state_database_that_cannot_be_used_is_named_with_its_cure(admin_dsn: 
     assert isinstance(refused(), ConfigurationError)  # STATE_HOST is not set
     here = {"state_host": "127.0.0.1", "state_port": int(at["port"]), "state_user": "postgres"}
     right = here | {"state_password": SecretStr(str(at["password"])), "state_database": "postgres"}
-    with writer_lock(settings.model_copy(update=right), "cycle"):
-        pass
+    reached = settings.model_copy(update=right)
+    assert [one.detail.partition("; ")[2] for one in examine(reached, ["state"])] == ["nobody is writing"]
+    with writer_lock(reached, "cycle"):
+        (held,) = examine(reached, ["state"])
+    assert (held.status, f"(process {os.getpid()} on" in held.detail) == ("ok", True)
     wrong = refused(**right | {"state_password": SecretStr("hunter2-never-shown")})
     assert "password authentication failed" in wrong.cause
     assert wrong.cure == "Check STATE_USER and STATE_PASSWORD"
