@@ -113,6 +113,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "completion_command",
         "What a shell has to be told to complete commands and options.",
     ),
+    "sqlmesh": (
+        "insightmart.commands.sqlmesh",
+        "sqlmesh_command",
+        "SQLMesh with this project's changes to it, and with settings that Secrets Manager keeps.",
+    ),
     "doctor": (
         "insightmart.commands.doctor",
         "doctor_command",

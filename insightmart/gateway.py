@@ -103,7 +103,7 @@ def dlt_destination(settings: Settings) -> Any:
     """The same warehouse as dlt's destination, a new one for each thread.
 
     Raises:
-        ConfigurationError: the file with the private key cannot be read.
+        ConfigurationError: the private key cannot be used.
     """
     if settings.gateway == "local":
         import dlt

@@ -9,13 +9,27 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import available_timezones
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from insightmart.errors import ConfigurationError
+from insightmart.secrets_manager import SecretError, is_named, secret_value
 
 PERIOD = r"^\s*[1-9]\d{0,4} (days|months|years)\s*$"
 PROJECT = Path(__file__).resolve().parents[1]  # the SQLMesh project is the repository root
+# What SQLMesh makes its models and its configuration of: config.yaml cannot ask Secrets Manager.
+RENDERED = {
+    "AWS_ENDPOINT_URL",
+    "INSIGHTMART_CURRENCY",
+    "INSIGHTMART_GATEWAY",
+    "INSIGHTMART_HOME",
+    "INSIGHTMART_START",
+    "INSIGHTMART_TIMEZONE",
+    "SHOPIFY_POS_STORES",
+    "SNOWFLAKE_AUTHENTICATOR",
+    "STATE_PORT",
+}
 
 
 class AlertSettings(BaseSettings):
@@ -25,6 +39,8 @@ class AlertSettings(BaseSettings):
     model_config = SettingsConfigDict(
         env_file=PROJECT / ".env", extra="ignore", populate_by_name=True, env_prefix="INSIGHTMART_SETTING_"
     )
+
+    aws_endpoint_url: str | None = Field(None, alias="AWS_ENDPOINT_URL")  # first: the others may be read from there
 
     home: Path = Field(Path("var"), alias="INSIGHTMART_HOME")
     timezone: str = Field("America/New_York", alias="INSIGHTMART_TIMEZONE")
@@ -36,6 +52,19 @@ class AlertSettings(BaseSettings):
     routes: Path | None = Field(None, alias="INSIGHTMART_ROUTES")
     status_address: str = Field("", alias="STATUS_ADDRESS", pattern=r"^(https?://\S+)?$")
     heartbeat_url: SecretStr | None = Field(None, alias="HEARTBEAT_URL")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _kept_in_secrets_manager(cls, value: Any, info: ValidationInfo) -> Any:
+        if not is_named(value):
+            return value
+        setting = str(cls.model_fields[str(info.field_name)].alias)
+        if setting in RENDERED:
+            raise PydanticCustomError("plain", "it cannot be kept in Secrets Manager, and is no secret")
+        try:
+            return secret_value(setting, value, info.data.get("aws_endpoint_url"))
+        except SecretError as error:
+            raise PydanticCustomError("secret", "{cause}", {"cause": error.cause, "cure": error.cure}) from None
 
     @field_validator("timezone")
     @classmethod
@@ -84,7 +113,6 @@ class Settings(AlertSettings):
     stores_url: str | None = Field(None, alias="STORES_URL")
     store_declarations: Path = Field(PROJECT / "ingestion" / "stores" / "declared.yml", alias="STORE_DECLARATIONS")
     store_grace_minutes: int = Field(30, alias="STORE_GRACE_MINUTES", ge=0)
-    aws_endpoint_url: str | None = Field(None, alias="AWS_ENDPOINT_URL")
     shopify_url: str | None = Field(None, alias="SHOPIFY_URL")
     shopify_token: SecretStr | None = Field(None, alias="SHOPIFY_TOKEN")
     # numbers of locations of Shopify POS and the stores they stand for: LOCATION=STORE, separated by commas
@@ -112,7 +140,9 @@ class Settings(AlertSettings):
     snowflake_user: str | None = Field(None, alias="SNOWFLAKE_USER")
     snowflake_password: SecretStr | None = Field(None, alias="SNOWFLAKE_PASSWORD")
     snowflake_authenticator: str = Field("snowflake_jwt", alias="SNOWFLAKE_AUTHENTICATOR")
+    snowflake_private_key: SecretStr | None = Field(None, alias="SNOWFLAKE_PRIVATE_KEY")
     snowflake_private_key_path: Path | None = Field(None, alias="SNOWFLAKE_PRIVATE_KEY_PATH")
+    snowflake_private_key_passphrase: SecretStr | None = Field(None, alias="SNOWFLAKE_PRIVATE_KEY_PASSPHRASE")
     snowflake_role: str = Field("INSIGHTMART_TRANSFORMER", alias="SNOWFLAKE_ROLE")
     snowflake_warehouse: str = Field("INSIGHTMART_TRANSFORM", alias="SNOWFLAKE_WAREHOUSE")
     snowflake_load_warehouse: str | None = Field(None, alias="SNOWFLAKE_LOAD_WAREHOUSE")
@@ -131,6 +161,11 @@ class Settings(AlertSettings):
         if value not in ("local", "snowflake"):
             raise ValueError("must be 'local' or 'snowflake'")
         return value
+
+    @field_validator("snowflake_private_key_path", mode="before")
+    @classmethod
+    def _path_or_none(cls, value: Any) -> Any:
+        return value or None
 
     @field_validator("openlineage_url")
     @classmethod
@@ -165,6 +200,8 @@ class Settings(AlertSettings):
             self.heartbeat_url,
             self.snowflake_password,
             self.state_password,
+            self.snowflake_private_key,
+            self.snowflake_private_key_passphrase,
             self.openlineage_api_key,
         ]
         if self.openlineage_url and "@" in self.openlineage_url.get_secret_value():  # a path is no secret
@@ -195,6 +232,8 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
+        if first["type"] == "secret":
+            raise ConfigurationError(first["ctx"]["cause"], first["ctx"]["cure"]) from None
         raise ConfigurationError(
             f"{name} cannot be used: {first['msg']}", f"Set {name} in the environment or in .env"
         ) from None

@@ -6,6 +6,7 @@ Here it uses sessions again, and needs no transaction.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +21,8 @@ from dlt.destinations.typing import DBTransaction
 
 from ingestion.warehouse import DATABASE
 from insightmart.settings import Settings
-from insightmart.snowflake_sessions import connect, private_key
+from insightmart.snowflake_keys import private_key
+from insightmart.snowflake_sessions import connect
 
 
 class SessionSqlClient(SnowflakeSqlClient):
@@ -48,7 +50,7 @@ def snowflake_destination(settings: Settings) -> Any:
     """A new destination, for one thread.
 
     Raises:
-        ConfigurationError: the file with the private key cannot be read.
+        ConfigurationError: the private key cannot be used.
     """
     sql_client = type("SessionSqlClient", (SessionSqlClient,), {"settings": settings})
 
@@ -67,13 +69,13 @@ def snowflake_destination(settings: Settings) -> Any:
         def client_class(self) -> type[SnowflakeClient]:
             return SessionClient
 
-    password = settings.snowflake_password
+    password, key = settings.snowflake_password, private_key(settings)
     credentials = {
         "host": settings.snowflake_account,
         "username": settings.snowflake_user,
         "password": password.get_secret_value() if password else None,
         "authenticator": settings.snowflake_authenticator,
-        "private_key": private_key(settings),  # dlt's private_key_path is not read in this version
+        "private_key": b64encode(key).decode() if key else None,  # dlt's private_key_path is not read in this version
         "database": DATABASE,
         "warehouse": settings.warehouse_of("load"),
         "role": settings.snowflake_role,

@@ -18,6 +18,8 @@ from ingestion.warehouse import DATABASE
 from insightmart.errors import ConfigurationError, InsightMartError
 from insightmart.runs import run_under_way
 from insightmart.settings import Settings
+from insightmart.snowflake_keys import private_key
+from insightmart.snowflake_refusals import lacking, refusal
 
 Workload = Literal["load", "transform", "report"]
 
@@ -75,9 +77,9 @@ def connect(settings: Settings, workload: Workload, **options: Any) -> Snowflake
         options: what a library needs of the connector beyond that, for example ``autocommit=False``.
 
     Raises:
-        ConfigurationError: the account is not configured, or the file with the private key cannot be read.
-        InsightMartError: the account cannot be reached.
-        snowflake.connector.errors.Error: the account refuses the user.
+        ConfigurationError: the account is not configured, the private key cannot be used, or Snowflake does not know
+            what the settings name.
+        InsightMartError: the account cannot be reached, or refuses for now.
     """
     import snowflake.connector
 
@@ -95,51 +97,41 @@ def connect(settings: Settings, workload: Workload, **options: Any) -> Snowflake
             login_timeout=LOGIN_TIMEOUT,
             network_timeout=NETWORK_TIMEOUT,
         )
-    except snowflake.connector.errors.OperationalError as error:
-        raise _lost(error) from error
+    except snowflake.connector.errors.Error as error:
+        raise refusal(error, dict(kind)) or _lost(error) from error
+    if missing := lacking(connection, dict(kind), DATABASE):
+        connection.close()
+        raise missing
     return SnowflakeSession(connection, kind)
 
 
-def credentials(settings: Settings) -> dict[str, str]:
+def credentials(settings: Settings) -> dict[str, Any]:
     """Account, user, role and how the user proves who it is, as the connector takes them.
 
     Raises:
-        ConfigurationError: the account is not configured, or the file with the private key cannot be read.
+        ConfigurationError: the account is not configured, or the private key cannot be used.
     """
     if not (settings.snowflake_account and settings.snowflake_user):
         raise ConfigurationError(
             "the snowflake gateway needs SNOWFLAKE_ACCOUNT and SNOWFLAKE_USER",
             "Set them, or use INSIGHTMART_GATEWAY=local",
         )
-    found = {
+    found: dict[str, Any] = {
         "account": settings.snowflake_account,
         "user": settings.snowflake_user,
         "role": settings.snowflake_role,
         "authenticator": settings.snowflake_authenticator,
     }
-    if private_key(settings) is not None:  # the connector's own error would not name the setting
-        found["private_key_file"] = str(settings.snowflake_private_key_path)
+    if (key := private_key(settings)) is not None:
+        found["private_key"] = key
+    elif settings.snowflake_authenticator.lower() == "snowflake_jwt":
+        raise ConfigurationError(
+            "SNOWFLAKE_AUTHENTICATOR is snowflake_jwt, and there is no key",
+            "Set SNOWFLAKE_PRIVATE_KEY or SNOWFLAKE_PRIVATE_KEY_PATH",
+        )
     if settings.snowflake_password:
         found["password"] = settings.snowflake_password.get_secret_value()
     return found
-
-
-def private_key(settings: Settings) -> str | None:
-    """The private key as PEM; None where a password is used.
-
-    Raises:
-        ConfigurationError: its file cannot be read.
-    """
-    path = settings.snowflake_private_key_path
-    if path is None:
-        return None
-    try:
-        return path.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"SNOWFLAKE_PRIVATE_KEY_PATH: {path} cannot be read ({type(error).__name__})",
-            "Name an unencrypted PEM file that this user may read",
-        ) from None
 
 
 def _lost(error: Exception) -> InsightMartError:
@@ -179,16 +171,20 @@ class SnowflakeSession:
         cursor = self._connection.cursor(*arguments, **named)
         execute = cursor.execute
 
-        from snowflake.connector.errors import InterfaceError, OperationalError
+        from snowflake.connector.errors import Error, InterfaceError, OperationalError
 
         def tagged(command: str, *values: Any, **options: Any) -> Any:
             tag = {"QUERY_TAG": query_tag(), **(options.pop("_statement_params", None) or {})}
             self._is_in_transaction |= bool(self._begins.match(command))
             try:
                 return execute(command, *values, _statement_params=tag, **options)
-            except (OperationalError, InterfaceError) as error:
+            except Error as error:
                 self._is_doubtful = True
-                raise _lost(error) from error
+                if told := refusal(error, dict(self._kind)):
+                    raise told from error
+                if isinstance(error, (OperationalError, InterfaceError)):
+                    raise _lost(error) from error
+                raise
             except Exception:
                 self._is_doubtful = True
                 raise

@@ -7,12 +7,14 @@ import sys
 import tempfile
 import tomllib
 from importlib.metadata import PackageNotFoundError, version
+from typing import get_args
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from insightmart.doctor.findings import Check, Flaw
 from insightmart.settings import PROJECT, Settings
+from insightmart.snowflake_sessions import Workload
 
 FREE_DISK = 2 * 2**30  # bytes
 
@@ -69,12 +71,26 @@ def _warehouse(settings: Settings) -> str:
 
     if settings.gateway == "local" and not settings.database_path.exists():
         return f"{settings.database_path} does not exist yet; the first cycle creates it"
+    if settings.gateway == "snowflake":
+        return _account(settings)
     with open_warehouse(settings) as warehouse:
-        answer = warehouse.value("SELECT 1")
-    if answer != 1:
-        raise Flaw("the warehouse does not answer a query", "See the account's status page")
-    where = str(settings.database_path) if settings.gateway == "local" else f"Snowflake {settings.snowflake_account}"
-    return f"{where} is free"
+        warehouse.value("SELECT 1")
+    return f"{settings.database_path} is free"
+
+
+def _account(settings: Settings) -> str:
+    """Every warehouse, by a statement that computes something: a login alone shows neither budget nor rights."""
+    from insightmart.gateway import open_warehouse
+
+    seen = {}
+    for workload in get_args(Workload):
+        with open_warehouse(settings, workload) as warehouse:
+            ((role, name, _),) = warehouse.rows(
+                "SELECT CURRENT_ROLE(), CURRENT_WAREHOUSE(), COUNT(*) FROM information_schema.schemata"
+            )
+        seen[name] = role
+    used = ", ".join(f"{name} as {role}" for name, role in seen.items())
+    return f"Snowflake {settings.snowflake_account} answers user {settings.snowflake_user}: {used}"
 
 
 def _project(settings: Settings) -> str:

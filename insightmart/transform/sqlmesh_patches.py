@@ -16,7 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from sqlmesh.core.config.connection import SnowflakeConnectionConfig
+from sqlmesh.core.config.connection import PostgresConnectionConfig, SnowflakeConnectionConfig
 from sqlmesh.core.engine_adapter.base import EngineAdapter
 from sqlmesh.core.engine_adapter.duckdb import DuckDBEngineAdapter
 from sqlmesh.core.engine_adapter.snowflake import SnowflakeEngineAdapter
@@ -30,10 +30,13 @@ from sqlmesh.core.snapshot import cache as snapshot_cache
 from sqlmesh.core.snapshot.cache import SnapshotCache
 from sqlmesh.core.snapshot.definition import SnapshotIntervals, parent_snapshots_by_name
 from sqlmesh.core.snapshot.evaluator import SnapshotEvaluator
+from sqlmesh.utils.errors import ConfigError
 
 from insightmart.definitions.files import DEFINITIONS
-from insightmart.errors import ConfigurationError
+from insightmart.errors import ConfigurationError, sentence
 from insightmart.runs import applying
+from insightmart.secrets_manager import SecretError, is_named, secret_value
+from insightmart.settings import load_settings
 from insightmart.transform.audit_queries import counted_together, noted
 from insightmart.transform.carried_over import carried_over
 from insightmart.transform.snowflake_adapter import (
@@ -278,6 +281,28 @@ def known_as_a_plan(evaluate: Operation) -> Operation:
     return run
 
 
+def with_its_secrets(create: Operation) -> Operation:
+    """The state's database: what Secrets Manager keeps of its settings is read when it is first connected to.
+
+    Why: config.yaml is rendered before any code of ours runs, and a password that is never in the environment is handed
+    to no child.
+
+    Test: tests/insightmart/test_secrets_manager.py
+    """
+
+    @functools.wraps(create)
+    def create_engine_adapter(self: PostgresConnectionConfig, *args: Any, **kwargs: Any) -> Any:
+        named = {name: value for name, value in self.dict().items() if is_named(value)}
+        endpoint = load_settings().aws_endpoint_url if named else None
+        try:
+            found = {name: secret_value(f"STATE_{name.upper()}", value, endpoint) for name, value in named.items()}
+        except SecretError as error:
+            raise ConfigError(sentence(error.cause, error.cure)) from None
+        return create(self.copy(update=found) if found else self, *args, **kwargs)
+
+    return create_engine_adapter
+
+
 def patch(owner: Any, attribute: str, change: Callable[[Any], Any]) -> None:
     """Put a changed operation in the place of one of SQLMesh's, once.
 
@@ -304,6 +329,7 @@ patch(SqlModel, "is_breaking_change", every_change_of_a_candidate_breaks)
 patch(BuiltInPlanEvaluator, "evaluate", known_as_a_plan)
 patch(Scheduler, "evaluate", carried_over)
 patch(SqlMeshLoader._Cache, "_model_cache_entry_id", with_definitions)
+patch(PostgresConnectionConfig, "create_engine_adapter", with_its_secrets)
 # what would cost more without it
 patch(SqlMeshLoader._Cache, "__init__", templates_beside_it)
 patch(OptimizedQueryCache, "with_optimized_query", read_once)

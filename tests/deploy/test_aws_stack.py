@@ -128,11 +128,11 @@ def test_every_setting_of_production_is_passed_and_accepted(
         "AWS_ENDPOINT_URL",  # AWS itself
         "STORE_DECLARATIONS",  # the file in the image
         "SNOWFLAKE_PASSWORD",  # a key pair it is
-        "SNOWFLAKE_PRIVATE_KEY_PATH",  # deploy/container/start makes the file
+        "SNOWFLAKE_PRIVATE_KEY_PATH",  # the key itself is handed over
     }
     named = {one["Name"] for one in every_secret()} | set(plain)
     assert (known | state) - named == elsewhere
-    assert named - (known | state) == {"AWS_DEFAULT_REGION", "SNOWFLAKE_PRIVATE_KEY"}
+    assert named - (known | state) == {"AWS_DEFAULT_REGION"}
     assert secret == {"OLTP_DSN", "SHOPIFY_TOKEN", "SMTP_URL", "SNOWFLAKE_PRIVATE_KEY", "STATE_PASSWORD"}
 
     for name in known | state:
