@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from psycopg.conninfo import conninfo_to_dict
 from snowflake.connector.errors import ProgrammingError
 
 from insightmart import snowflake_sessions
@@ -21,6 +22,8 @@ from insightmart.cli import cli
 from insightmart.errors import InsightMartError
 from insightmart.settings import load_settings
 from insightmart.snowflake_sessions import close_waiting, connect
+from sandbox.servers.postgres import server_dsn
+from tests.support.postgres_server import running_postgres
 from tests.support.snowflake_server import Account, refusing_account
 
 PEM = (
@@ -195,10 +198,22 @@ def test_a_login_that_is_silent_about_what_is_missing(account: Account, lacking:
     assert account.statements == []
 
 
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A state database, in which the writer's lock is."""
+    with running_postgres(tmp_path_factory.mktemp("state")) as dsn:
+        found = conninfo_to_dict(server_dsn(dsn))
+        named = {"HOST": "host", "PORT": "port", "USER": "user", "PASSWORD": "password", "DATABASE": "dbname"}
+        yield {f"STATE_{name}": str(found[key]) for name, key in named.items()}
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["key", "budget", "warehouse"])
 def test_a_cycle_that_is_refused_says_so_in_a_line_and_sends_nothing(
-    account: Account, tmp_path: Path, case: str
+    account: Account, state: dict[str, str], monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
+    for name, value in state.items():
+        monkeypatch.setenv(name, value)
     if case == "key":
         account.login = ("390144", "08001", f"JWT token is invalid. [{TOKEN}]")
     elif case == "warehouse":
