@@ -72,6 +72,7 @@ mutants: $(SETUP) ## Change the models' SQL by one token, 40 times, and say what
 docs: $(SETUP) ## Write pages, contracts, data sources, column comments, schema checks and grants from what defines them; build var/site
 	INSIGHTMART_HOME=var/lint $(BIN)/python -m insightmart.definitions.documentation
 	$(BIN)/python -m insightmart.account
+	$(BIN)/python -m insightmart.costs.capacity_page
 	$(BIN)/sphinx-build -q -W --keep-going -n -b html -d var/lint/site docs var/site
 	@echo "file://$(CURDIR)/var/site/index.html"
 

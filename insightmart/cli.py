@@ -118,6 +118,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "sqlmesh_command",
         "SQLMesh with this project's changes to it, and with settings that Secrets Manager keeps.",
     ),
+    "cost": (
+        "insightmart.commands.cost",
+        "cost_command",
+        "What a month costs: estimated from measurements, or as Snowflake metered it.",
+    ),
     "doctor": (
         "insightmart.commands.doctor",
         "doctor_command",

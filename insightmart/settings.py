@@ -148,6 +148,9 @@ class Settings(AlertSettings):
     snowflake_load_warehouse: str | None = Field(None, alias="SNOWFLAKE_LOAD_WAREHOUSE")
     snowflake_report_warehouse: str | None = Field(None, alias="SNOWFLAKE_REPORT_WAREHOUSE")
     snowflake_statement_timeout: int = Field(3600, alias="SNOWFLAKE_STATEMENT_TIMEOUT", ge=1)
+    snowflake_credit_usd: float = Field(0, alias="SNOWFLAKE_CREDIT_USD", ge=0)  # of the contract; 0: the table's
+
+    budget_usd: int = Field(18_000, alias="BUDGET_USD", gt=0)
 
     state_host: str | None = Field(None, alias="STATE_HOST")
     state_port: int = Field(5432, alias="STATE_PORT", ge=1, le=65535)

@@ -91,8 +91,13 @@ def raw_tags(parameters: AccountParameters) -> Iterator[tuple[str, str | None, s
 
 def page_with_table(page: str, roles: Mapping[str, AccountRole]) -> str:
     """A page with the matrix of privileges between its marks."""
+    return between_marks(page, privilege_table(roles))
+
+
+def between_marks(page: str, text: str) -> str:
+    """A page with a text that is written by `make docs` between its marks."""
     before, _, rest = page.partition(BEGIN)
-    return f"{before}{BEGIN}\n{privilege_table(roles)}\n{END}{rest.partition(END)[2]}"
+    return f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}"
 
 
 def _as(name: str, stated: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from insightmart.alerts.heartbeat import beat
 from insightmart.alerts.not_running import telling_if_it_cannot_run
 from insightmart.commands.options import as_of_option
 from insightmart.commands.session import Session, acting_instant, writing
+from insightmart.costs.budget_watch import watch_budget
 from insightmart.erasure.erase import finish_begun
 from insightmart.errors import FAILED, InsightMartError
 from insightmart.journal.figures import unexplained
@@ -94,6 +95,7 @@ def _cycle(session: Session, transformer: Transformer, as_of: datetime) -> Cycle
         _reconcile(warehouse, settings, as_of, run, result)
         if since.date() < as_of.date():  # all that is certified was compared with the journal
             result.problems += unexplained(warehouse, began)
+            result.notices += watch_budget(warehouse, settings, as_of)
         run.fail(result.problems)
         run.note(result.notices)
         run.summary = {

@@ -51,7 +51,8 @@ def needs_attention(facts: Facts) -> list[Problem]:
         *_other_failures(facts),
         *_not_told_to(facts.last_cycle),
         *_beside(facts.last_cycle),
-        *_noticed(facts.notices),
+        *_noticed(notice for notice in facts.notices if notice.kind is ProblemKind.NOTICE),
+        *_costly(facts.notices),
     ]
 
 
@@ -278,4 +279,21 @@ def _noticed(notices: Iterable[RunProblem]) -> list[Problem]:
             affects=(subject.replace("_", " ", 1),),
         )
         for subject, found in by_subject.items()
+    ]
+
+
+def _costly(notices: Iterable[RunProblem]) -> list[Problem]:
+    """What the day's look at the bill said, the last one: it is looked at once a day."""
+    found = [notice for notice in notices if notice.kind is ProblemKind.COST][:1]
+    return [
+        Problem(
+            "cost",
+            "The month's budget of Snowflake",
+            f"{capitalised(notice.message)}.",
+            "Nothing is held back; warehouses stop at their quota.",
+            f"{notice.cure}.",
+            "data-engineering",
+            key=problem_key("cost", notice.subject),
+        )
+        for notice in found
     ]

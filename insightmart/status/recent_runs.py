@@ -65,11 +65,12 @@ def recent_notices(warehouse: Warehouse, existing: set[str], as_of: datetime) ->
     if not {"ops.runs", "ops.run_problems"} <= existing:
         return []
     found = warehouse.rows(
-        "SELECT p.subject, p.message, p.cure FROM ops.run_problems AS p JOIN ops.runs AS r ON r.run_id = p.run_id"
-        " WHERE p.kind = ? AND r.as_of > ? AND r.as_of <= ? GROUP BY 1, 2, 3 ORDER BY MAX(r.as_of) DESC, 1, 2",
-        [str(ProblemKind.NOTICE), as_of - timedelta(days=1), as_of],
+        "SELECT p.kind, p.subject, p.message, p.cure FROM ops.run_problems AS p"
+        " JOIN ops.runs AS r ON r.run_id = p.run_id WHERE p.kind IN (?, ?) AND r.as_of > ? AND r.as_of <= ?"
+        " GROUP BY 1, 2, 3, 4 ORDER BY MAX(r.as_of) DESC, 2, 3",
+        [str(ProblemKind.NOTICE), str(ProblemKind.COST), as_of - timedelta(days=1), as_of],
     )
-    return [RunProblem(ProblemKind.NOTICE, *notice) for notice in found]
+    return [RunProblem(ProblemKind(kind), *notice) for kind, *notice in found]
 
 
 def _runs(

@@ -228,6 +228,30 @@ class _InPlace:
         return self
 
 
+# Views that any account has, with the columns that are asked for; here as tables, empty until a test fills them.
+_ACCOUNT_USAGE = {
+    "metering_daily_history": "service_type VARCHAR, usage_date DATE, credits_billed NUMBER(38, 9)",
+    "storage_usage": "usage_date DATE, storage_bytes NUMBER, stage_bytes NUMBER, failsafe_bytes NUMBER",
+    "warehouse_metering_history": "start_time TIMESTAMP_LTZ, warehouse_name VARCHAR,"
+    " credits_used_compute NUMBER(38, 9)",
+    "query_history": "start_time TIMESTAMP_LTZ, warehouse_name VARCHAR, execution_time NUMBER, query_tag VARCHAR",
+    "table_storage_metrics": "table_catalog VARCHAR, table_schema VARCHAR, active_bytes NUMBER,"
+    " time_travel_bytes NUMBER, failsafe_bytes NUMBER, retained_for_clone_bytes NUMBER",
+}
+
+
+def _keep_account_usage(session: Session) -> None:
+    """Make what SNOWFLAKE.ACCOUNT_USAGE has; nothing of it counts as sent."""
+    with snowflake.connector.connect() as connection:
+        cursor = connection.cursor()
+        cursor.execute("CREATE DATABASE IF NOT EXISTS snowflake")
+        cursor.execute("CREATE SCHEMA IF NOT EXISTS snowflake.account_usage")
+        for name, columns in _ACCOUNT_USAGE.items():
+            cursor.execute(f"CREATE TABLE IF NOT EXISTS snowflake.account_usage.{name} ({columns})")
+    for noted in (session.statements, session.texts, session.tags, session.origins, session.connections):
+        noted.clear()
+
+
 @contextmanager
 def fake_account(stages: Path, kept: Path | None = None) -> Iterator[Session]:
     """An empty account behind ``snowflake.connector.connect``, in this process.
@@ -269,5 +293,6 @@ def fake_account(stages: Path, kept: Path | None = None) -> Iterator[Session]:
         # it would make every sum a sum of floats, for the sake of text that is to be summed: there is none here
         patch.setattr(transforms, "numeric_agg_implicit_cast", lambda expression: expression)
         with fakesnow.patch(db_path=kept):
+            _keep_account_usage(session)
             yield session
             close_waiting()  # the next account is another one

@@ -390,6 +390,7 @@ def test_both_engines_certify_the_same_and_refuse_the_same(
     assert on_duckdb.corrections_closed > 0
     assert [one for one in session.statements if "open-sesame" in one] == []
     assert {tag["app"] for tag in session.tags} == {"insightmart"}
+    assert sum("metering_daily_history" in one for one in session.statements) == 1  # what it costs, once a day
     sent_once = corpus(session.texts, session.origins)
     if place := os.environ.get("SNOWFLAKE_CORPUS"):
         Path(place).write_text(as_script(sent_once), encoding="utf-8")
