@@ -6,6 +6,8 @@ import importlib
 import sys
 import time
 import traceback
+from collections.abc import Callable
+from typing import NoReturn
 
 import click
 
@@ -130,6 +132,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
 }
 
+OF_THIS_MACHINE = {"demo", "sandbox", "ui", "completion"}  # their lines are of no use elsewhere
+
 
 class LazyCommands(click.Group):
     """A group whose commands live in modules of their own."""
@@ -166,12 +170,21 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
 def main() -> None:
     """Console script: run the command and turn an expected failure into one line and its exit code."""
-    from insightmart.logs import configure_logging, kept
+    from insightmart.logs import configure_logging
 
     debug = "--debug" in sys.argv
     configure_logging(debug)
+    put_lines = _keep_lines()
+    try:
+        _run(debug)
+    finally:
+        put_lines()
+
+
+def _run(debug: bool) -> NoReturn:
+    from insightmart.logs import kept
+
     started = time.monotonic()
-    _keep_lines()
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -200,17 +213,34 @@ def main() -> None:
     raise SystemExit(code)
 
 
-def _keep_lines() -> None:
-    """Lines of this command go to the home's log as well; settings that make no sense the command itself will name."""
+def _keep_lines() -> Callable[[], None]:
+    """Lines of this command go to the home's log as well; settings that make no sense the command itself will name.
+
+    Returns:
+        To be called at its end: puts them where they outlive the disk of the home, if there is such a place.
+    """
     from insightmart.logs import keep_log, kept
     from insightmart.settings import load_settings
 
+    words = [word for word in sys.argv[1:] if not word.startswith("-")]
+    command = words[0] if words else ""
     try:
-        keep_log(load_settings().home)
+        settings = load_settings()
     except InsightMartError:
         keep_log(None)
-    words = [word for word in sys.argv[1:] if not word.startswith("-")]
-    kept("began", command=" ".join(words[:1]))
+        return lambda: None
+    is_put = settings.kept_url is not None and command in COMMANDS.keys() - OF_THIS_MACHINE
+    keep_log(settings.home, are_collected=is_put)
+    kept("began", command=command)
+    if not is_put:
+        return lambda: None
+
+    def put() -> None:
+        from insightmart.kept_log import put_log
+
+        put_log(settings, command)
+
+    return put
 
 
 if __name__ == "__main__":

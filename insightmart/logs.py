@@ -2,6 +2,7 @@
 
 The file, HOME/logs/insightmart.jsonl, has one JSON object a line: what a command was, each of its steps with how it
 ended and how many seconds it took, and everything that is logged, also what the terminal shows with --debug alone.
+Where KEPT_URL is set the lines of a command are put there as well when it ends (``insightmart.kept_log``).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import logging
 import os
 import sys
+from collections import deque
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from logging.handlers import RotatingFileHandler
@@ -22,6 +24,7 @@ from insightmart.runs import run_under_way
 from insightmart.settings import load_settings
 
 FILE_BYTES, FILES_KEPT = 10 * 2**20, 9  # ten files of ten megabytes: some months of hourly cycles
+LINES_COLLECTED = 20_000  # a cycle has some hundred
 
 _QUIET = (
     "soda",
@@ -50,6 +53,7 @@ class _KeptLines(RotatingFileHandler):
 
 
 _kept: _KeptLines | None = None
+_lines: deque[str] | None = None  # of this process, where they are to be put somewhere else as well
 
 
 def configure_logging(debug: bool = False) -> None:
@@ -80,9 +84,15 @@ def configure_logging(debug: bool = False) -> None:
     )
 
 
-def keep_log(home: Path | None) -> None:
-    """Keep the lines of this process in a file below the home as well; one that is not there gets none, None too."""
-    global _kept
+def keep_log(home: Path | None, *, are_collected: bool = False) -> None:
+    """Keep the lines of this process in a file below the home as well; one that is not there gets none, None too.
+
+    Args:
+        home: the home.
+        are_collected: keep the last of them in memory too, for ``collected_lines``.
+    """
+    global _kept, _lines
+    _lines = deque(maxlen=LINES_COLLECTED) if are_collected else None
     if _kept is not None:
         _kept.close()
         _kept = None
@@ -90,6 +100,11 @@ def keep_log(home: Path | None) -> None:
         if home and home.is_dir():
             (home / "logs").mkdir(mode=0o700, exist_ok=True)
             _kept = _KeptLines(home / "logs" / "insightmart.jsonl", maxBytes=0, backupCount=FILES_KEPT, delay=True)
+
+
+def collected_lines() -> list[str]:
+    """The lines of this process so far, the last ones; none where they are not collected."""
+    return list(_lines or ())
 
 
 def turn_over() -> None:
@@ -103,17 +118,20 @@ def turn_over() -> None:
 
 def kept(event: str, **fields: Any) -> None:
     """A line for the file alone: the terminal has it in another form."""
-    if _kept is not None:
+    if _kept is not None or _lines is not None:
         line: MutableMapping[str, Any] = {"event": event, "level": "debug", **fields}
         line = structlog.processors.TimeStamper(fmt="iso", utc=True)(None, "debug", line)
         _keep(None, "debug", _without_secrets(None, "debug", line))
 
 
 def _keep(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    if _kept is not None:
+    if _kept is not None or _lines is not None:
         line = {"timestamp": event.get("timestamp"), "run": run_under_way(), "process": os.getpid(), **event}
         text = json.dumps({name: value for name, value in line.items() if value is not None}, default=str)
-        _kept.handle(logging.LogRecord("insightmart", logging.INFO, "", 0, text, None, None))
+        if _kept is not None:
+            _kept.handle(logging.LogRecord("insightmart", logging.INFO, "", 0, text, None, None))
+        if _lines is not None:
+            _lines.append(text)
     return event
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import date, datetime, time
 from functools import cached_property
 from pathlib import Path
@@ -52,6 +53,8 @@ class AlertSettings(BaseSettings):
     routes: Path | None = Field(None, alias="INSIGHTMART_ROUTES")
     status_address: str = Field("", alias="STATUS_ADDRESS", pattern=r"^(https?://\S+)?$")
     heartbeat_url: SecretStr | None = Field(None, alias="HEARTBEAT_URL")
+    kept_url: str | None = Field(None, alias="KEPT_URL")
+    aws_endpoint_url: str | None = Field(None, alias="AWS_ENDPOINT_URL")
 
     @field_validator("*", mode="before")
     @classmethod
@@ -76,6 +79,13 @@ class AlertSettings(BaseSettings):
     @field_validator("routes", mode="before")
     @classmethod
     def _or_none(cls, value: Any) -> Any:
+        return value or None
+
+    @field_validator("kept_url")
+    @classmethod
+    def _in_a_bucket(cls, value: str | None) -> str | None:
+        if value and not re.fullmatch(r"s3://[^/\s]+(/\S*)?", value):
+            raise ValueError("must be s3://BUCKET/PREFIX")
         return value or None
 
     @field_validator("daily_report_at")

@@ -194,6 +194,7 @@ def ingest_context(
 ) -> IngestContext:
     """What a run of the ingestion reads "now" from and writes to, by the settings. Without ``before`` loads ask it."""
     from ingestion.loading.context import DeletionLimit, IngestContext
+    from insightmart.kept_originals import kept_originals
 
     return IngestContext(
         warehouse=warehouse,
@@ -206,6 +207,7 @@ def ingest_context(
         deletions=DeletionLimit(settings.deletions_percent, settings.deletions_rows),
         covered=dict(before.released) if before else {},
         erased=dict(before.erased) if before else {},
+        originals=kept_originals(settings),
     )
 
 

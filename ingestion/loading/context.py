@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ingestion.clock import utc_now
+from ingestion.loading.originals import Originals
 from ingestion.warehouse import Warehouse
 
 EPOCH = datetime(1970, 1, 1)  # as the start of a window: no lower bound
@@ -69,7 +70,7 @@ class IngestContext:
 
     Attributes:
         warehouse: open connection to the warehouse; its raw and ops tables exist (``create_tables``).
-        home: INSIGHTMART_HOME; dlt works below ``home/dlt``, distrusted files are kept in ``home/quarantine``.
+        home: INSIGHTMART_HOME; dlt works below ``home/dlt``, which may vanish between two runs.
         as_of: "now" of the run, UTC without a zone. Nothing later is read.
         history_start: first instant of history, UTC without a zone; models know no earlier hour.
         progress: takes one line for whoever watches.
@@ -80,6 +81,7 @@ class IngestContext:
         notices: what the run found that somebody should look at; loads add to it.
         covered: watermarks as they stand, by source and entity; asked for once, and again after a load has moved some.
         erased: by source the customers whose personal data does not come in again (``ingestion.loading.erased``).
+        originals: where distrusted files are kept; None: in ``home/quarantine``.
     """
 
     warehouse: Warehouse
@@ -93,6 +95,7 @@ class IngestContext:
     notices: list[Notice] = field(default_factory=list)
     covered: dict[tuple[str, str], datetime] = field(default_factory=dict, repr=False)
     erased: dict[str, Any] = field(default_factory=dict, repr=False)
+    originals: Originals | None = None
 
     def __post_init__(self) -> None:
         if self.as_of.tzinfo is not None or self.history_start.tzinfo is not None:

@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ import pyarrow.compute as pc
 from ingestion.clock import utc_now
 from ingestion.contracts import ENTITIES, REJECTS_TABLE, entity
 from ingestion.loading.context import IngestContext, LoadResult, Window
+from ingestion.loading.originals import originals_of
 from ingestion.loading.records import landed_sum
 from ingestion.stores.bucket import SOURCE, Object, StoreDrops
 from ingestion.stores.csv.declared import NOTHING
@@ -75,7 +75,7 @@ class Package:
             if file_hash == self.known.hashes.get(item.key):
                 self.note(item, "duplicate", "quarantined before with the same content", file_hash)
                 return
-            self._quarantine(item, fault, file_hash, str(_keep(self.context.home, file_hash, content)))
+            self._quarantine(item, fault, file_hash, originals_of(self.context).keep(file_hash, content))
             return
         self.take(item, file)
 
@@ -231,19 +231,3 @@ def control_total(table: str, rows: pa.Table) -> Decimal | None:
         return Decimal(pc.sum(values.cast(pa.decimal128(38, values.type.scale))).as_py())
     numbers = values.to_numpy()  # summed in two halves: 18 digits times a million rows are more than 64 bits hold
     return Decimal((int((numbers >> 32).sum()) << 32) + int((numbers & np.int64(0xFFFFFFFF)).sum()))
-
-
-def kept_original(home: Path, file_hash: str) -> Path:
-    """Where the original of a distrusted file is kept; the name is its hash, never anything the sender chose."""
-    return home.resolve() / "quarantine" / file_hash
-
-
-def _keep(home: Path, file_hash: str, content: bytes) -> Path:
-    """Keep the original of a distrusted file."""
-    path = kept_original(home, file_hash)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_suffix(".part")
-        half.write_bytes(content)
-        half.replace(path)
-    return path

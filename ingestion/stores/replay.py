@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from ingestion.clock import utc_now
 from ingestion.contracts import Entity, entity
 from ingestion.loading.context import IngestContext
+from ingestion.loading.originals import originals_of
 from ingestion.loading.planning import covered_through
 from ingestion.loading.rejects import CURRENT_REJECTS, Replayed
 from ingestion.stores.bucket import SOURCE, Bucket, Object, StoreDrops
@@ -24,7 +25,7 @@ from ingestion.stores.csv.decode import UntrustedFileError
 from ingestion.stores.csv.file import CsvFile, Drop, parts, read_file
 from ingestion.stores.csv.typed import parse
 from ingestion.stores.known_files import KnownFiles
-from ingestion.stores.packages import Package, kept_original
+from ingestion.stores.packages import Package
 from ingestion.stores.source import StoreFilesLoad
 
 
@@ -157,11 +158,8 @@ def _contents(
 
 
 def _kept(context: IngestContext, file_hash: str | None) -> bytes | None:
-    path = kept_original(context.home, file_hash) if file_hash else None
-    if path is None or not path.is_file():
-        return None
-    content = path.read_bytes()
-    return content if hashlib.sha256(content).hexdigest() == file_hash else None
+    content = originals_of(context).read(file_hash) if file_hash else None
+    return content if content is not None and hashlib.sha256(content).hexdigest() == file_hash else None
 
 
 def _is_of(rejected: _Rejected, item: Object, content: bytes) -> bool:

@@ -10,7 +10,7 @@ of every object that was seen:
 - ``duplicate``: nothing new: the content the key already had, or one that another key of the same store and hour (or
   date) brought before;
 - ``empty``: no record in it; counts as not in, the right file is still expected;
-- ``quarantined``: cannot be trusted; one row of ``raw.rejects``, the original under ``home/quarantine/<file_hash>``;
+- ``quarantined``: cannot be trusted; one row of ``raw.rejects``, its original is kept under its hash;
 - ``unrecognised``: the key is none of a store file; not read.
 
 ``ops.missing_files`` names the inventory file of every store and hour that was not there when its hour was given to the

@@ -1,6 +1,6 @@
 """A cycle that cannot run: people are told, though there may be no warehouse and no settings.
 
-What was told stands in a file of the home, so that the same is not told every hour.
+What was told stands in a file of the home, and at KEPT_URL where that is set, so that the same is not told every hour.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from insightmart.alerts.routes import read_routes
 from insightmart.alerts.sending import place_of
 from insightmart.certification.verdict import spoken
 from insightmart.errors import ConfigurationError, InsightMartError, LockedError
+from insightmart.kept_place import kept_place
 from insightmart.progress import console
 from insightmart.settings import AlertSettings, load_alert_settings, load_settings
 from insightmart.status.problem import Problem
@@ -135,10 +136,12 @@ def _home(settings: AlertSettings) -> Path:
 
 
 def _known(settings: AlertSettings) -> Incident | None:
-    try:
-        return _KNOWN.validate_json((settings.home / FILE).read_text(encoding="utf-8"))
-    except (OSError, ValidationError, UnicodeDecodeError):
-        return None
+    with suppress(InsightMartError, ValidationError):
+        if (place := kept_place(settings)) and (told := place.read(FILE)) is not None:
+            return _KNOWN.validate_json(told)
+    with suppress(OSError, ValidationError):
+        return _KNOWN.validate_json((settings.home / FILE).read_bytes())
+    return None
 
 
 def _remember(settings: AlertSettings, incident: Incident) -> None:
@@ -147,3 +150,6 @@ def _remember(settings: AlertSettings, incident: Incident) -> None:
     scratch.write_bytes(_KNOWN.dump_json(incident))
     scratch.chmod(0o600)
     scratch.replace(path)
+    with suppress(InsightMartError):  # it is told once more then
+        if place := kept_place(settings):
+            place.put(FILE, path.read_bytes())

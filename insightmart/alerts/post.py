@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import smtplib
 import time
+from collections.abc import Iterator
 from email import message_from_string
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -15,6 +16,7 @@ from insightmart.alerts.chat import say
 from insightmart.alerts.mail import MailServer, bounded_session, is_passing, mail_server, reason, sender_of
 from insightmart.alerts.outbox import Outbox, Parcel
 from insightmart.errors import ConfigurationError, InsightMartError
+from insightmart.kept_place import kept_place
 from insightmart.runs import ProblemKind, RunProblem
 from insightmart.settings import AlertSettings
 
@@ -30,7 +32,7 @@ def keep(settings: AlertSettings, parcels: list[Parcel]) -> None:
         InsightMartError: the home cannot be written.
     """
     try:
-        Outbox(settings.home).put(parcels)
+        Outbox(settings.home, kept_place(settings)).put(parcels)
     except OSError as error:
         raise InsightMartError(
             f"{settings.home / 'outbox'} cannot be written: {error.strerror}", "Give the user write access to the home"
@@ -39,16 +41,29 @@ def keep(settings: AlertSettings, parcels: list[Parcel]) -> None:
 
 def send_out(settings: AlertSettings, pause: float = PAUSE) -> list[RunProblem]:
     """Send what waits, the oldest first. Returns what could not be sent, and why; it goes out next time."""
-    outbox = Outbox(settings.home)
+    outbox = Outbox(settings.home, kept_place(settings))
     with outbox.alone() as is_alone:
-        if not is_alone or not outbox.waiting():
+        if not is_alone:
             return []
+        outbox.bring()
         mails: list[tuple[Path, Parcel]] = []
         chats: list[tuple[Path, Parcel]] = []
         for path in outbox.waiting():
             if parcel := outbox.read(path):
                 (chats if parcel.channel else mails).append((path, parcel))
-        return [*_mail(outbox, mails, settings, pause), *_chat(outbox, chats)]
+        return [*_mail(outbox, mails, settings, pause), *_chat(outbox, chats), *_flaws(outbox)]
+
+
+def _flaws(outbox: Outbox) -> Iterator[RunProblem]:
+    """What is wrong with the outbox itself, and not with who is to take what is in it."""
+    for name in outbox.spoilt:
+        said = f"a message in the outbox cannot be read, so that nobody gets it: {name}"
+        yield RunProblem(
+            ProblemKind.REPORT, "mail", said, f"It lies in {outbox.aside}; `insightmart report` says it all"
+        )
+    if outbox.trouble is not None:
+        said = f"what waits in the outbox is only on this disk, or comes twice: {outbox.trouble.cause}"
+        yield RunProblem(ProblemKind.REPORT, "outbox", said, outbox.trouble.cure)
 
 
 OFFERS = 2  # times that a mail is offered to a server that does not take it yet

@@ -76,7 +76,7 @@ def open_cycles(settings: Settings) -> Iterator[Callable[[datetime], CycleResult
 def _finish_erasures(session: Session) -> None:
     """Those that were killed: before anything else has the warehouse open."""
     try:
-        finish_begun(session.warehouse, session.settings.home)
+        finish_begun(session.warehouse, session.settings)
     except InsightMartError as error:  # the next one tries again; sales do not wait for it
         console.print(str(error), markup=False, style="red")
 

@@ -52,7 +52,7 @@ def erase_command(customer_id: str, reason: str, yes: bool, as_json: bool, as_of
     now = acting_instant(settings, as_of)
     with writing(settings, "erase") as session:
         warehouse = session.warehouse
-        found = look(warehouse, settings.home, customer)
+        found = look(warehouse, settings, customer)
         refuse_telling_reason(warehouse, customer, reason)
         done = erased_at(warehouse, customer)
         if done and found.is_empty:
@@ -67,7 +67,7 @@ def erase_command(customer_id: str, reason: str, yes: bool, as_json: bool, as_of
         with session.recorded_run(now) as run:
             run.summary = {"customer": str(customer), "reason": reason.strip()}
             begin(warehouse, customer, reason.strip(), actor(settings), run.run_id, now)
-            finish_begun(warehouse, settings.home)
+            finish_begun(warehouse, settings)
             run.summary |= {"emptied": found.counts, "left": len(found.left)}
     _show(found, as_json, f"Customer {customer} is erased; every total is what it was.", with_table=as_json)
     return 0

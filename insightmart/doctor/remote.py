@@ -201,6 +201,23 @@ def _pages(settings: Settings) -> str:
     return f"{place.url} answers"
 
 
+def _kept(settings: Settings) -> str:
+    """Where originals, logs and messages outlive the disk of the home."""
+    from insightmart.alerts.outbox import ASIDE, FOLDER
+    from insightmart.kept_place import SETTING, kept_place
+
+    place = kept_place(settings, attempts=1)
+    if place is None:
+        said = f"{SETTING} is not set: originals of quarantined files, logs and messages are in {settings.home} only"
+        raise Flaw(said, f"Set {SETTING} to s3://BUCKET/PREFIX (docs/where-things-are-kept.md)", "note")
+    messages = place.sizes(f"{FOLDER}/")
+    if lost := sum(name.startswith(f"{FOLDER}/{ASIDE}/") for name in messages):
+        raise Flaw(
+            f"{place.url} answers; {lost} messages in it were never taken", "Read them there, and delete them", "note"
+        )
+    return f"{place.url} answers; {len(messages)} messages wait in it"
+
+
 def _mail(settings: Settings) -> str:
     from insightmart.alerts.mail import addresses, connect, mail_server, reason
     from insightmart.alerts.routes import read_routes
@@ -250,5 +267,6 @@ REMOTE: dict[str, Check] = {
     "mail": _mail,
     "evidence": _evidence,
     "pages": _pages,
+    "kept": _kept,
     "clock": _clock,
 }

@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from ingestion.clock import utc_now
@@ -23,7 +22,10 @@ from insightmart.erasure.places import Place, count, empty, places
 from insightmart.erasure.rejected_texts import RejectedText, empty_texts, rejected_texts
 from insightmart.erasure.totals import totals
 from insightmart.errors import ConfigurationError, InsightMartError
+from insightmart.kept_originals import kept_originals
+from insightmart.kept_place import kept_place
 from insightmart.readers.publishing import publish_copy
+from insightmart.settings import Settings
 
 BEGUN, DONE = "begun", "done"
 # Evidence that may quote what a source said; the ledger covers it, so that it is named and not changed.
@@ -37,14 +39,14 @@ class Found:
     Attributes:
         rows: that still say something, by table.
         texts: how many texts of rejected records.
-        originals: kept originals of files, which are deleted.
+        originals: names of the kept originals of files, which are deleted.
         left: what is not touched, in words.
     """
 
     customer: Customer
     rows: dict[str, int] = field(default_factory=dict)
     texts: int = 0
-    originals: list[Path] = field(default_factory=list)
+    originals: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
     @property
@@ -66,7 +68,7 @@ class _Search:
     texts: list[RejectedText]
 
 
-def look(warehouse: Warehouse, home: Path, customer: Customer) -> Found:
+def look(warehouse: Warehouse, settings: Settings, customer: Customer) -> Found:
     """What there is of a customer; changes nothing.
 
     Raises:
@@ -77,7 +79,7 @@ def look(warehouse: Warehouse, home: Path, customer: Customer) -> Found:
             f"no source ever sent a customer {customer}",
             "Ids are those of certified.dim_customers: 17 (OLTP), or shopify:17 (online shop)",
         )
-    return _search(warehouse, home, customer, identifying_values(warehouse, customer)).found
+    return _search(warehouse, settings, customer, identifying_values(warehouse, customer)).found
 
 
 def refuse_telling_reason(warehouse: Warehouse, customer: Customer, reason: str) -> None:
@@ -111,7 +113,7 @@ def begin(warehouse: Warehouse, customer: Customer, reason: str, actor: str, run
     warehouse.insert("ops.erasures", [row | begun])
 
 
-def finish_begun(warehouse: Warehouse, home: Path) -> list[Found]:
+def finish_begun(warehouse: Warehouse, settings: Settings) -> list[Found]:
     """Carry out every erasure that was begun. Nothing else may have the warehouse open.
 
     Raises:
@@ -121,18 +123,19 @@ def finish_begun(warehouse: Warehouse, home: Path) -> list[Found]:
         "SELECT erasure_id, source, customer_id FROM ops.erasures WHERE status = ? ORDER BY asked_at, erasure_id",
         [BEGUN],
     )
-    return [_finish(warehouse, home, erasure_id, Customer(source, int(key))) for erasure_id, source, key in begun]
+    return [_finish(warehouse, settings, erasure_id, Customer(source, int(key))) for erasure_id, source, key in begun]
 
 
-def _finish(warehouse: Warehouse, home: Path, erasure_id: str, customer: Customer) -> Found:
-    search = _search(warehouse, home, customer, identifying_values(warehouse, customer))
+def _finish(warehouse: Warehouse, settings: Settings, erasure_id: str, customer: Customer) -> Found:
+    search = _search(warehouse, settings, customer, identifying_values(warehouse, customer))
     counts = search.found.counts
     if counts:  # a kill after the rows were emptied leaves nothing to count: the first numbers stay
         warehouse.execute("UPDATE ops.erasures SET counts = ? WHERE erasure_id = ?", [json.dumps(counts), erasure_id])
-    for path in search.found.originals:
-        path.unlink(missing_ok=True)
+    originals = kept_originals(settings)
+    for name in search.found.originals:
+        originals.delete(name)
     _empty_rows(warehouse, search)
-    forget_loads(home)
+    forget_loads(settings.home)
     try:
         warehouse.rewrite()
     except OSError as error:
@@ -140,7 +143,7 @@ def _finish(warehouse: Warehouse, home: Path, erasure_id: str, customer: Custome
             f"the rows of customer {customer} are empty, and the warehouse's file still has their bytes: {error}",
             "Make room; the next `insightmart erase` or `cycle` writes it anew",
         ) from None
-    publish_copy(warehouse, home)  # the one before has what was erased
+    publish_copy(warehouse, settings.home)  # the one before has what was erased
     done = [DONE, utc_now(), erasure_id]
     warehouse.execute("UPDATE ops.erasures SET status = ?, recorded_at = ? WHERE erasure_id = ?", done)
     return search.found
@@ -158,11 +161,12 @@ def _empty_rows(warehouse: Warehouse, search: _Search) -> None:
             )
 
 
-def _search(warehouse: Warehouse, home: Path, customer: Customer, written: Sequence[str]) -> _Search:
+def _search(warehouse: Warehouse, settings: Settings, customer: Customer, written: Sequence[str]) -> _Search:
     found = places(warehouse, customer, written)
     texts = rejected_texts(warehouse, customer, written)
-    originals = originals_that_say(home, written)
-    left = [*_quoted(warehouse, written), *(f"the file {path} has it" for path in others_that_say(home, written))]
+    originals = originals_that_say(kept_originals(settings), written)
+    others = others_that_say(settings.home, kept_place(settings), written)
+    left = [*_quoted(warehouse, written), *(f"the file {path} has it" for path in others)]
     return _Search(Found(customer, count(warehouse, found), len(texts), originals, left), found, texts)
 
 

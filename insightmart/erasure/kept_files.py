@@ -1,34 +1,41 @@
-"""Files below INSIGHTMART_HOME that say who a customer is: kept originals of distrusted files, leftovers of loads."""
+"""Files that say who a customer is: kept originals of distrusted files, what else is below the home or at KEPT_URL."""
 
 from __future__ import annotations
 
 import gzip
+import io
 import shutil
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, cast
 
-ORIGINALS = "quarantine"
+from ingestion.loading.originals import FOLDER, Originals
+from insightmart.kept_place import KeptPlace
+
 _ELSEWHERE = ("sandbox",)  # the sources of a demo: they are erased at the source
 _DATABASES = (".duckdb", ".wal")
 _ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be")
 _CHUNK = 8 * 2**20
 
 
-def originals_that_say(home: Path, values: Sequence[str]) -> list[Path]:
-    """Kept originals in which one of the values is written, packed ones unpacked."""
-    folder = home / ORIGINALS
-    return [path for path in _files(folder) if _says(path, values)] if values and folder.is_dir() else []
+def originals_that_say(originals: Originals, values: Sequence[str]) -> list[str]:
+    """Names of the kept originals in which one of the values is written, packed ones unpacked."""
+    return (
+        [name for name in originals.sizes() if _says(io.BytesIO(originals.read(name) or b""), values)] if values else []
+    )
 
 
-def others_that_say(home: Path, values: Sequence[str]) -> list[Path]:
-    """Other files in which one of the values is written; the warehouse, whose rows are looked at, is not among them."""
-    own = {ORIGINALS, "dlt", *_ELSEWHERE}
-    if not values or not home.is_dir():
+def others_that_say(home: Path, place: KeptPlace | None, values: Sequence[str]) -> list[str]:
+    """Where else one of the values is written; the warehouse, whose rows are looked at, is not among them."""
+    if not values:
         return []
-    top = [entry for entry in sorted(home.iterdir()) if entry.name not in own]
-    found = [path for entry in top for path in (_files(entry) if entry.is_dir() else [entry])]
-    return [path for path in found if path.suffix not in _DATABASES and path.is_file() and _says(path, values)]
+    found = [str(path) for path in _others(home) if _file_says(path, values)]
+    if place is None:
+        return found
+    names = (name for name in place.sizes() if not name.startswith(f"{FOLDER}/"))
+    said = (name for name in names if _says(io.BytesIO(place.read(name) or b""), values))
+    return [*found, *map(place.address, said)]
 
 
 def forget_loads(home: Path) -> None:
@@ -37,27 +44,44 @@ def forget_loads(home: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _others(home: Path) -> Iterator[Path]:
+    own = {FOLDER, "dlt", *_ELSEWHERE}
+    for entry in sorted(home.glob("*")):
+        if entry.name not in own:
+            yield from _files(entry) if entry.is_dir() else [entry]
+
+
 def _files(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.rglob("*")) if path.is_file() and not path.is_symlink())
 
 
-def _says(path: Path, values: Sequence[str]) -> bool:
+def _file_says(path: Path, values: Sequence[str]) -> bool:
+    if path.suffix in _DATABASES or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return _says(file, values)
+    except OSError:
+        return False
+
+
+def _says(file: IO[bytes], values: Sequence[str]) -> bool:
     wanted = [value.lower().encode(encoding) for value in values for encoding in _ENCODINGS]
     overlap = max(map(len, wanted))
     kept = b""
     try:
-        with _opened(path) as file:
-            while chunk := file.read(_CHUNK):
-                text = (kept + chunk).lower()
-                if any(value in text for value in wanted):
-                    return True
-                kept = chunk[-overlap:]
-    except (OSError, EOFError):  # a damaged archive: what could be read does not say it
+        text = _unpacked(file)
+        while chunk := text.read(_CHUNK):
+            now = (kept + chunk).lower()
+            if any(value in now for value in wanted):
+                return True
+            kept = chunk[-overlap:]
+    except (OSError, EOFError, zlib.error):  # a damaged archive: what could be read does not say it
         return False
     return False
 
 
-def _opened(path: Path) -> IO[bytes]:
-    with path.open("rb") as file:
-        is_packed = file.read(2) == b"\x1f\x8b"
-    return cast(IO[bytes], gzip.open(path)) if is_packed else path.open("rb")
+def _unpacked(file: IO[bytes]) -> IO[bytes]:
+    is_packed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    return cast(IO[bytes], gzip.open(file)) if is_packed else file

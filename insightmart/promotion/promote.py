@@ -29,7 +29,7 @@ from insightmart.promotion.proof import (
     unit_tests_and_lint,
 )
 from insightmart.promotion.reach import reach_of
-from insightmart.promotion.review import PassedGate, Review, new_folder, review_hash, write_review
+from insightmart.promotion.review import PassedGate, Review, keep_review, new_folder, review_hash, write_review
 from insightmart.promotion.windows import count, listed_names
 from insightmart.runs import ProblemKind, Run, RunFailedError, RunProblem
 from insightmart.settings import Settings
@@ -101,6 +101,7 @@ def promote(
         progress.outcome = f"{count(len(differing), 'certified table')} compared"
     folder = new_folder(settings.home / "promotions" / f"{environments.name}-{run.as_of:%Y%m%dT%H%M%S}")
     page = write_review(folder, review)
+    run.note(keep_review(settings, folder, run.run_id))
     run.summary = {"environment": environments.name, "dry_run": dry_run, "report": str(page)}
     run.summary |= {"commit": checkout.commit, "changed_files": list(checkout.changed or ())[:CHANGED_FILES_KEPT]}
     run.summary |= {"allow_dirty": allow_dirty} if allow_dirty is not None and checkout.is_dirty else {}
@@ -117,6 +118,7 @@ def promote(
         run.plan_id = review.plan_id = _apply(warehouse, environments, allow_backfill, run.as_of)
         review.promoted_at = utc_now().replace(microsecond=0)
         write_review(folder, review)
+        run.note(keep_review(settings, folder, run.run_id))
         run.summary |= {"promoted": True, "report_sha256": review_hash(folder)}
         progress.outcome = f"{count(len(review.changes), 'model')} in prod"
     return review

@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from insightmart.errors import InsightMartError
+from insightmart.kept_place import kept_place
 from insightmart.promotion.diff import TableDiff
 from insightmart.promotion.reach import Reach
+from insightmart.runs import ProblemKind, RunProblem
+from insightmart.settings import Settings
 from insightmart.status.rendering import render
 
 LONGEST_COMMENT = 65_000  # characters; GitHub takes 65,536
@@ -83,6 +86,19 @@ def write_review(folder: Path, review: Review) -> Path:
     except OSError as error:
         raise InsightMartError(f"{page} cannot be written: {error.strerror}") from None
     return page
+
+
+def keep_review(settings: Settings, folder: Path, run_id: str) -> list[RunProblem]:
+    """Put a written review to KEPT_URL, where it is set: the ledger has its hash. Returns what kept it from there."""
+    if (place := kept_place(settings)) is None:
+        return []
+    try:
+        for path in sorted(folder.iterdir()):
+            place.put(f"promotions/{run_id}/{path.name}", path.read_bytes())
+    except InsightMartError as error:
+        said = f"the review is in {folder} alone: {error.cause}"
+        return [RunProblem(ProblemKind.EVIDENCE, "promotion", said, error.cure)]
+    return []
 
 
 def review_hash(folder: Path) -> str:

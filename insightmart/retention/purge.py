@@ -11,12 +11,12 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from ingestion.clock import utc_now
 from ingestion.loading.horizon import AGGREGATES, EVIDENCE, RAW, purged_before
 from ingestion.warehouse import Warehouse, bind
+from insightmart.kept_originals import kept_originals
 from insightmart.retention.deletions_of import LATELY, MARGIN, Deletion, deletions
 from insightmart.retention.holds import Hold, holds
 from insightmart.retention.old_customers import empty_old_customers, old_customers
@@ -25,7 +25,6 @@ from insightmart.retention.periods import Cutoffs, cutoffs
 from insightmart.settings import Settings
 
 BEGINNING = datetime(1, 1, 1)
-ORIGINALS = "quarantine"  # below the home
 BEGUN, DONE = "begun", "done"
 
 
@@ -97,7 +96,7 @@ def survey(warehouse: Warehouse, settings: Settings, as_of: datetime, give_up_re
         for table, rows in old_customers(warehouse, horizons[RAW]).items()
     ]
     originals = _originals(warehouse, settings, horizons[RAW], as_of)
-    size = sum(path.stat().st_size for path in originals)
+    size = sum(originals.values())
     result.lines.append(Line("kept originals (files)", RAW, horizons[RAW], len(originals), size, 0, None))
     result.evidence = evidence_to_go(warehouse, horizons[EVIDENCE])
     result.lines += [
@@ -171,8 +170,9 @@ def _delete_raw(
     warehouse: Warehouse, settings: Settings, found: Survey, as_of: datetime, say: Callable[[str], None]
 ) -> dict[str, int]:
     originals = _originals(warehouse, settings, found.horizons[RAW], as_of)
-    for path in originals:  # before the rejects that name them
-        path.unlink(missing_ok=True)
+    kept = kept_originals(settings)
+    for name in originals:  # before the rejects that name them
+        kept.delete(name)
     deleted = _delete(warehouse, settings, RAW, found.horizons, as_of, say)
     with warehouse.transaction():
         deleted |= empty_old_customers(warehouse, found.horizons[RAW])
@@ -267,16 +267,18 @@ def _bytes(warehouse: Warehouse, table: str) -> int | None:
     return None if found is None else int(found)
 
 
-def _originals(warehouse: Warehouse, settings: Settings, horizon: datetime, as_of: datetime) -> list[Path]:
-    """Kept originals that only rejects which go speak of."""
+def _originals(warehouse: Warehouse, settings: Settings, horizon: datetime, as_of: datetime) -> dict[str, int]:
+    """Kept originals that only rejects which go speak of: bytes by name."""
     cut = horizon - MARGIN
     hashes = warehouse.rows(
         "SELECT file_hash FROM raw.rejects WHERE is_whole_file AND file_hash IS NOT NULL GROUP BY file_hash"
         " HAVING MAX(rejected_at) < ? AND MAX(_loaded_at) < ?",
         [cut, as_of - LATELY],
     )
-    folder = settings.home / ORIGINALS
-    return [path for (name,) in hashes if (path := folder / str(name)).is_file()]
+    if not hashes:
+        return {}
+    sizes = kept_originals(settings).sizes()
+    return {str(name): sizes[name] for (name,) in hashes if name in sizes}
 
 
 def _cut(what: str, horizons: dict[str, datetime]) -> datetime:

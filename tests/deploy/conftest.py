@@ -45,7 +45,7 @@ def container(stack: Stack) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def one_machine(empty: Account) -> Stack:
     network = {"VpcId": empty.network["VpcId"], "SubnetId": empty.network["SubnetIds"].split(",")[0]}
-    buckets = {"DropsBucket": "drops", "StatusBucket": "status", "EvidenceBucket": "evidence"}
+    buckets = {"DropsBucket": "drops", "StatusBucket": "status", "EvidenceBucket": "evidence", "KeptBucket": "kept"}
     image = {"Repository": "insightmart", "ImageTag": "0123abc", "OltpCidr": "10.1.2.3/32"}
     watched = {"Zone": "us-east-1a", "OperatorEmail": "operators@example.com"}
     return deploy(empty, "one-machine", "one-machine.yaml", {**network, **buckets, **image, **watched})

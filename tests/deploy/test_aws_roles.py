@@ -21,7 +21,8 @@ EVIDENCE = {"s3:PutObject", "s3:PutObjectRetention", "s3:GetObject", "s3:GetObje
     "s3:ListBucketVersions",
     "s3:GetBucketObjectLockConfiguration",
 }
-BUCKETS = EVIDENCE | {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "kms:Decrypt", "kms:GenerateDataKey"}
+KEPT = {"s3:PutObject", "s3:GetObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:ListBucketVersions"}
+BUCKETS = EVIDENCE | KEPT | {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "kms:Decrypt", "kms:GenerateDataKey"}
 START_A_CONTAINER = {
     "ecr:GetAuthorizationToken",
     "ecr:BatchCheckLayerAvailability",
@@ -100,6 +101,15 @@ def test_each_role_may_do_this_and_nothing_else(name: str) -> None:
         assert [action for action in actions if "*" in action] == []
         found[role] = (trust["Principal"]["Service"], actions)
     assert found == ROLES[name]
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_only_what_is_kept_beside_the_home_can_be_deleted(name: str) -> None:
+    for role in resources(name, "AWS::IAM::Role").values():
+        for policy in role["Properties"].get("Policies", []):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                if {action for action in listed(statement["Action"]) if "Delete" in action}:
+                    assert "${KeptBucket" in statement["Resource"]["Fn::Sub"]
 
 
 @pytest.mark.parametrize("name", TEMPLATES)

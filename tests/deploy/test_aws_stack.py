@@ -36,11 +36,11 @@ def test_moto_creates_all_but_what_is_known(stack: Stack) -> None:
 
 def test_buckets_are_encrypted_versioned_closed_and_cleared(stack: Stack) -> None:
     buckets = {name: one["Properties"] for name, one in resources("cycle.yaml", "AWS::S3::Bucket").items()}
-    assert len(buckets) == 4
+    assert len(buckets) == 5
     for name, bucket in buckets.items():
         (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         algorithm = rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"]
-        assert algorithm == ("aws:kms" if name in ("DropsBucket", "EvidenceBucket") else "AES256"), name
+        assert algorithm == ("aws:kms" if name in ("DropsBucket", "EvidenceBucket", "KeptBucket") else "AES256"), name
         assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
         assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
         assert {one["Status"] for one in bucket["LifecycleConfiguration"]["Rules"]} == {"Enabled"}
@@ -48,6 +48,12 @@ def test_buckets_are_encrypted_versioned_closed_and_cleared(stack: Stack) -> Non
     # nothing ever deletes evidence
     rules = buckets["EvidenceBucket"]["LifecycleConfiguration"]["Rules"]
     assert [rule.keys() - {"Id", "Status", "AbortIncompleteMultipartUpload"} for rule in rules] == [set()]
+    # no rule ends an original, a message that waits or a review
+    kept = buckets["KeptBucket"]["LifecycleConfiguration"]["Rules"]
+    assert {rule.get("Prefix") for rule in kept if "ExpirationInDays" in rule} == {
+        "home/logs/",
+        "home/outbox/undeliverable/",
+    }
     s3 = stack.account.client("s3")
     assert {stack.resources[name] for name in buckets} <= {one["Name"] for one in s3.list_buckets()["Buckets"]}
 

@@ -17,6 +17,7 @@ from insightmart.settings import PROJECT, Settings
 if TYPE_CHECKING:
     from sqlmesh import Context
 
+from tests.ingestion.conftest import aws, drops, endpoint  # noqa: F401 fixtures
 from tests.support.built_homes import SHAPE, copy_home, new_home, once_a_run, project_in, set_up_home_of
 from tests.support.built_warehouse import fill
 from tests.support.handmade_warehouse import START, Business

@@ -210,7 +210,8 @@ def test_killed_anywhere_it_is_finished_by_the_next_one(
     monkeypatch.undo()
     assert rows(home, "SELECT status FROM ops.erasures") == [("begun",)]
     with open_duckdb(home / "INSIGHTMART.duckdb") as warehouse:
-        erase.finish_begun(warehouse, home)  # as the next `erase` and the next cycle do
+        settings = Settings(INSIGHTMART_HOME=home, _env_file=None)  # type: ignore[call-arg]
+        erase.finish_begun(warehouse, settings)  # as the next `erase` and the next cycle do
     assert rows(home, "SELECT status FROM ops.erasures") == [("done",)]
     assert said_in(home) == []
 

@@ -51,9 +51,9 @@ def test_rows_go_and_a_customer_is_forgotten(
             ("ada@new.example",),
         ]
         customer = Customer("oltp", 1)
-        assert look(warehouse, tmp_path, customer).counts["raw.oltp_customers"] == 1
+        assert look(warehouse, settings, customer).counts["raw.oltp_customers"] == 1
         begin(warehouse, customer, "ticket", "ada", "run", NOW)
-        finish_begun(warehouse, tmp_path)
-        assert look(warehouse, tmp_path, customer).is_empty
+        finish_begun(warehouse, settings)
+        assert look(warehouse, settings, customer).is_empty
         assert erased_at(warehouse, customer) is not None
         assert warehouse.value("SELECT COUNT(*) FROM raw.oltp_customers WHERE country = 'GB'") == 2
