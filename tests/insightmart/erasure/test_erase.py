@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from insightmart.lineage.kept_graph import graph_of_files
 from insightmart.lineage.origins import origins
 from insightmart.settings import Settings
 from tests.support.built_homes import SHAPE, copy_home, once_a_run, project_in
+from tests.support.kept_bucket import KeptBucket
 from tests.support.workshop import CommandLine
 
 pytestmark = pytest.mark.slow
@@ -189,6 +191,23 @@ def test_once_more_says_that_it_is_done(home: Path, insightmart: CommandLine) ->
     assert code == 0
     assert "was erased on" in out
     assert len(rows(home, "SELECT * FROM ops.erasures")) == 1
+
+
+def test_an_original_in_a_bucket_goes_with_all_its_versions_and_a_log_is_named(
+    home: Path, insightmart: CommandLine, endpoint: str, aws: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = KeptBucket(endpoint)
+    for name, value in bucket.environment.items():
+        monkeypatch.setenv(name, value)
+    for original in (home / "quarantine").iterdir():
+        for _ in range(2):
+            bucket.put(f"quarantine/{original.name}", original.read_bytes())
+    shutil.rmtree(home / "quarantine")
+    bucket.put("logs/2026/03/05/1.jsonl", f'{{"error": "{EMAIL}"}}'.encode())
+    told = insightmart.json("erase", "1", "--reason", "t", "--yes", "--as-of", "2026-03-06T11:10")
+    assert told["emptied"]["kept originals"] == 1
+    assert told["left"] == [f"the file s3://{bucket.name}/home/logs/2026/03/05/1.jsonl has it"]
+    assert {name for name in bucket.versions() if name.startswith("quarantine/")} == {"quarantine/beef"}
 
 
 @pytest.mark.parametrize("place", ["identifying_values", "_empty_rows", "empty_texts", "forget_loads", "utc_now"])
