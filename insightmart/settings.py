@@ -54,7 +54,6 @@ class AlertSettings(BaseSettings):
     status_address: str = Field("", alias="STATUS_ADDRESS", pattern=r"^(https?://\S+)?$")
     heartbeat_url: SecretStr | None = Field(None, alias="HEARTBEAT_URL")
     kept_url: str | None = Field(None, alias="KEPT_URL")
-    aws_endpoint_url: str | None = Field(None, alias="AWS_ENDPOINT_URL")
 
     @field_validator("*", mode="before")
     @classmethod
