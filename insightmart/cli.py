@@ -72,6 +72,16 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "retention_command",
         "Delete what is older than it may be; shows it first.",
     ),
+    "backup": (
+        "insightmart.commands.backup",
+        "backup_command",
+        "Copy the local warehouse and SQLMesh's state, of one moment.",
+    ),
+    "restore": (
+        "insightmart.commands.restore",
+        "restore_command",
+        "Put the last good copy of warehouse and state back, both together.",
+    ),
     "erase": (
         "insightmart.commands.erase",
         "erase_command",

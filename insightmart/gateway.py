@@ -31,15 +31,27 @@ def open_warehouse(settings: Settings, workload: Workload = "transform", patienc
         InsightMartError: the local file stays in use by another process, or is unreadable.
     """
     if settings.gateway == "local":
-        try:
-            for attempt in Retrying(
-                retry=retry_if_exception_type(_InUse), stop=stop_after_delay(patience), wait=wait_fixed(1), reraise=True
-            ):
-                with attempt:
-                    return _opened(settings.database_path, is_read=False)
-        except _InUse as error:
-            raise error.told from None
+        return open_file(settings.database_path, patience)
     return Warehouse(connect(settings, workload, **OPTIONS), "snowflake")
+
+
+def open_file(file: Path, patience: float = 0) -> Warehouse:
+    """Open (or create) a local file of DuckDB to write to it.
+
+    Args:
+        file: the warehouse, or SQLMesh's state.
+        patience: seconds to wait while another process has it open.
+
+    Raises:
+        InsightMartError: the file stays in use by another process, or is unreadable.
+    """
+    again = Retrying(
+        retry=retry_if_exception_type(_InUse), stop=stop_after_delay(patience), wait=wait_fixed(1), reraise=True
+    )
+    try:
+        return again(_opened, file, is_read=False)
+    except _InUse as error:
+        raise error.told from None
 
 
 def open_to_read(settings: Settings, *, is_whole: bool = False) -> Warehouse:

@@ -137,6 +137,7 @@ class Settings(AlertSettings):
     retention_aggregates: str = Field("5 years", alias="RETENTION_AGGREGATES", pattern=PERIOD)
     retention_evidence: str = Field("7 years", alias="RETENTION_EVIDENCE", pattern=PERIOD)
 
+    backup_url: str = Field("", alias="BACKUP_URL")  # a folder, or s3://
     evidence_url: str | None = Field(None, alias="EVIDENCE_URL")
     status_url: str | None = Field(None, alias="STATUS_URL")
 
@@ -191,6 +192,11 @@ class Settings(AlertSettings):
     def database_path(self) -> Path:
         """The local warehouse; the file is named as the catalog, in upper case."""
         return self.home / "INSIGHTMART.duckdb"
+
+    @property
+    def state_path(self) -> Path:
+        """SQLMesh's state beside the local warehouse."""
+        return self.home / "state.duckdb"
 
     @property
     def history_start(self) -> datetime:

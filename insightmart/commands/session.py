@@ -13,6 +13,7 @@ import structlog
 from ingestion.clock import as_of_or_now, utc_now
 from ingestion.ops_tables import OPS_TABLES, create_tables
 from ingestion.warehouse import Warehouse
+from insightmart.backups.unfinished import refuse_unfinished
 from insightmart.errors import ConfigurationError, InsightMartError
 from insightmart.gateway import open_to_read, open_warehouse
 from insightmart.ledger.kept_heads import keep_head
@@ -106,7 +107,21 @@ def writing(settings: Settings, command: str) -> Iterator[Session]:
         ConfigurationError: the warehouse was set up with other settings.
         InsightMartError: another process writes (exit code 75), or the warehouse cannot be opened.
     """
-    with writer_lock(settings, command), open_warehouse(settings, patience=PATIENCE) as warehouse:
+    with writer_lock(settings, command):
+        refuse_unfinished(settings.home)
+        with opened_to_write(settings, command) as session:
+            yield session
+
+
+@contextmanager
+def opened_to_write(settings: Settings, command: str) -> Iterator[Session]:
+    """The same for one who holds the lock already.
+
+    Raises:
+        ConfigurationError: the warehouse was set up with other settings.
+        InsightMartError: the warehouse cannot be opened.
+    """
+    with open_warehouse(settings, patience=PATIENCE) as warehouse:
         turn_over()
         create_tables(warehouse)
         keep_or_refuse(warehouse, settings)

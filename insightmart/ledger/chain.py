@@ -12,6 +12,7 @@ from typing import Any
 from insightmart.ledger.canonical import Digest, canonical_json, canonical_value, sha256
 
 NOTHING_BEFORE = "0" * 64  # previous hash of the first entry
+CONTINUES_AFTER = "continues_after"  # of the first entry after a restore: number of the last entry of the copy
 
 
 class Kind(StrEnum):
@@ -31,6 +32,7 @@ class Kind(StrEnum):
     CLOSE = "close"
     RETENTION = "retention"
     ERASURE = "erasure"
+    RESTORE = "restore"  # an older copy of the warehouse was put in place
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Entry:
     """A row of ops.ledger.
 
     Attributes:
-        sequence: 1 for the first entry; no number is left out.
+        sequence: 1 for the first entry; no number is left out, but by a restore, which says which.
         entry_id: of its own, whatever its number.
         recorded_at: by the real clock, UTC.
         kind: one of ``Kind``.
@@ -95,6 +97,13 @@ class Entry:
                 each = dict(each) if isinstance(each, Mapping) else {}
                 found[table] = Digest(value.get("rows", -1), str(value.get("sha256")), each)
         return found
+
+    @property
+    def follows(self) -> int:
+        """Number of the entry it was written after: the one before, but for the first entry after a restore, which goes
+        on from the last entry of the copy, and leaves the numbers out that were given since."""
+        after = self.told.get(CONTINUES_AFTER) if self.kind == Kind.RESTORE else None
+        return after if isinstance(after, int) and 0 <= after < self.sequence else self.sequence - 1
 
     @property
     def head(self) -> Head:

@@ -130,6 +130,20 @@ class HeadStore:
                 "The ledger was rewritten, or two warehouses share the address: see `insightmart ledger verify`",
             )
 
+    def last_sequence(self) -> int:
+        """The highest number of an entry whose head was ever kept; 0: of none.
+
+        Raises:
+            InsightMartError: the bucket does not answer, or refuses to list its versions.
+        """
+        with self._explained("listed"):
+            pages = self._client.get_paginator("list_object_versions").paginate(
+                Bucket=self.bucket, Prefix=f"{self.prefix}heads/"
+            )
+            keys = [version["Key"] for page in pages for version in page.get("Versions", ())]
+        found = (_KEY.fullmatch(key.removeprefix(self.prefix)) for key in keys)
+        return max((int(match[1]) for match in found if match), default=0)
+
     def read(self, hash_of: Callable[[int], str | None]) -> Outside:
         """All heads that are kept, each as it was written first.
 

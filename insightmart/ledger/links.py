@@ -57,6 +57,7 @@ class Link(NamedTuple):
     entry_hash: str
     computed_hash: str
     is_intact: bool
+    follows: int
 
     def is_of(self, head: Head) -> bool:
         """Whether a head is that of the entry: of its hash as it stands, or of what it says."""
@@ -75,6 +76,7 @@ class Chain:
     links: Mapping[int, Link]  # by the number they were written with
     damage: Sequence[Damage]
     stretches: Sequence[Stretch]
+    given_up: Mapping[int, Stretch]  # by the number of the entry after a restore: the entries that are lost by it
 
     @property
     def head(self) -> Head | None:
@@ -98,17 +100,22 @@ def examine_chain(entries: Iterable[Entry], outside: Collection[str] = ()) -> Ch
         if not is_intact:
             changed[len(links)] = entry
         hashes = entry.previous_hash, entry.entry_hash, computed
-        links.append(Link(entry.sequence, entry.entry_id, entry.subject, *hashes, is_intact))
+        links.append(Link(entry.sequence, entry.entry_id, entry.subject, *hashes, is_intact, entry.follows))
     moved = _moved(links, changed)
     damage = [_reordered(links[place], number) for place, number in moved.items()]
     for place, number in moved.items():
-        links[place] = links[place]._replace(sequence=number, is_intact=True)
+        links[place] = links[place]._replace(sequence=number, is_intact=True, follows=number - 1)
     damage += [_changed(links[place]) for place in changed if place not in moved]
     kept, inserted = _originals(links, outside)
     damage += inserted
-    damage += _missing(kept)
+    given_up = {
+        number: Stretch(link.follows + 1, number - 1)
+        for number, link in kept.items()
+        if link.is_intact and link.follows < number - 1
+    }
+    damage += _missing(kept, given_up)
     damage += _unlinked(kept)
-    return Chain(kept, sorted(damage, key=lambda one: one.sequence or 0), _stretches(kept))
+    return Chain(kept, sorted(damage, key=lambda one: one.sequence or 0), _stretches(kept), given_up)
 
 
 def _moved(links: Sequence[Link], changed: Mapping[int, Entry]) -> dict[int, int]:
@@ -158,11 +165,19 @@ def _originals(links: Iterable[Link], outside: Collection[str]) -> tuple[dict[in
     return kept, damage
 
 
-def _missing(kept: Mapping[int, Link]) -> list[Damage]:
+def _missing(kept: Mapping[int, Link], given_up: Mapping[int, Stretch]) -> list[Damage]:
     found, expected = [], 1
     for number, link in kept.items():
-        if number > expected:
-            gone = f"entry {expected} is" if number == expected + 1 else f"entries {expected} to {number - 1} are"
+        first_after = given_up[number].first if number in given_up else number
+        if first_after < expected and number in given_up:
+            message = f"entries {first_after} to {expected - 1} are there, which {link.name} gives up"
+            found.append(_damage(Tampering.INSERTED, link, message))
+        if first_after > expected:
+            gone = (
+                f"entry {expected} is"
+                if first_after == expected + 1
+                else f"entries {expected} to {first_after - 1} are"
+            )
             message = f"{gone} missing before {link.name}"
             found.append(Damage(Tampering.REMOVED, "ops.ledger", expected, "", message))
         expected = max(expected, number + 1)
@@ -175,7 +190,7 @@ def _unlinked(kept: Mapping[int, Link]) -> list[Damage]:
     """Neighbours that are each intact, of which the later one was written after another entry."""
     found = []
     for number, link in kept.items():
-        before = kept.get(number - 1)
+        before = kept.get(link.follows)
         if number == 1 and link.is_intact and link.previous_hash != NOTHING_BEFORE:
             found.append(_damage(Tampering.INSERTED, link, f"{link.name} was not written as the first entry"))
         if before is None or not (link.is_intact and before.is_intact) or link.previous_hash == before.entry_hash:

@@ -43,6 +43,7 @@ _KIND_BY_COMMAND = {
     "confirm": Kind.MANUAL,
     "erase": Kind.ERASURE,
     "retention": Kind.RETENTION,
+    "restore": Kind.RESTORE,
 }
 
 

@@ -17,7 +17,7 @@ from ingestion.clock import utc_now
 from ingestion.warehouse import BOUND_AT_ONCE, Warehouse
 from insightmart.checkout import Checkout, lock_hash, look_at
 from insightmart.ledger.canonical import canonical_json, canonical_value, digest
-from insightmart.ledger.chain import COLUMNS, NOTHING_BEFORE, Entry, Head, Kind
+from insightmart.ledger.chain import COLUMNS, CONTINUES_AFTER, NOTHING_BEFORE, Entry, Head, Kind
 from insightmart.ledger.evidence_tables import Covered, by_subject, count_before, rows_since
 from insightmart.ledger.particulars import kind_of, particulars, without_secrets
 from insightmart.runs import actor
@@ -78,6 +78,40 @@ def enter(
         The last entry; None where nothing has ever been written.
     """
     end = _end(warehouse)
+    fresh = _since(warehouse, end, begun, run_id)
+    if end is None:
+        said = {"since": canonical_value(begun), "before": count_before(warehouse, begun)}
+        fresh = [_Fresh(Kind.BEGINNING, BEGINNING, run_id, said), *fresh]
+    hand = Hand(actor(settings), look_at(), lock_hash(), models_hash, run_id)
+    return _append(warehouse, settings, end.head if end else None, hand, fresh)
+
+
+def enter_restore(warehouse: Warehouse, settings: Settings, told: Mapping[str, Any], highest: int) -> Head:
+    """Write down that an older copy of the warehouse was put in place, before anything else is done in it.
+
+    The ledger goes on after the last entry of the copy. Numbers that were given since are left out: their heads may be
+    kept outside, and no other entry may ever have one of them.
+
+    Args:
+        warehouse: the copy, open to be written.
+        settings: who acts, and the secrets that must not be written.
+        told: what there is to say of the restore.
+        highest: the highest number that is known to have been given.
+    """
+    end = _end(warehouse)
+    assert end is not None  # nothing is copied before the ledger has begun
+    subject = f"restore {uuid.uuid4().hex[:12]}"
+    first = _Fresh(Kind.RESTORE, subject, None, {CONTINUES_AFTER: end.head.sequence, **told})
+    hand = Hand(actor(settings), look_at(), lock_hash())
+    after = Head(max(highest, end.head.sequence), end.head.entry_hash)
+    # what the copy holds and none covers comes now: the next run looks no further back than the last entry
+    head = _append(warehouse, settings, after, hand, [first, *_since(warehouse, end, end.recorded_at, None)])
+    assert head is not None
+    return head
+
+
+def _since(warehouse: Warehouse, end: _End | None, begun: datetime, run_id: str | None) -> list[_Fresh]:
+    """What became final since the last entry, or since a ledger began, and none covers yet; in order."""
     since = begun if end is None else end.recorded_at - OVERLAP
     known = end.subjects if end else frozenset()
     found = by_subject(rows_since(warehouse, since))
@@ -87,20 +121,18 @@ def enter(
         if subject not in known
     ]
     fresh.sort(key=lambda one: (_ORDER[one.kind], max(filter(None, (c.latest for c in one.covered)), default=since)))
-    if end is None:
-        said = {"since": canonical_value(begun), "before": count_before(warehouse, begun)}
-        fresh = [_Fresh(Kind.BEGINNING, BEGINNING, run_id, said), *fresh]
-    hand = Hand(actor(settings), look_at(), lock_hash(), models_hash, run_id)
-    return _append(warehouse, settings, end.head if end else None, hand, fresh)
+    return fresh
 
 
 def note(warehouse: Warehouse, settings: Settings, text: str) -> Head:
-    """Write down what somebody did outside. Nothing else is entered. Returns the entry as the new end."""
+    """Write down what somebody did outside, after what waits to be entered: the next run looks no further back than the
+    last entry. Returns the entry as the new end."""
     end = _end(warehouse)
+    now = utc_now()
     hand = Hand(actor(settings), look_at(), lock_hash())
-    entries = [_Fresh(Kind.MANUAL, f"note {uuid.uuid4().hex[:12]}", None, {"note": text})]
+    waiting = _since(warehouse, end, now, None) if end else []
+    entries = [*waiting, _Fresh(Kind.MANUAL, f"note {uuid.uuid4().hex[:12]}", None, {"note": text})]
     if end is None:
-        now = utc_now()
         said = {"since": canonical_value(now), "before": count_before(warehouse, now)}
         entries = [_Fresh(Kind.BEGINNING, BEGINNING, None, said), *entries]
     head = _append(warehouse, settings, end.head if end else None, hand, entries)
@@ -108,7 +140,7 @@ def note(warehouse: Warehouse, settings: Settings, text: str) -> Head:
     return head
 
 
-def _of_rows(subject: str, covered: Sequence[Covered], run_id: str, before: datetime | None) -> _Fresh:
+def _of_rows(subject: str, covered: Sequence[Covered], run_id: str | None, before: datetime | None) -> _Fresh:
     row = covered[0].rows[0]
     details = particulars(covered)
     latest = max((at for one in covered if (at := one.latest) is not None), default=None)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ingestion.warehouse import Warehouse
-from insightmart.ledger.chain import COLUMNS, Entry, Head
+from insightmart.ledger.chain import COLUMNS, CONTINUES_AFTER, Entry, Head, Kind
 from insightmart.ledger.kept_heads import Outside, OutsideHead
 from insightmart.ledger.links import Chain, Damage, Stretch, Tampering, examine_chain
 from insightmart.ledger.matching import Matched, Register, match
@@ -74,10 +74,13 @@ def verify(
     """
     register = Register()
     floor: list[datetime] = []
+    restores: list[Entry] = []
 
     def noted(entry: Entry) -> Entry:
         is_compared = since is None or entry.recorded_at is None or entry.recorded_at >= since
         register.add(entry, is_compared=is_compared)
+        if entry.kind == Kind.RESTORE and CONTINUES_AFTER in entry.told:
+            restores.append(entry)
         if since is not None and not is_compared and entry.recorded_at < since - _ONE_RUN:
             floor[:] = [entry.recorded_at - OVERLAP]
         if entry.sequence % 10_000 == 0:
@@ -92,6 +95,7 @@ def verify(
     found.damage += outside.damage
     found.notes += outside.notes
     found.compared = _compare_heads(chain, outside.heads, found)
+    found.notes += [_restored(entry, chain, outside.heads) for entry in restores]
     found.anchored = _anchored(chain, outside.heads)
     matched = match(
         warehouse,
@@ -125,7 +129,7 @@ def _compare_heads(chain: Chain, outside: Sequence[OutsideHead], found: Verified
     ordered = sorted(outside, key=lambda one: one.head.sequence)
     for one in ordered:
         link = chain.links.get(one.head.sequence)
-        if link is not None and link.is_of(one.head):
+        if (link is not None and link.is_of(one.head)) or _is_given_up(chain, one.head.sequence):
             continue
         wrong.append(one)
     last = max(chain.links, default=0)
@@ -141,6 +145,23 @@ def _compare_heads(chain: Chain, outside: Sequence[OutsideHead], found: Verified
             message += f" before, after entry {_last_agreed(chain, ordered, number)}"
             found.damage.append(Damage(Tampering.REWRITTEN, LEDGER, number, link.subject if link else "", message))
     return len(outside)
+
+
+def _is_given_up(chain: Chain, number: int) -> bool:
+    return number not in chain.links and any(one.first <= number <= one.last for one in chain.given_up.values())
+
+
+def _restored(entry: Entry, chain: Chain, outside: Sequence[OutsideHead]) -> str:
+    """A restore in words: what is lost by it, and what outside still says that it was there."""
+    told = entry.told
+    said = f"entry {entry.sequence}: {entry.actor} put the copy of {told.get('copied_at')} in place"
+    lost = chain.given_up.get(entry.sequence)
+    if lost is None:
+        return f"{said}; no entry is known to be lost by it"
+    kept = sum(lost.first <= one.head.sequence <= lost.last for one in outside)
+    span = f"entry {lost.first} is" if lost.first == lost.last else f"entries {lost.first} to {lost.last} are"
+    heads = f", {kept} of whose heads {'is' if kept == 1 else 'are'} kept outside," if kept else ""
+    return f"{said}: {span} lost by it{heads} and what they proved"
 
 
 def _last_agreed(chain: Chain, ordered: Sequence[OutsideHead], number: int) -> int:
@@ -160,17 +181,32 @@ def _anchored(chain: Chain, outside: Sequence[OutsideHead]) -> list[Stretch]:
         for one in outside
         if (link := chain.links.get(one.head.sequence)) is not None and link.is_of(one.head)
     ]
-    found = []
-    for stretch in chain.stretches:
+    found: list[Stretch] = []
+    for stretch in reversed(chain.stretches):
         last = max((number for number in agreed if stretch.first <= number <= stretch.last), default=None)
+        if found and _goes_on_from(chain, found[0], stretch):
+            last = stretch.last
         if last is not None:
-            found.append(Stretch(stretch.first, last))
+            found.insert(0, Stretch(stretch.first, last))
     return found
+
+
+def _goes_on_from(chain: Chain, later: Stretch, earlier: Stretch) -> bool:
+    """Whether the first entry after a restore names the last one before it."""
+    lost = chain.given_up.get(later.first)
+    is_next = lost is not None and lost.first == earlier.last + 1
+    return is_next and chain.links[later.first].previous_hash == chain.links[earlier.last].entry_hash
 
 
 def entries_in_order(warehouse: Warehouse) -> Iterator[Entry]:
     """All entries by their number, read bit by bit."""
     for row in warehouse.streamed(f"{_SELECT} ORDER BY sequence, recorded_at, entry_id"):
+        yield _entry(row)
+
+
+def entries_since(warehouse: Warehouse, sequence: int) -> Iterator[Entry]:
+    """The entries after the one with a number, in order."""
+    for row in warehouse.streamed(f"{_SELECT} WHERE sequence > ? ORDER BY sequence", [sequence]):
         yield _entry(row)
 
 
