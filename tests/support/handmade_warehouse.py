@@ -32,7 +32,7 @@ _CERTIFIED = {
     "agg_sales_like_for_like": "business_date DATE",
     "row_counts": "event_hour TIMESTAMP",
     "fct_inventory": "store_id INT",
-    "agg_inventory_daily": "store_id INT",
+    "agg_inventory_daily": "business_date DATE, store_id INT",
     "inventory_coverage": "counted_hour TIMESTAMP",
     "dim_customers": "customer_id VARCHAR",
     "dim_products": "sku VARCHAR",
