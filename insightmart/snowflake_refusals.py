@@ -163,7 +163,9 @@ def refusal(error: Exception, session: Mapping[str, str]) -> InsightMartError | 
     number, text = getattr(error, "errno", -1), " ".join(str(error).split())
     for one in REFUSALS:
         if number in one.numbers or (one.text and re.search(one.text, text, re.I)):
-            return _told(one, session, text)
+            told = _told(one, session, text)
+            told.add_note(text)  # for --debug
+            return told
     return None
 
 

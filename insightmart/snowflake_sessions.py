@@ -98,7 +98,7 @@ def connect(settings: Settings, workload: Workload, **options: Any) -> Snowflake
             network_timeout=NETWORK_TIMEOUT,
         )
     except snowflake.connector.errors.Error as error:
-        raise refusal(error, dict(kind)) or _lost(error) from error
+        raise refusal(error, dict(kind)) or _lost(error) from None
     if missing := lacking(connection, dict(kind), DATABASE):
         connection.close()
         raise missing
@@ -180,11 +180,12 @@ class SnowflakeSession:
                 return execute(command, *values, _statement_params=tag, **options)
             except Error as error:
                 self._is_doubtful = True
-                if told := refusal(error, dict(self._kind)):
-                    raise told from error
-                if isinstance(error, (OperationalError, InterfaceError)):
-                    raise _lost(error) from error
-                raise
+                told = refusal(error, dict(self._kind))
+                if told is None and isinstance(error, (OperationalError, InterfaceError)):
+                    told = _lost(error)
+                if told is None:
+                    raise
+                raise told from None  # what dlt and SQLMesh show is the end of the chain
             except Exception:
                 self._is_doubtful = True
                 raise

@@ -18,10 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from dlt.common.schema import Schema
 from dlt.destinations.impl.snowflake.configuration import SnowflakeClientConfiguration
+from snowflake.connector.errors import ProgrammingError
 
 from ingestion.contracts import SOURCES, entity, raw_tables
 from ingestion.loading import package
-from ingestion.loading.context import IngestContext
+from ingestion.loading.context import IngestContext, SourceError
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import open_duckdb
 from insightmart.errors import ConfigurationError
@@ -143,6 +144,35 @@ def test_a_large_table_is_several_files_of_one_load(
     assert nothing == kinds.empty_table()
     assert len([one for one in session.statements if one.startswith("COPY INTO ")]) == len(rows)
     assert package.piece_rows(context, 500_000) == 5_000_000
+
+
+def test_a_budget_that_ends_in_a_load_leaves_nothing_of_it_and_is_named(
+    fake_account: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mock of one answer: the stand-in for the account refuses to copy, with the text that Snowflake has for it."""
+    item, settings = entity("oltp", "products"), settings_of(tmp_path / "home", ACCOUNT)
+    kinds = pa.schema(item.columns)
+    batch = pa.Table.from_pylist([{"sku": "A-1", "list_price": Decimal("1.25"), "updated_at": FIRST_DAY}], kinds)
+
+    def spent(*_: Any) -> str:
+        text = (
+            "Warehouse 'INSIGHTMART_TRANSFORM' cannot be resumed because resource monitor 'M' has exceeded it."
+        )
+        raise ProgrammingError(text, errno=90073, sqlstate="22000")
+
+    with fake_account(tmp_path / "stages") as session, open_warehouse(settings) as warehouse:
+        create_tables(warehouse)
+        context = IngestContext(
+            warehouse, settings.home, FIRST_DAY, settings.history_start, lambda line: None, dlt_destination(settings)
+        )
+        with monkeypatch.context() as patch:
+            patch.setattr(type(session), "_copy", spent)
+            with pytest.raises(SourceError, match=r"budget of warehouse INSIGHTMART_TRANSFORM is spent.*5_budget\.sql"):
+                package.load(context, "oltp", {item.table: [batch]})
+        counted = f"SELECT COUNT(*) FROM raw.{item.table}"
+        assert warehouse.value(counted) == 0
+        package.load(context, "oltp", {item.table: [batch]})
+        assert warehouse.value(counted) == 1
 
 
 @pytest.mark.parametrize(
