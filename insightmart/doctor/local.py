@@ -82,15 +82,15 @@ def _account(settings: Settings) -> str:
     """Every warehouse, by a statement that computes something: a login alone shows neither budget nor rights."""
     from insightmart.gateway import open_warehouse
 
-    seen = {}
+    seen: dict[str, dict[str, None]] = {}
     for workload in get_args(Workload):
         with open_warehouse(settings, workload) as warehouse:
             ((role, name, _),) = warehouse.rows(
                 "SELECT CURRENT_ROLE(), CURRENT_WAREHOUSE(), COUNT(*) FROM information_schema.schemata"
             )
-        seen[name] = role
-    used = ", ".join(f"{name} as {role}" for name, role in seen.items())
-    return f"Snowflake {settings.snowflake_account} answers user {settings.snowflake_user}: {used}"
+        seen.setdefault(role, {})[name] = None  # more than one kind of work may have the same
+    used = "; ".join(f"as {role} on {', '.join(names)}" for role, names in seen.items())
+    return f"Snowflake {settings.snowflake_account} answers user {settings.snowflake_user} {used}"
 
 
 def _project(settings: Settings) -> str:

@@ -155,9 +155,7 @@ def test_a_budget_that_ends_in_a_load_leaves_nothing_of_it_and_is_named(
     batch = pa.Table.from_pylist([{"sku": "A-1", "list_price": Decimal("1.25"), "updated_at": FIRST_DAY}], kinds)
 
     def spent(*_: Any) -> str:
-        text = (
-            "Warehouse 'INSIGHTMART_TRANSFORM' cannot be resumed because resource monitor 'M' has exceeded it."
-        )
+        text = "Warehouse 'INSIGHTMART_TRANSFORM' cannot be resumed because resource monitor 'M' has exceeded it."
         raise ProgrammingError(text, errno=90073, sqlstate="22000")
 
     with fake_account(tmp_path / "stages") as session, open_warehouse(settings) as warehouse:

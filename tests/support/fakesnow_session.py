@@ -5,7 +5,8 @@ them and runs them on DuckDB. This module adds what it lacks: a table's own stag
 REMOVE, values bound with their types, results as Arrow, several statements in one call, a session's schema named with
 its database, temporary tables in a schema, temporary views that their session alone sees, comments on the columns of a
 view, views in INFORMATION_SCHEMA.TABLES, sums of decimals that stay decimals, RTRIM of other characters than blanks,
-MERGE with an alias for its target, MD5 as a number, and the log of what was sent. And it refuses subqueries that
+MERGE with an alias for its target, MD5 as a number, the session's role and
+warehouse, and the log of what was sent. And it refuses subqueries that
 Snowflake is reported to refuse (`linter/shapes.py`), which DuckDB answers.
 
 What passing on it shows: which statements are sent, in which order, with which identifiers and bound values, and that
@@ -200,6 +201,13 @@ def _md5_number(expression: Any) -> Any:
     return exp.cast(exp.DPipe(this=exp.Literal.string("0x"), expression=digits), exp.DType.UBIGINT)
 
 
+def _as_logged_in(expression: Any, connection: Any) -> Any:
+    """Role and warehouse are what the session was opened with."""
+    if isinstance(expression, exp.CurrentRole):
+        return exp.Literal.string(connection.role)
+    return exp.Literal.string(connection.warehouse) if isinstance(expression, exp.CurrentWarehouse) else expression
+
+
 def _execute_many(cursor: FakeSnowflakeCursor, command: str, rows: Iterable[Any]) -> FakeSnowflakeCursor:
     """Rows of values that each come with a type, which DuckDB does not need to be told."""
     for row in rows:
@@ -269,11 +277,16 @@ def fake_account(stages: Path, kept: Path | None = None) -> Iterator[Session]:
 
     def translate_in_place(cursor: FakeSnowflakeCursor, statement: Any, params: Any) -> Any:
         _refuse(statement)
-        return translate(cursor, _InPlace(statement.copy().transform(_md5_number, copy=False)), params).statement
+        statement = (
+            statement.copy().transform(_md5_number, copy=False).transform(_as_logged_in, cursor._conn, copy=False)
+        )
+        return translate(cursor, _InPlace(statement), params).statement
 
     def connect_to(fake: FakeSnow, database: str | None = None, schema: str | None = None, **named: Any) -> Any:
         session.connections.append(named)
-        return connect(fake, database, schema and schema.split(".")[-1].strip('"'), **named)
+        made = connect(fake, database, schema and schema.split(".")[-1].strip('"'), **named)
+        made.role, made.warehouse = named.get("role"), named.get("warehouse")  # as a login answers
+        return made
 
     def executemany(cursor: FakeSnowflakeCursor, command: str, rows: list[Any], **named: Any) -> Any:
         return session.execute_many(cursor, run, command, rows, **named)
