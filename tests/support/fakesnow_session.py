@@ -5,9 +5,8 @@ them and runs them on DuckDB. This module adds what it lacks: a table's own stag
 REMOVE, values bound with their types, results as Arrow, several statements in one call, a session's schema named with
 its database, temporary tables in a schema, temporary views that their session alone sees, comments on the columns of a
 view, views in INFORMATION_SCHEMA.TABLES, sums of decimals that stay decimals, RTRIM of other characters than blanks,
-MERGE with an alias for its target, MD5 as a number, the session's role and
-warehouse, and the log of what was sent. And it refuses subqueries that
-Snowflake is reported to refuse (`linter/shapes.py`), which DuckDB answers.
+MERGE with an alias for its target, MD5 as a number, the session's role and warehouse, and the log of what was sent. And
+it refuses subqueries that Snowflake is reported to refuse (`linter/shapes.py`), which DuckDB answers.
 
 What passing on it shows: which statements are sent, in which order, with which identifiers and bound values, and that
 rows arrive equal. What it does not show: that Snowflake compiles them, privileges, real COPY, clustering, cost, and
@@ -277,10 +276,8 @@ def fake_account(stages: Path, kept: Path | None = None) -> Iterator[Session]:
 
     def translate_in_place(cursor: FakeSnowflakeCursor, statement: Any, params: Any) -> Any:
         _refuse(statement)
-        statement = (
-            statement.copy().transform(_md5_number, copy=False).transform(_as_logged_in, cursor._conn, copy=False)
-        )
-        return translate(cursor, _InPlace(statement), params).statement
+        own = statement.copy().transform(_md5_number, copy=False).transform(_as_logged_in, cursor._conn, copy=False)
+        return translate(cursor, _InPlace(own), params).statement
 
     def connect_to(fake: FakeSnow, database: str | None = None, schema: str | None = None, **named: Any) -> Any:
         session.connections.append(named)
