@@ -79,7 +79,8 @@ class ProblemKind(StrEnum):
     REPORT = "report"  # the mail of a cycle
     EVIDENCE = "evidence"  # the bucket that heads of the ledger are kept in; the run has not failed by it
     LINEAGE = "lineage"  # events of lineage that nobody took; the run has not failed by it
-    COST = "cost"  # what Snowflake will cost this month; the run has not failed by it
+    COST = "cost"  # what Snowflake will cost this month, or that nobody can tell; the run has not failed by it
+    OVER_BUDGET = "over budget"  # the same, and it will be more than the month may cost
     READERS = "readers"  # the copy for readers, which is the one before; the run has not failed by it
     COMMAND = "command"  # the command itself: it ended in an error, or was killed
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from insightmart.status.problem import Problem
+from insightmart.status.problem import LOOKED_AT_DAILY, Problem
 
 HOUR = timedelta(hours=1)
 REMINDERS = (HOUR, 4 * HOUR, 12 * HOUR, 24 * HOUR)  # after what was told last; the last one again and again
@@ -115,7 +115,8 @@ def _of_problem(known: Incident | None, problem: Problem, now: datetime, place: 
     if added or LEVELS.index(problem.level) > LEVELS.index(known.level):
         worst = max(problem.level, known.level, key=LEVELS.index)
         return Told(IncidentChange.WORSE, replace(told, level=worst, affects=known.affects + added), problem)
-    if now - known.told_at + EARLY >= REMINDERS[min(known.reminders, len(REMINDERS) - 1)]:
+    reminders = REMINDERS[-1:] if problem.kind in LOOKED_AT_DAILY else REMINDERS
+    if now - known.told_at + EARLY >= reminders[min(known.reminders, len(reminders) - 1)]:
         return Told(IncidentChange.REMINDER, replace(told, reminders=known.reminders + 1), problem)
     return None
 

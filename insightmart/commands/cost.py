@@ -81,7 +81,7 @@ def cost_command(
         month = estimate(measured, prices, parameters, times)
         heaviest = sensitivities(measured, prices, parameters, times)
         _tell_lines(month, prices)
-        _tell_budget(month, settings)
+        _tell_budget(month, settings, measured["cycle_limit_seconds"].value)
         _tell_heaviest(heaviest, measured)
         found = _plain(month, heaviest, prices, settings)
     if json_file:
@@ -112,12 +112,18 @@ def _tell_lines(month: CostEstimate, prices: PriceTable) -> None:
     )
 
 
-def _tell_budget(month: CostEstimate, settings: Settings) -> None:
+def _tell_budget(month: CostEstimate, settings: Settings, limit: float) -> None:
     likely, high = month.total(month.likely), month.total(month.high)
     stopped = ", but resource monitors suspend the warehouses before that" if high > settings.budget_usd else ""
     click.echo(
         f"Likely {likely:,.0f} USD a month, {likely / settings.budget_usd:.0%} of the budget of"
         f" {settings.budget_usd:,}; {high:,.0f} with every assumption at its dear end at once{stopped}"
+    )
+    seconds = month.cycle
+    undone = ": at the dear end the hour's work is not done within the hour" if seconds["high"] > limit else ""
+    click.echo(
+        f"A cycle takes likely {seconds['value']:,.0f} s, {seconds['low']:,.0f} to {seconds['high']:,.0f}, and is"
+        f" stopped after {limit:,.0f}{undone}"
     )
 
 
@@ -142,6 +148,7 @@ def _plain(month: CostEstimate, heaviest: list[Sensitivity], prices: PriceTable,
     ends = {"likely": month.likely, "low": month.low, "high": month.high}
     return {
         "times": month.times,
+        "cycle_seconds": {"likely": month.cycle["value"], "low": month.cycle["low"], "high": month.cycle["high"]},
         "budget_usd": settings.budget_usd,
         "prices_of": prices.about.looked_up,
         "total_usd": {end: round(month.total(lines), 2) for end, lines in ends.items()},

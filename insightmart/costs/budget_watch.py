@@ -108,9 +108,10 @@ def watch_budget(warehouse: Warehouse, settings: Settings, as_of: datetime) -> l
         return [RunProblem(ProblemKind.COST, BUDGET, error.cause, f"{error.cure}. {_UNSEEN}")]
     if found is None or found.usd < settings.budget_usd * WARN_AT / 100:
         return []
-    percent = found.usd / settings.budget_usd
+    percent = found.usd / settings.budget_usd  # more than 1: over it
     said = (
         f"Snowflake will cost about {found.usd:,.0f} USD in {found.month:%B %Y}, {percent:.0%} of the budget of"
         f" {settings.budget_usd:,} USD: {found.spent:,.0f} credits so far, {found.pace:,.0f} a day"
     )
-    return [RunProblem(ProblemKind.COST, BUDGET, said, _CURE)]
+    kind = ProblemKind.OVER_BUDGET if percent > 1 else ProblemKind.COST
+    return [RunProblem(kind, BUDGET, said, _CURE)]

@@ -36,12 +36,17 @@ class CostLine:
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """A month: its likely lines, and the same with every assumption at its cheap and at its dear end."""
+    """A month: its likely lines, and the same with every assumption at its cheap and at its dear end.
+
+    ``cycle`` has the seconds of an hour's cycle at each end. Where they are more than an hour has, the lines of that
+    end pay for whole hours, and the work is not done.
+    """
 
     times: float
     likely: list[CostLine]
     low: list[CostLine]
     high: list[CostLine]
+    cycle: Mapping[End, float]
 
     def total(self, lines: list[CostLine], part: str = "") -> float:
         """Dollars a month of some lines, of one part or of all."""
@@ -68,7 +73,8 @@ def estimate(
     """A month at ``times`` the design volume."""
     ends: tuple[End, End, End] = ("value", "low", "high")
     likely, low, high = (month(figures(measured, end), prices, account, times, end == "high") for end in ends)
-    return CostEstimate(times, likely, low, high)
+    cycle = {end: hour_of_work(figures(measured, end), account, prices.credits_an_hour, times).cycle for end in ends}
+    return CostEstimate(times, likely, low, high, cycle)
 
 
 def sensitivities(

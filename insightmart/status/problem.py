@@ -9,10 +9,13 @@ from decimal import Decimal
 
 from insightmart.certification.verdict import PartState
 
+LOOKED_AT_DAILY = frozenset({"cost", "over budget"})  # nothing about them can change within the day
+
 _LEVELS = {
     "held back": "bad",
     "failed": "bad",
     "reconciliation": "bad",
+    "over budget": "bad",
     "corrections pending": "note",
     "lineage": "note",
 }

@@ -284,16 +284,16 @@ def _noticed(notices: Iterable[RunProblem]) -> list[Problem]:
 
 def _costly(notices: Iterable[RunProblem]) -> list[Problem]:
     """What the day's look at the bill said, the last one: it is looked at once a day."""
-    found = [notice for notice in notices if notice.kind is ProblemKind.COST][:1]
+    found = [notice for notice in notices if notice.kind in (ProblemKind.COST, ProblemKind.OVER_BUDGET)][:1]
     return [
         Problem(
-            "cost",
+            str(notice.kind),
             "The month's budget of Snowflake",
             f"{capitalised(notice.message)}.",
             "Nothing is held back; warehouses stop at their quota.",
             f"{notice.cure}.",
             "data-engineering",
-            key=problem_key("cost", notice.subject),
+            key="cost",
         )
         for notice in found
     ]

@@ -64,11 +64,12 @@ def recent_notices(warehouse: Warehouse, existing: set[str], as_of: datetime) ->
     """What runs of the last day found that somebody should look at, the latest first, each once."""
     if not {"ops.runs", "ops.run_problems"} <= existing:
         return []
+    kinds = [str(kind) for kind in (ProblemKind.NOTICE, ProblemKind.COST, ProblemKind.OVER_BUDGET)]
     found = warehouse.rows(
         "SELECT p.kind, p.subject, p.message, p.cure FROM ops.run_problems AS p"
-        " JOIN ops.runs AS r ON r.run_id = p.run_id WHERE p.kind IN (?, ?) AND r.as_of > ? AND r.as_of <= ?"
+        " JOIN ops.runs AS r ON r.run_id = p.run_id WHERE p.kind IN (?, ?, ?) AND r.as_of > ? AND r.as_of <= ?"
         " GROUP BY 1, 2, 3, 4 ORDER BY MAX(r.as_of) DESC, 2, 3",
-        [str(ProblemKind.NOTICE), str(ProblemKind.COST), as_of - timedelta(days=1), as_of],
+        [*kinds, as_of - timedelta(days=1), as_of],
     )
     return [RunProblem(ProblemKind(kind), *notice) for kind, *notice in found]
 

@@ -96,6 +96,8 @@ def test_the_command_tells_lines_total_budget_and_doubts(tmp_path: Path, account
     likely = expected.total(expected.likely)
     assert f"Likely {likely:,.0f} USD a month" in done.output
     assert "of the budget of 18,000" in done.output
+    assert f"A cycle takes likely {expected.cycle['value']:,.0f} s" in done.output
+    assert "at the dear end the hour's work is not done within the hour" in done.output
     assert "not verified" in done.output
     assert "Measured on DuckDB, computed for Snowflake" in done.output
     written = json.loads(file.read_text())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
 from insightmart import runs
+from insightmart.alerts.incidents import Incident, what_to_tell
 from insightmart.cli import cli
 from insightmart.costs.budget_watch import forecast, watch_budget
 from insightmart.costs.usage_history import MeteredDay, usage_history
@@ -144,7 +145,8 @@ def test_a_problem_is_told_once_a_day_before_the_budget_is_spent_and_the_run_goe
         " 1,800 credits so far, 120 a day"
     )
     dear = settings.model_copy(update={"snowflake_credit_usd": 5.0})
-    assert "18,876 USD in March 2026, 105%" in watch_budget(warehouse, dear, NOW)[0].message
+    [over] = watch_budget(warehouse, dear, NOW)
+    assert "18,876 USD in March 2026, 105%" in over.message
 
     warehouse.execute("CREATE SCHEMA ops")
     create_tables(warehouse)
@@ -156,8 +158,19 @@ def test_a_problem_is_told_once_a_day_before_the_budget_is_spent_and_the_run_goe
     assert recent_notices(warehouse, tables, later) == [found]
     assert recent_notices(warehouse, tables, datetime(2026, 3, 17, 0, 5)) == []
     [problem] = needs_attention(certified(notices=[found]))
-    assert (problem.kind, problem.level, problem.key) == ("cost", "warning", "cost-budget")
+    assert (problem.kind, problem.level, problem.key) == ("cost", "warning", "cost")
     assert "11,436 USD" in problem.what
+    [worse] = needs_attention(certified(notices=[over, found]))
+    assert (worse.kind, worse.level, worse.key) == ("over budget", "bad", "cost")
+
+    told: list[str] = []
+    known: dict[str, Incident] = {}
+    for hour in range(49):
+        now = NOW + timedelta(hours=hour)
+        for one in what_to_tell(known, [worse if hour > 24 else problem], now, "here"):
+            known[one.incident.key] = one.incident
+            told.append(f"{hour}: {one.change}")
+    assert told == ["0: opened", "24: reminder", "25: worse"]
 
 
 def test_an_account_that_does_not_say_what_it_costs_is_told_in_a_line(
