@@ -140,6 +140,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "doctor_command",
         "Check configuration, credentials, reachability and versions.",
     ),
+    "smoke": (
+        "insightmart.commands.smoke",
+        "smoke_command",
+        "Try a Snowflake account: sessions, statements, types, files, rights, plans.",
+    ),
 }
 
 OF_THIS_MACHINE = {"demo", "sandbox", "ui", "completion"}  # their lines are of no use elsewhere

@@ -22,7 +22,7 @@ from dlt.destinations.typing import DBTransaction
 from ingestion.warehouse import DATABASE
 from insightmart.settings import Settings
 from insightmart.snowflake_keys import private_key
-from insightmart.snowflake_sessions import connect
+from insightmart.snowflake_sessions import SnowflakeSession, connect
 
 
 class SessionSqlClient(SnowflakeSqlClient):
@@ -32,7 +32,7 @@ class SessionSqlClient(SnowflakeSqlClient):
 
     def open_connection(self) -> Any:
         """Take a session; dlt names schemas itself and binds values in its own style."""
-        session: Any = connect(self.settings, "load", paramstyle="pyformat", arrow_number_to_decimal=True)
+        session: Any = open_session_of_loads(self.settings)
         self._conn = session
         return self._conn
 
@@ -44,6 +44,11 @@ class SessionSqlClient(SnowflakeSqlClient):
 
     def _reset_connection(self) -> None:
         """After a failed statement: nothing was begun."""
+
+
+def open_session_of_loads(settings: Settings) -> SnowflakeSession:
+    """A session as dlt has it."""
+    return connect(settings, "load", paramstyle="pyformat", arrow_number_to_decimal=True)
 
 
 def snowflake_destination(settings: Settings) -> Any:

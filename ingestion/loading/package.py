@@ -154,7 +154,7 @@ class _File:
         return _plain(self.writer.schema).empty_table()
 
 
-class _Files:
+class LoadFiles:
     """The batches of a load in parquet, ready to be taken into a dlt package as they are.
 
     dlt's own writer builds a dictionary for every column and gives every instant the zone UTC, which the warehouse then
@@ -236,7 +236,7 @@ def _run(
                 "UPDATE ops.loads SET load_id = ? WHERE source = ? AND status = 'started'", [load_id, source]
             )
             are_cut = context.warehouse.dialect == "snowflake"
-            written.update(_Files(directory, load_id, are_cut).write(pairs))
+            written.update(LoadFiles(directory, load_id, are_cut).write(pairs))
         for file in written.get(table, ()):
             yield dlt.mark.with_file_import(str(file.path), "parquet", file.rows, file.columns)
 
@@ -245,7 +245,7 @@ def _run(
         dlt.resource(
             import_file(table),
             name=table,
-            columns=_without_zone([*raw_tables()[table], *stream.added.get(table, ())]),
+            columns=without_zone([*raw_tables()[table], *stream.added.get(table, ())]),
             write_disposition="append",
             schema_contract=FROZEN,
         )
@@ -269,7 +269,7 @@ def _run(
     return str(info.loads_ids[0])
 
 
-def _without_zone(columns: Sequence[pa.Field]) -> dict[str, Any]:
+def without_zone(columns: Iterable[pa.Field]) -> dict[str, Any]:
     """What dlt has to be told, so that it does not give instants the zone UTC and rewrite the files for it."""
     return {
         column.name: {"name": column.name, "data_type": "timestamp", "timezone": False}

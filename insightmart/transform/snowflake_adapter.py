@@ -43,11 +43,13 @@ def on_our_sessions(create: Operation) -> Operation:
         adapter._connection_pool._connection_factory = open_session
         return adapter
 
-    def open_session() -> SnowflakeSession:
-        current_run_id()  # plain `sqlmesh` is a run, too
-        return connect(load_settings(), "transform", autocommit=False, paramstyle="qmark")
-
     return create_engine_adapter
+
+
+def open_session() -> SnowflakeSession:
+    """A session as SQLMesh has it."""
+    current_run_id()  # plain `sqlmesh` is a run, too
+    return connect(load_settings(), "transform", autocommit=False, paramstyle="qmark")
 
 
 def tagged_with_model(operation: Operation) -> Operation:

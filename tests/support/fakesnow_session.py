@@ -4,9 +4,11 @@ fakesnow stands in for the account behind the real ``snowflake-connector-python`
 them and runs them on DuckDB. This module adds what it lacks: a table's own stage with PUT, COPY INTO out of it and
 REMOVE, values bound with their types, results as Arrow, several statements in one call, a session's schema named with
 its database, temporary tables in a schema, temporary views that their session alone sees, comments on the columns of a
-view, views in INFORMATION_SCHEMA.TABLES, sums of decimals that stay decimals, RTRIM of other characters than blanks,
-MERGE with an alias for its target, MD5 as a number, the session's role and warehouse, and the log of what was sent. And
-it refuses subqueries that Snowflake is reported to refuse (`linter/shapes.py`), which DuckDB answers.
+view, views in INFORMATION_SCHEMA.TABLES, EXPLAIN (which DuckDB answers with its own plan), SHOW PARAMETERS and the
+session's role and warehouse (as the connection was opened), LIST of a table's stage, sums of decimals that stay
+decimals, RTRIM of other characters than blanks, MERGE with an alias for its target, MD5 as a number, and the log of
+what was sent. And it refuses subqueries that Snowflake is reported to refuse (`linter/shapes.py`), which DuckDB
+answers.
 
 What passing on it shows: which statements are sent, in which order, with which identifiers and bound values, and that
 rows arrive equal. What it does not show: that Snowflake compiles them, privileges, real COPY, clustering, cost, and
@@ -35,7 +37,7 @@ import sqlmesh  # noqa: F401  before sqlglot writes any SQL: its generators know
 from fakesnow import info_schema, transforms
 from fakesnow.cursor import FakeSnowflakeCursor
 from fakesnow.instance import FakeSnow
-from sqlglot import exp
+from sqlglot import exp, parse_one
 from sqlglot.dialects.snowflake import Snowflake
 from sqlglot.tokens import TokenType
 
@@ -49,6 +51,10 @@ _COPY = re.compile(
     r"MATCH_BY_COLUMN_NAME\s*=\s*'CASE_INSENSITIVE'"
 )
 _REMOVE = re.compile(r"REMOVE '(?P<file>@[^']+)'$")
+_LIST = re.compile(r"LIST (?P<stage>@\S+)$")
+_EXPLAIN = re.compile(r"EXPLAIN USING TEXT\s", re.I)
+_PARAMETERS = "SHOW PARAMETERS IN SESSION"
+_ROLE_AND_WAREHOUSE = "SELECT CURRENT_ROLE(), CURRENT_WAREHOUSE()"
 _TEMPORARY = re.compile(r"(CREATE\s+(?:OR\s+REPLACE\s+)?)TEMP(?:ORARY)?\s+((?:TABLE|VIEW)\s)", re.I)
 _TEMPORARY_VIEW = re.compile(r"CREATE\s+OR\s+REPLACE\s+TEMPORARY\s+VIEW\s+(?P<name>\w+\.\w+)\s", re.I)
 _COMMENTS_OF_A_VIEW = re.compile(r"(/\*.*?\*/\s*)?ALTER\s+VIEW\s.*\sCOMMENT\s", re.I | re.S)
@@ -83,6 +89,13 @@ class Session:
                 return run(cursor, "SELECT 'removed' AS result")
             if _COMMENTS_OF_A_VIEW.match(command):
                 return run(cursor, "SELECT 'Statement executed successfully.' AS status")
+            if command in (_PARAMETERS, _ROLE_AND_WAREHOUSE):
+                return run(cursor, _as_opened(cursor, command))
+            if listed := _LIST.match(command):
+                files = [path.name for path in self._staged(listed["stage"]).rglob("*") if path.is_file()]
+                return run(cursor, _rows(["name"], [[name] for name in files]))
+            if explain := _EXPLAIN.match(command):
+                return _explain(cursor, _of_its_session(cursor, command[explain.end() :]))
             command = _TEMPORARY.sub(r"\1\2", _of_its_session(cursor, command))
             statements = _statements(command)
             for statement in statements[:-1]:
@@ -128,6 +141,34 @@ class Session:
 
     def _staged(self, place: str) -> Path:
         return self.stages / re.sub(r"[^\w./%-]", "", place)
+
+
+def _as_opened(cursor: FakeSnowflakeCursor, command: str) -> str:
+    """What a session says of itself."""
+    if command == _PARAMETERS:
+        told = [
+            [name, str(value).lower() if isinstance(value, bool) else str(value)]
+            for name, value in cursor._conn.told.items()
+        ]
+        return _rows(["key", "value"], told)
+    return _rows(["role", "warehouse"], [[cursor._conn.role, cursor._conn.warehouse]])
+
+
+def _rows(columns: list[str], rows: list[list[str]]) -> str:
+    """A query with these rows."""
+    values = exp.values([tuple(row) for row in rows or [[None] * len(columns)]], alias="t", columns=columns)
+    query = exp.select(*columns).from_(values)
+    return (query if rows else query.where(exp.false())).sql("snowflake")
+
+
+def _explain(cursor: FakeSnowflakeCursor, statement: str) -> FakeSnowflakeCursor:
+    """DuckDB's plan of a statement; it is translated and bound as if it were to be run."""
+    parsed = parse_one(statement, read="snowflake")
+    cursor.check_db_and_schema(parsed)
+    for part in cursor._transform_explode(parsed):
+        translated = cursor._transform(part, None).sql(dialect="duckdb")
+        cursor._execute(exp.Command(this="EXPLAIN", expression=translated))
+    return cursor
 
 
 def _module_at_work() -> str:
@@ -283,6 +324,7 @@ def fake_account(stages: Path, kept: Path | None = None) -> Iterator[Session]:
         session.connections.append(named)
         made = connect(fake, database, schema and schema.split(".")[-1].strip('"'), **named)
         made.role, made.warehouse = named.get("role"), named.get("warehouse")  # as a login answers
+        made.told = named.get("session_parameters", {})
         return made
 
     def executemany(cursor: FakeSnowflakeCursor, command: str, rows: list[Any], **named: Any) -> Any:

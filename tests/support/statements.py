@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from insightmart.commands import cycle
+from insightmart.smoke.corpus import read_corpus
 from insightmart.snowflake_sessions import close_waiting
 
 # The functions of a cycle that are its phases; what they send does not overlap.
@@ -21,6 +24,11 @@ PHASES = {"load": "_load", "corrections": "apply_corrections", "reconcile": "_re
 # What an hour with one late correction sends; without it, that less the corrections.
 SENT = {"load": 146, "corrections": 114, "models": 246, "reconcile": 35, "report": 35, "tables and record": 32}
 CONNECTIONS = 15
+# How the corpus is recorded again.
+RECORD = (
+    "record the corpus again: SNOWFLAKE_CORPUS=insightmart/smoke/statements .venv/bin/pytest"
+    " tests/insightmart/commands/test_cycle.py -k both_engines"
+)
 # Statements of dlt that are right by Snowflake's documentation.
 NOT_KNOWN_TO_SQLFLUFF = ("PUT ", "ALTER VIEW ")
 
@@ -34,7 +42,7 @@ _SAME_EACH_TIME = (
     (re.compile(r"'\d{4}-\d\d-\d\d([ T][\d:.]+(\+00:00)?)?'"), "'2026-01-01'"),
     (re.compile(r"\b\d{10}\.\d+(\.[0-9a-f]+)?"), "1"),  # ids of loads, names of their files
     (re.compile(r"(?<=__)\d{4,}"), "1"),  # versions of physical tables
-    (re.compile(r"\b[0-9a-f]{12,}\b"), "a"),
+    (re.compile(r"\b(?=\d*[a-f])[0-9a-f]{12,}\b"), "a"),  # not a number
     (re.compile(r"\s+"), " "),
 )
 
@@ -77,9 +85,38 @@ def corpus(sent: list[str], origins: list[str]) -> dict[str, str]:
     return found
 
 
-def as_script(statements: Mapping[str, str]) -> str:
-    """A corpus as text, each statement below its origin, in order."""
-    return "".join(f"-- {origin}\n{statement};\n\n" for statement, origin in sorted(statements.items()))
+def keep_corpus(statements: Mapping[str, str], folder: Path) -> None:
+    """Write a corpus: a file for each layer or package of ours, each statement below its origin, in order."""
+    for file in folder.glob("*.sql"):
+        file.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+    for statement, origin in sorted(statements.items()):
+        with (folder / f"{origin.partition('.')[0]}.sql").open("a", encoding="utf-8") as file:
+            file.write(f"-- {origin}\n{statement};\n\n")
+
+
+def as_the_corpus_says(sent: list[str], origins: list[str]) -> dict[str, str]:
+    """Hold what was sent against the corpus in the repository, or record it where ``SNOWFLAKE_CORPUS`` says.
+
+    Returns:
+        What is to be parsed: all that is recorded; else not what sqlglot writes for models, which takes minutes.
+    """
+    once = corpus(sent, origins)
+    if place := os.environ.get("SNOWFLAKE_CORPUS"):
+        keep_corpus(once, Path(place))
+        return once
+    assert _unlike_the_corpus(once) == {}, RECORD
+    return {statement: origin for statement, origin in once.items() if not of_a_model(origin)}
+
+
+def _unlike_the_corpus(statements: Mapping[str, str]) -> dict[str, list[str]]:
+    """New statements, and such that nobody sends any more, by where they come from."""
+    kept = {one.text: one.origin for one in read_corpus()}
+    found: dict[str, list[str]] = {}
+    for kind, these, those in (("not in the corpus", statements, kept), ("no longer sent", kept, statements)):
+        for statement in sorted(these.keys() - those.keys()):
+            found.setdefault(f"{kind}: {these[statement]}", []).append(statement[:300])
+    return found
 
 
 def sent_as_promised(counts: Mapping[str, int], connections: int) -> None:

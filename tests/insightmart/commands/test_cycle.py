@@ -23,7 +23,7 @@ from insightmart.settings import load_settings
 from sandbox.state import SandboxState
 from tests.support.built_homes import SHAPE, copy_home, new_home, once_a_run
 from tests.support.inbox import received
-from tests.support.statements import as_script, corpus, counted_by_phase, of_a_model, sent_as_promised, unparsable
+from tests.support.statements import as_the_corpus_says, counted_by_phase, sent_as_promised, unparsable
 from tests.support.web_hook import web_hook
 
 pytestmark = pytest.mark.slow
@@ -391,9 +391,4 @@ def test_both_engines_certify_the_same_and_refuse_the_same(
     assert [one for one in session.statements if "open-sesame" in one] == []
     assert {tag["app"] for tag in session.tags} == {"insightmart"}
     assert sum("metering_daily_history" in one for one in session.statements) == 1  # what it costs, once a day
-    sent_once = corpus(session.texts, session.origins)
-    if place := os.environ.get("SNOWFLAKE_CORPUS"):
-        Path(place).write_text(as_script(sent_once), encoding="utf-8")
-    else:  # what sqlglot writes for models takes minutes, and is parsed where somebody asks for it
-        sent_once = {statement: origin for statement, origin in sent_once.items() if not of_a_model(origin)}
-    assert unparsable(sent_once, cache) == {}
+    assert unparsable(as_the_corpus_says(session.texts, session.origins), cache) == {}
