@@ -22,7 +22,7 @@ from insightmart.smoke import (  # noqa: F401 each registers its checks
 )
 from insightmart.smoke.trial import CHECKS, Answer, DidNotHold, NotTried, SmokeCheck, Trial, Tried, in_a_line
 
-ROOM = "what this trial created is gone"
+GONE = "what this trial created is gone"
 
 
 def rehearse(
@@ -57,7 +57,7 @@ def rehearse(
             tried.extend(_tried(one, trial) for one in chosen if writes or not one.writes)
         finally:
             if room is not None and not keeps:
-                tried.append(_tried(SmokeCheck(ROOM, _drop, writes=True, account_only=""), trial))
+                tried.append(_tried(SmokeCheck(GONE, _drop, writes=True, account_only=""), trial))
     finally:
         trial.close()
     return tried
@@ -67,19 +67,15 @@ def _begin(trial: Trial) -> None:
     """Open the trial's session, and make its schema."""
     from snowflake.connector.errors import Error
 
+    opened = trial.warehouse
+    if trial.room is None:
+        return
     try:
-        database = trial.warehouse.value("SELECT CURRENT_DATABASE()")
-        if database is None:
-            raise InsightMartError(
-                "the account has no database INSIGHTMART that this role may use",
-                "Apply deploy/snowflake first (docs/snowflake-account.md)",
-            )
-        if trial.room is not None:
-            trial.warehouse.execute(f'CREATE TRANSIENT SCHEMA "{trial.room}"')
+        opened.execute(f'CREATE TRANSIENT SCHEMA "{trial.room}"')
     except Error as error:
         raise InsightMartError(
-            f"Snowflake refuses to begin: {in_a_line(error)}",
-            "Check SNOWFLAKE_USER, its key, SNOWFLAKE_ROLE and its right CREATE SCHEMA on the database",
+            f"the schema {trial.room} cannot be created: {in_a_line(error)}",
+            "SNOWFLAKE_ROLE needs CREATE SCHEMA on the database, as INSIGHTMART_PIPELINE has it",
         ) from None
 
 
@@ -126,5 +122,7 @@ def _verdict(one: SmokeCheck, trial: Trial) -> tuple[Answer, str]:
         return "did not hold", str(seen)
     except NotTried as reason:
         return "could not be tried", str(reason)
+    except InsightMartError as error:
+        return "did not hold", str(error)
     except Exception as error:  # noqa: BLE001 what the account refuses is a finding, and the others still run
         return "did not hold", f"{type(error).__name__}: {in_a_line(error)}"

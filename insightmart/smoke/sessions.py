@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, get_args
 
+from insightmart.errors import InsightMartError
 from insightmart.gateway import OPTIONS
 from insightmart.smoke.trial import DidNotHold, Trial, check
 from insightmart.snowflake_destination import open_session_of_loads
@@ -41,16 +42,22 @@ def role_and_warehouses(trial: Trial) -> str:
     """A session opens with a warehouse that does not exist or may not be used, and fails at its first statement."""
     settings, used, wrong = trial.settings, [], []
     for workload in get_args(Workload):
-        with trial.session(workload) as opened:
-            [(role, warehouse)] = opened.rows("SELECT CURRENT_ROLE(), CURRENT_WAREHOUSE()")
-            named = settings.warehouse_of(workload)
-            if _unquoted(role) != _unquoted(settings.snowflake_role):
-                wrong.append(f"{workload}: the role is {role}, not {settings.snowflake_role}")
-            if _unquoted(warehouse) != _unquoted(named):
-                wrong.append(f"{workload}: the warehouse is {warehouse}, not {named}")
-            elif opened.value("SELECT SUM(n) FROM (VALUES (1), (2)) AS v(n)") != 3:
-                wrong.append(f"{workload}: {named} cannot add 1 and 2")
-            used.append(f"{workload} on {warehouse}")
+        try:
+            with trial.session(workload) as opened:
+                [(role, warehouse)] = opened.rows("SELECT CURRENT_ROLE(), CURRENT_WAREHOUSE()")
+                total = opened.value("SELECT SUM(n) FROM (VALUES (1), (2)) AS v(n)")
+        except InsightMartError as refusal:
+            wrong.append(f"{workload}: {refusal}")
+            continue
+        for kind, found, named in (
+            ("role", role, settings.snowflake_role),
+            ("warehouse", warehouse, settings.warehouse_of(workload)),
+        ):
+            if _unquoted(found) != _unquoted(named):
+                wrong.append(f"{workload}: the {kind} is {found}, not {named}")
+        if total != 3:
+            wrong.append(f"{workload}: 1 and 2 are {total} on {warehouse}")
+        used.append(f"{workload} on {warehouse}")
     if wrong:
         raise DidNotHold("; ".join(wrong))
     return f"{settings.snowflake_role}: {', '.join(used)}"

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 import pyarrow as pa
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 from fakesnow.cursor import FakeSnowflakeCursor
 
 from ingestion.contracts import raw_tables
-from insightmart.cli import cli
 from insightmart.gateway import open_warehouse
-from insightmart.settings import load_settings
-from insightmart.smoke import corpus
+from insightmart.settings import PROJECT, load_settings
 from insightmart.smoke.bound_values import AWKWARD
 from insightmart.smoke.corpus import read_corpus
+from insightmart.smoke.rehearsal import GONE
 from insightmart.smoke.trial import CHECKS
 from insightmart.snowflake_sessions import close_waiting
-from tests.support.snowflake_account import ACCOUNT
+
+Trying = Callable[..., dict[str, dict[str, Any]]]
 
 COMPILES = "every statement compiles on the tables that are there"
 ITS_OWN = "every statement compiles on tables made as the pipeline makes them"
 VALUES = "bound values of every type come back as they went"
 FILE = "a Parquet file is copied as it is, and nothing stays in the stage"
-GONE = "what this trial created is gone"
 
 # A corpus of a few statements, among them one on a table of SQLMesh's, one on a view of a scan, and some that are not
 # to be explained.
@@ -43,51 +41,13 @@ FEW = [
 ]
 
 
-@pytest.fixture
-def account(fake_account: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name, value in {**ACCOUNT, "INSIGHTMART_HOME": str(tmp_path / "home")}.items():
-        monkeypatch.setenv(name, value)
-    with fake_account(tmp_path / "stages") as session:
-        yield session
-
-
-@pytest.fixture
-def few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequence[tuple[str, str]]], None]:
-    """Puts a corpus in the place of the pipeline's own."""
-
-    def put(statements: Sequence[tuple[str, str]]) -> None:
-        file = tmp_path / "corpus" / "some.sql"
-        file.parent.mkdir()
-        file.write_text("".join(f"-- {origin}\n{text};\n\n" for origin, text in statements), encoding="utf-8")
-        monkeypatch.setattr(corpus, "CORPUS", file.parent)
-
-    return put
-
-
-def smoke(*arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["smoke", *arguments], standalone_mode=False)
-
-
-def tried(folder: Path, *arguments: str) -> dict[str, dict[str, Any]]:
-    """What came of each check."""
-    file = folder / "smoke.json"
-    result = smoke("--json", str(file), *arguments)
-    if result.exception:
-        raise result.exception
-    found = {one["check"]: one for one in json.loads(file.read_text(encoding="utf-8"))}
-    assert result.return_value == (0 if {one["verdict"] for one in found.values()} == {"held"} else 1)
-    for one in found.values():
-        assert one["check"] in result.stdout
-    return found
-
-
 def schemas() -> list[str]:
     with open_warehouse(load_settings()) as warehouse:
         return [name for (name,) in warehouse.rows("SELECT schema_name FROM information_schema.schemata")]
 
 
 def test_it_runs_to_its_end_says_what_held_and_leaves_nothing(
-    account: Any, few: Callable[..., None], tmp_path: Path
+    account: Any, few: Callable[..., None], tried: Trying, tmp_path: Path
 ) -> None:
     few(FEW)
     with open_warehouse(load_settings()) as warehouse:
@@ -95,7 +55,7 @@ def test_it_runs_to_its_end_says_what_held_and_leaves_nothing(
         warehouse.execute('CREATE SCHEMA "sqlmesh__CORE"')
         warehouse.execute('CREATE TABLE "sqlmesh__CORE"."CORE__ORDERS__1234567890" (order_id BIGINT)')
     before = sorted(schemas())
-    found = tried(tmp_path, "--write")
+    found = tried("--write")
     assert sorted(schemas()) == before
     assert [path for path in (tmp_path / "stages").rglob("*") if path.is_file()] == []
     assert list(found) == [*CHECKS, GONE]
@@ -116,9 +76,9 @@ def test_it_runs_to_its_end_says_what_held_and_leaves_nothing(
 
 
 @pytest.mark.slow
-def test_all_that_cycles_send_is_run_or_compiled(account: Any, tmp_path: Path) -> None:
+def test_all_that_cycles_send_is_run_or_compiled(account: Any, tried: Trying) -> None:
     """The corpus itself, on its own tables: every DDL statement runs, everything else has a plan."""
-    found = tried(tmp_path, "--write", ITS_OWN)
+    found = tried("--write", ITS_OWN)
     assert found[ITS_OWN]["verdict"] == "held", found[ITS_OWN]["seen"]
     corpus_now = read_corpus()
     made = sum(1 for one in corpus_now if one.creates or one.kind.startswith("ALTER "))
@@ -129,10 +89,10 @@ def test_all_that_cycles_send_is_run_or_compiled(account: Any, tmp_path: Path) -
     assert [one for one in schemas() if one.startswith("SMOKE_")] == []
 
 
-def test_without_write_it_changes_nothing(account: Any, few: Callable[..., None], tmp_path: Path) -> None:
+def test_without_write_it_changes_nothing(account: Any, few: Callable[..., None], tried: Trying) -> None:
     few(FEW)
     before = len(account.statements)
-    found = tried(tmp_path)
+    found = tried()
     assert list(found) == [name for name, one in CHECKS.items() if not one.writes]
     changing = ("CREATE", "DROP", "INSERT", "DELETE", "UPDATE", "MERGE", "COPY", "PUT", "ALTER", "GRANT")
     assert [one for one in account.statements[before:] if one.lstrip("/* ").startswith(changing)] == []
@@ -143,13 +103,13 @@ def test_without_write_it_changes_nothing(account: Any, few: Callable[..., None]
     )
 
 
-def test_a_statement_of_a_refused_shape_is_named(account: Any, few: Callable[..., None], tmp_path: Path) -> None:
+def test_a_statement_of_a_refused_shape_is_named(account: Any, few: Callable[..., None], tried: Trying) -> None:
     under_or = (
         "SELECT a.n FROM (SELECT 1 AS n) AS a WHERE a.n = 1 OR NOT EXISTS"
         " (SELECT 1 FROM (SELECT 1 AS n) AS b WHERE b.n = a.n)"
     )
     few([("quarantine.oltp_orders", under_or), ("core.dates", "SELECT nothing_of_that_name FROM (SELECT 1 AS n)")])
-    found = tried(tmp_path, COMPILES)[COMPILES]
+    found = tried(COMPILES)[COMPILES]
     assert found["verdict"] == "did not hold"
     assert found["seen"].startswith("2 refused: quarantine.oltp_orders: ")
     assert "Unsupported subquery type" in found["seen"]
@@ -157,7 +117,7 @@ def test_a_statement_of_a_refused_shape_is_named(account: Any, few: Callable[...
     assert "0 of 2 statements compile" in found["seen"]
 
 
-def test_a_lossy_type_is_named(account: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lossy_type_is_named(account: Any, tried: Trying, monkeypatch: pytest.MonkeyPatch) -> None:
     """An account whose money has two decimals only, in files, and whose Arrow has floats."""
     execute, arrow = FakeSnowflakeCursor.execute, FakeSnowflakeCursor.fetch_arrow_batches
 
@@ -173,21 +133,21 @@ def test_a_lossy_type_is_named(account: Any, tmp_path: Path, monkeypatch: pytest
 
     with monkeypatch.context() as lossy:
         lossy.setattr(FakeSnowflakeCursor, "execute", rounding)
-        found = tried(tmp_path, "--write", FILE)
+        found = tried("--write", FILE)
         assert found[FILE]["verdict"] == "did not hold"
         assert found[FILE]["seen"].startswith("DECIMAL(18, 4) by Python: Decimal('99999999999999.9999') came back as ")
         assert found[GONE]["verdict"] == "held"
     close_waiting()
     monkeypatch.setattr(FakeSnowflakeCursor, "fetch_arrow_batches", with_floats)
     name = "decimals of a SELECT are decimals as Arrow"
-    assert tried(tmp_path, name)[name]["seen"].startswith("a decimal came as something else (column 1: double")
+    assert tried(name)[name]["seen"].startswith("a decimal came as something else (column 1: double")
 
 
 def test_the_schema_is_dropped_after_an_error_and_kept_when_asked(
-    account: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    account: Any, tried: Trying, smoke: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "MERGE updates and inserts"
-    assert list(tried(tmp_path, "--write", "--keep", name)) == [name]
+    assert list(tried("--write", "--keep", name)) == [name]
     [kept] = [one for one in schemas() if one.startswith("SMOKE_")]
 
     def interrupted(*_: Any, **__: Any) -> None:
@@ -197,7 +157,7 @@ def test_the_schema_is_dropped_after_an_error_and_kept_when_asked(
         stopped.setattr("insightmart.smoke.spoken_sql._merge_tables", interrupted)
         assert isinstance(smoke("--write", name).exception, click.Abort)
     assert [one for one in schemas() if one.startswith("SMOKE_")] == [kept]
-    assert tried(tmp_path, "--write", name)[GONE]["seen"].endswith(f"drop them when nobody needs them: {kept}")
+    assert tried("--write", name)[GONE]["seen"].endswith(f"drop them when nobody needs them: {kept}")
 
 
 @pytest.mark.parametrize(
@@ -210,7 +170,12 @@ def test_the_schema_is_dropped_after_an_error_and_kept_when_asked(
     ],
 )
 def test_wrong_use_is_one_line(
-    account: Any, monkeypatch: pytest.MonkeyPatch, gateway: str, arguments: list[str], told: str
+    account: Any,
+    smoke: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
+    gateway: str,
+    arguments: list[str],
+    told: str,
 ) -> None:
     monkeypatch.setenv("INSIGHTMART_GATEWAY", gateway)
     error = smoke(*arguments).exception
@@ -221,6 +186,12 @@ def test_wrong_use_is_one_line(
 
 def test_every_type_of_the_contract_is_tried() -> None:
     assert {column.type for columns in raw_tables().values() for column in columns} <= set(AWKWARD)
+
+
+def test_the_page_says_what_each_check_is_for() -> None:
+    page = (PROJECT / "docs" / "snowflake.md").read_text(encoding="utf-8")
+    rows = page.split("| Check | What for |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
+    assert sorted(row.split("|")[1].strip() for row in rows) == sorted([*CHECKS, GONE])
 
 
 def test_the_corpus_is_read_whole() -> None:
