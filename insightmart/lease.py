@@ -72,6 +72,12 @@ WHERE released_at IS NULL
 """
 
 log = structlog.get_logger()
+_is_held = False
+
+
+def is_held() -> bool:
+    """Whether this process holds the lease."""
+    return _is_held
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class Holder:
     """Who holds the lease.
 
     Attributes:
-        command: what it runs.
+        command: what it runs, as it is typed: ``insightmart cycle``.
         host: its machine.
         process: its id there.
         since: when it took the lease, UTC, by the server's clock.
@@ -99,7 +105,7 @@ class Holder:
     @property
     def words(self) -> str:
         """Who writes since when, for people."""
-        who = f"`insightmart {self.command}` (process {self.process} on {self.host})"
+        who = f"`{self.command}` (process {self.process} on {self.host})"
         return f"{who} has been writing since {self.since:%Y-%m-%d %H:%M:%S} UTC"
 
 
@@ -122,7 +128,7 @@ def lease(settings: Settings, command: str, lock_file: str) -> Iterator[None]:
 
     Args:
         settings: where the state database is.
-        command: what is run, for those who are refused.
+        command: what is run, as it is typed, for those who are refused.
         lock_file: names a file, and the running kernel that it is on, whose lock this process holds: a lease with the
             same one is of a process that is dead, and is taken over at once. Empty: there is no such file.
 
@@ -130,13 +136,16 @@ def lease(settings: Settings, command: str, lock_file: str) -> Iterator[None]:
         LockedError: another process holds it, and is alive.
         InsightMartError: the state database cannot be used.
     """
+    global _is_held
     database = StateDatabase(settings)
     try:
         token, asked_at = _take(database, command, lock_file)
         heart = _Heart(database, token, asked_at)
+        _is_held = True
         try:
             yield
         finally:
+            _is_held = False
             heart.stop()
             try:
                 database.ask(_RELEASE, {"token": token})

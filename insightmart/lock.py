@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -29,12 +29,16 @@ def writer_lock(settings: Settings, command: str) -> Iterator[None]:
         ConfigurationError: the state database is not configured.
         InsightMartError: the state database cannot be used.
     """
-    with _lock_of_home(settings, command) as lock_file:
-        if settings.gateway == "local":
-            yield
-            return
-        with lease(settings, command, lock_file):
-            yield
+    with (
+        _lock_of_home(settings, command) as lock_file,
+        lease(settings, f"insightmart {command}", lock_file) if is_shared(settings) else nullcontext(),
+    ):
+        yield
+
+
+def is_shared(settings: Settings) -> bool:
+    """Whether other machines reach the same warehouse, and SQLMesh's state is in PostgreSQL."""
+    return settings.gateway != "local"
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from sqlmesh.core.config.connection import PostgresConnectionConfig, SnowflakeConnectionConfig
+from sqlmesh.core.context import GenericContext
 from sqlmesh.core.engine_adapter.base import EngineAdapter
 from sqlmesh.core.engine_adapter.duckdb import DuckDBEngineAdapter
 from sqlmesh.core.engine_adapter.snowflake import SnowflakeEngineAdapter
@@ -30,6 +31,7 @@ from sqlmesh.core.snapshot import cache as snapshot_cache
 from sqlmesh.core.snapshot.cache import SnapshotCache
 from sqlmesh.core.snapshot.definition import SnapshotIntervals, parent_snapshots_by_name
 from sqlmesh.core.snapshot.evaluator import SnapshotEvaluator
+from sqlmesh.core.state_sync import EngineAdapterStateSync
 from sqlmesh.utils.errors import ConfigError
 
 from insightmart.definitions.files import DEFINITIONS
@@ -37,6 +39,7 @@ from insightmart.errors import ConfigurationError, sentence
 from insightmart.runs import applying
 from insightmart.secrets_manager import SecretError, is_named, secret_value
 from insightmart.settings import load_settings
+from insightmart.transform.alone_on_prod import planned_alone, run_alone
 from insightmart.transform.audit_queries import counted_together, noted
 from insightmart.transform.carried_over import carried_over
 from insightmart.transform.snowflake_adapter import (
@@ -303,6 +306,24 @@ def with_its_secrets(create: Operation) -> Operation:
     return create_engine_adapter
 
 
+def recorded_at_once(promote: Operation) -> Operation:
+    """Local state: what prod is, and what is done before and after every run of it, is written whole or not at all.
+
+    Why: SQLMesh's DuckDB adapter declares no transactions, so a kill between two of these four statements would leave
+    no prod, or a prod without its journal. In PostgreSQL they are one transaction.
+
+    Test: tests/insightmart/transform/test_sqlmesh_patches.py
+    """
+
+    @functools.wraps(promote)
+    def run(self: EngineAdapterStateSync, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(self.engine_adapter, DuckDBEngineAdapter):
+            return promote(self, *args, **kwargs)
+        return in_transaction(lambda _: promote(self, *args, **kwargs))(self.engine_adapter)
+
+    return run
+
+
 def patch(owner: Any, attribute: str, change: Callable[[Any], Any]) -> None:
     """Put a changed operation in the place of one of SQLMesh's, once.
 
@@ -326,7 +347,9 @@ patch(DuckDBEngineAdapter, "_insert_overwrite_by_condition", in_transaction)
 patch(DuckDBEngineAdapter, "merge", in_transaction)
 patch(EngineAdapter, "_order_projections_and_filter", in_order_of_time)
 patch(SqlModel, "is_breaking_change", every_change_of_a_candidate_breaks)
-patch(BuiltInPlanEvaluator, "evaluate", known_as_a_plan)
+patch(BuiltInPlanEvaluator, "evaluate", lambda evaluate: planned_alone(known_as_a_plan(evaluate)))
+patch(GenericContext, "run", run_alone)
+patch(EngineAdapterStateSync, "promote", recorded_at_once)
 patch(Scheduler, "evaluate", carried_over)
 patch(SqlMeshLoader._Cache, "_model_cache_entry_id", with_definitions)
 patch(PostgresConnectionConfig, "create_engine_adapter", with_its_secrets)

@@ -115,11 +115,12 @@ class Transformer:
         Raises:
             InsightMartError: SQLMesh refused the plan.
         """
-        return self.apply(
-            self.context.plan_builder(
-                PROD, execution_time=as_of, skip_backfill=True, skip_tests=True, skip_linter=True
-            ).build()
-        )
+        # as the plan had them: a context that takes its models from the state knows none, and would do away with them
+        self.context._environment_statements = self.context.state_reader.get_environment_statements(PROD)
+        plan = self.context.plan_builder(
+            PROD, execution_time=as_of, skip_backfill=True, skip_tests=True, skip_linter=True
+        ).build()
+        return self.apply(plan)
 
     def run(
         self,

@@ -11,18 +11,25 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import SecretStr
+from sqlmesh.core.context import GenericContext
+from sqlmesh.core.plan.evaluator import BuiltInPlanEvaluator
+from sqlmesh.utils.errors import SQLMeshError
 
 from insightmart import lease
 from insightmart.doctor.examination import examine
 from insightmart.errors import ConfigurationError, InsightMartError
+from insightmart.lease import is_held
 from insightmart.lock import writer_lock
 from insightmart.settings import PROJECT, Settings
 from insightmart.state_connection import StateDatabase
+from insightmart.transform import sqlmesh_patches
+from insightmart.transform.alone_on_prod import planned_alone
 from sandbox.servers import postgres as server
 from tests.support.postgres_server import running_postgres
 from tests.support.silent_proxy import SilentProxy
@@ -49,19 +56,23 @@ class Machines:
         self.written = self.folder / "written"
         self.running: list[subprocess.Popen[str]] = []
 
-    def start(self, name: str, home: str = "", port: int | None = None, speed: float = SPEED) -> subprocess.Popen[str]:
-        """A writer with a home of its own, or with that of another one."""
+    def settings(self, home: str) -> dict[str, str]:
+        """The environment of a machine with this home."""
         at = conninfo_to_dict(self.dsn)
-        settings = {
-            "INSIGHTMART_HOME": str(self.folder / (home or name)),
+        return {
+            "INSIGHTMART_HOME": str(self.folder / home),
             "INSIGHTMART_GATEWAY": "snowflake",
             "STATE_HOST": "127.0.0.1",
-            "STATE_PORT": str(port or at["port"]),
+            "STATE_PORT": str(at["port"]),
             "STATE_USER": str(at["user"]),
             "STATE_PASSWORD": str(at["password"]),
             "STATE_DATABASE": str(at["dbname"]),
             "PYTHON_DOTENV_DISABLED": "1",
         }
+
+    def start(self, name: str, home: str = "", port: int | None = None, speed: float = SPEED) -> subprocess.Popen[str]:
+        """A writer with a home of its own, or with that of another one."""
+        settings = self.settings(home or name) | ({"STATE_PORT": str(port)} if port else {})
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.lease_holder", name, str(self.written), str(speed)],
             cwd=PROJECT,
@@ -167,6 +178,28 @@ def test_of_all_who_want_to_write_one_does(admin_dsn: str, tmp_path: Path) -> No
         for process in (process for own in machines for process in own.running):
             process.kill()
             process.communicate()
+
+
+def test_plain_sqlmesh_keeps_off_prod_while_somebody_writes(
+    admin_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What holds it off is what SQLMesh was given; what it would have done is none of this test's business."""
+    machines = Machines(admin_dsn, tmp_path, "beside_sqlmesh")
+    for name, value in machines.settings("sqlmesh").items():
+        monkeypatch.setenv(name, value)
+    prod, dev = (SimpleNamespace(environment=SimpleNamespace(name=name)) for name in ("prod", "dev"))
+    planned = planned_alone(lambda _, plan: (plan.environment.name, is_held()))
+    for place in (BuiltInPlanEvaluator.evaluate, GenericContext.run):
+        assert place.changed_by == sqlmesh_patches.__name__  # type: ignore[attr-defined]
+    assert (planned(None, prod), planned(None, dev)) == (("prod", True), ("dev", False))
+    first = machines.start("first")
+    try:
+        assert machines.holds(first)
+        with pytest.raises(SQLMeshError, match=rf"^`insightmart cycle` \(process {first.pid} on .* has been writing"):
+            planned(None, prod)
+        assert planned(None, dev) == ("dev", False)
+    finally:
+        assert machines.ended(first) == (0, "")
 
 
 def test_a_holder_ends_before_another_one_takes_over() -> None:

@@ -52,13 +52,13 @@ def before(owner: Any, name: str) -> None:
     setattr(owner, name, die)
 
 
-def after(owner: Any, name: str, only: Callable[..., bool] = lambda *_: True) -> None:
+def after(owner: Any, name: str, only: Callable[..., bool] = lambda *_, **__: True) -> None:
     """Die when this has returned, if ``only`` says so of its arguments."""
     original = getattr(owner, name)
 
     def then_die(*arguments: Any, **named: Any) -> Any:
         result = original(*arguments, **named)
-        return die() if only(*arguments) else result
+        return die() if only(*arguments, **named) else result
 
     setattr(owner, name, then_die)
 

@@ -1,9 +1,10 @@
 """Runs cycles in processes of their own, and kills them in a phase: a server for tests, not imported by any.
 
 It reads one JSON object a line: ``settings`` (of the environment), ``as_of``, ``step`` (a key of ``STEPS``; null: not
-killed) and ``account`` (a folder: that of a Snowflake account, which fakesnow keeps in files there; null: there is
-none). For each it forks, runs the cycle in the child, and writes the child's exit code (minus the signal) as a line. It
-has imported everything, so that a child need not, and holds nothing open.
+killed), ``account`` (a folder: that of a Snowflake account, which fakesnow keeps in files there; empty: DuckDB, and
+where a state database is set a lease is held there, as if other machines could reach the file) and ``quiet`` (seconds
+until a dead one's lease is taken over). For each it forks, runs the cycle in the child, and writes the child's exit
+code (minus the signal) as a line. It has imported everything, so that a child need not, and holds nothing open.
 """
 
 from __future__ import annotations
@@ -17,21 +18,20 @@ from contextlib import nullcontext
 from datetime import datetime
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from sqlmesh.core.plan.evaluator import BuiltInPlanEvaluator
 from sqlmesh.core.snapshot.evaluator import SnapshotEvaluator
 
 from ingestion.loading import package as loads
-from insightmart import lease
+from insightmart import lease, lock
 from insightmart.commands import cycle
 from insightmart.logs import configure_logging
 from insightmart.reconciliation import reconcile
+from insightmart.runs import plan_under_way
 from insightmart.settings import load_settings
 from insightmart.transform import sqlmesh_patches
 from tests.support.fakesnow_session import fake_account
 from tests.support.killed import after, before
-from tests.support.lease_holder import BOUNDS
 
 assert sqlmesh_patches
 
@@ -39,21 +39,22 @@ STEPS: dict[str, Callable[[], None]] = {
     "load": lambda: after(loads, "_verify"),
     "plan": lambda: after(BuiltInPlanEvaluator, "visit_environment_record_update_stage"),
     "views": lambda: before(BuiltInPlanEvaluator, "visit_finalize_environment_stage"),
-    "run": lambda: _after_the(12, SnapshotEvaluator, "evaluate"),
+    "run": lambda: _in_the_middle_of_a_run(),
     "reconcile": lambda: after(reconcile, "_compare"),
     "report": lambda: before(cycle, "tell"),
 }
 
 
-def _after_the(number: int, owner: Any, name: str) -> None:
+def _in_the_middle_of_a_run() -> None:
     calls = count(1)
-    after(owner, name, lambda *_: next(calls) == number)
+    after(SnapshotEvaluator, "evaluate", lambda *_, **__: plan_under_way() is None and next(calls) == 12)
 
 
-def run(settings: dict[str, str], as_of: str, step: str | None, account: str | None, speed: float) -> int:
+def run(settings: dict[str, str], as_of: str, step: str | None, account: str, quiet: float) -> int:
     os.environ.update(settings)
-    for bound in BOUNDS:
-        setattr(lease, bound, getattr(lease, bound) / speed)
+    lease.QUIET = quiet
+    if not account and "STATE_HOST" in settings:
+        lock.is_shared = lambda _: True
     if step is not None:
         STEPS[step]()
     configure_logging()

@@ -5,202 +5,25 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict
 
-from insightmart.commands.cycle import CycleResult, open_cycles
-from insightmart.gateway import open_to_read, open_warehouse
-from insightmart.settings import load_settings
+from insightmart.commands.cycle import CycleResult
 from sandbox.state import SandboxState
-from tests.support.built_homes import SHAPE, copy_home, new_home, once_a_run
+from tests.support.built_homes import copy_home, new_home
 from tests.support.inbox import received
+from tests.support.snowflake_account import ACCOUNT
 from tests.support.statements import as_the_corpus_says, counted_by_phase, sent_as_promised, unparsable
 from tests.support.web_hook import web_hook
+from tests.support.whole_cycles import FIRST_CYCLE, PROJECT, Place, Sandbox, played, tied_to_the_truth, total
 
 pytestmark = pytest.mark.slow
-PROJECT = Path(__file__).resolve().parents[3]
-BIN = Path(sys.executable).parent
-
-FIRST_CYCLE = "2026-03-06T00:05"  # a day of history and its sources, in sandboxes that begin with a day
-EVIDENCE = {
-    "quarantine": "SELECT order_id, line_number, reasons, quantity, unit_price FROM quarantine.oltp_order_lines",
-    "checks": "SELECT area, dataset, check_name, severity, window_start, window_end, outcome, CAST(value AS VARCHAR)"
-    " FROM ops.check_results",
-    "corrections": "SELECT source, entity, window_start, window_end, reason, rows, status, closed_at"
-    " FROM ops.correction_windows",
-    "loads": "SELECT source, entity, rows, rejected_rows, source_count, status FROM ops.loads",
-}
-
-# Differ between two runs of the same history by nature: ids, and what the clock says.
-BY_RUN = {"raw_load_id", "publication", "recorded_at", "loads", "windows", "scan_ids", "run_id", "plan_id", "git_sha"}
-JOURNAL = "published_changes"
-
-
-class Place:
-    """A home of the pipeline with the settings of a running sandbox."""
-
-    def __init__(self, home: Path, settings: dict[str, str]) -> None:
-        self.home = home
-        self.environment = {**os.environ, **settings, "INSIGHTMART_HOME": str(home), "PYTHON_DOTENV_DISABLED": "1"}
-        self.environment.pop("INSIGHTMART_AS_OF", None)
-
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        program, *arguments = command
-        return subprocess.run(
-            [str(BIN / program), *arguments],
-            cwd=PROJECT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
-        with duckdb.connect(str(self.home / "INSIGHTMART.duckdb"), read_only=True) as connection:
-            return connection.execute(sql).fetchall()
-
-    def certified(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Every certified table of the contract, its rows in order, without what differs by run.
-
-        The journal, which tells how they came to be, must agree with them.
-        """
-        tables = certified_tables(self.query)
-        del tables[JOURNAL]
-        assert self.query(DISAGREEING) == []
-        return tables
-
-
-# Cells of which the entries of the journal do not add up to what certified says.
-DISAGREEING = """
-    SELECT *
-    FROM (
-        SELECT business_date, store_id, channel, orders, net_sales, total_sales FROM certified.agg_sales_daily
-    ) AS c
-    FULL OUTER JOIN (
-        SELECT business_date, store_id, channel, SUM(COALESCE(orders_after, 0) - COALESCE(orders_before, 0)) AS orders,
-            SUM(COALESCE(net_sales_after, 0) - COALESCE(net_sales_before, 0)) AS net_sales,
-            SUM(COALESCE(total_sales_after, 0) - COALESCE(total_sales_before, 0)) AS total_sales
-        FROM certified.published_changes
-        WHERE table_name = 'agg_sales_daily'
-        GROUP BY business_date, store_id, channel
-    ) AS j USING (business_date, store_id, channel)
-    WHERE COALESCE(c.orders, 0) <> j.orders OR COALESCE(c.net_sales, 0) <> j.net_sales
-        OR COALESCE(c.total_sales, 0) <> j.total_sales OR j.orders IS NULL
-"""
-
-
-def certified_tables(query: Callable[[str], list[tuple[Any, ...]]]) -> dict[str, list[tuple[Any, ...]]]:
-    """Every certified table that a query finds, its rows in order, without what differs by run."""
-    columns = query(
-        "SELECT table_name, column_name FROM information_schema.columns"
-        " WHERE UPPER(table_schema) = 'CERTIFIED' ORDER BY table_name, ordinal_position"
-    )
-    tables = {}
-    for table in dict.fromkeys(name for name, _ in columns if "__" not in name):
-        kept = [column for name, column in columns if name == table and column.lower() not in BY_RUN]
-        tables[table.lower()] = sorted(query(f"SELECT {', '.join(kept)} FROM certified.{table}"), key=repr)
-    return tables
-
-
-class Sandbox:
-    """A tiny sandbox with a home of its own; the pipeline's homes are beside it."""
-
-    def __init__(self, factory: pytest.TempPathFactory, name: str) -> None:
-        self.factory = factory
-        self.home = factory.mktemp(name) / "sources"
-        self.call("up", "--size", "tiny", "--preload-hours", "24", "--parent", str(os.getpid()))
-        self.settings: dict[str, str] = json.loads(self.call("env", "--json"))
-        assert SHAPE.items() <= self.settings.items()  # what the homes that are copied were set up with
-
-    def call(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "sandbox", *arguments],
-            cwd=PROJECT,
-            env={**os.environ, "INSIGHTMART_HOME": str(self.home)},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def place(self, name: str, like: Path | None = None) -> Place:
-        """A place with a home of its own: an empty one, or a copy."""
-        home = self.home.parent / name
-        return Place(copy_home(like, home) if like else new_home(self.factory, home), self.settings)
-
-    def add_database(self, name: str) -> dict[str, str]:
-        """Another database on the sandbox's PostgreSQL server: how to reach it."""
-        dsn = SandboxState.load(self.home).admin_dsn
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return {key: str(value) for key, value in conninfo_to_dict(dsn).items()} | {"dbname": name}
-
-
-@pytest.fixture
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    running = Sandbox(tmp_path_factory, "sandbox")
-    yield running
-    running.call("down")
-
-
-@pytest.fixture(scope="module")
-def first_day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """A sandbox in which no time passes: for tests that only read what is there."""
-    running = Sandbox(tmp_path_factory, "first-day")
-    yield running
-    running.call("down")
-
-
-def played(settings: Mapping[str, str], as_of: str) -> tuple[CycleResult, dict[str, Any]]:
-    """A cycle in this process: what it came to, and what certified tables and the evidence hold then."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.items():
-            patch.setenv(name, value)
-        loaded = load_settings()
-        with open_cycles(loaded) as run:
-            result = run(datetime.fromisoformat(as_of))
-        with open_warehouse(loaded) as warehouse:
-            found = certified_tables(warehouse.rows)
-            if warehouse.dialect == "duckdb":  # readers see the same, though only what changed was written
-                with open_to_read(loaded) as copy:
-                    assert certified_tables(copy.rows) == found
-            found |= {name: sorted(warehouse.rows(query), key=repr) for name, query in EVIDENCE.items()}
-    result.page = None  # its path is the home's
-    return result, found
-
-
-@pytest.fixture(scope="session")
-def first_cycle(tmp_path_factory: pytest.TempPathFactory, set_up_home: Path) -> Callable[[Sandbox], Path]:
-    """``first_cycle(sandbox)``: a folder with the ``home`` that the first cycle leaves and what it ``played``.
-
-    Every sandbox begins with the same day, so the first that asks plays it for all.
-    """
-
-    def folder(sandbox: Sandbox) -> Path:
-        def build(folder: Path) -> None:
-            home = copy_home(set_up_home, folder / "home")
-            local = {**sandbox.settings, "INSIGHTMART_HOME": str(home), "INSIGHTMART_GATEWAY": "local"}
-            (folder / "played").write_bytes(pickle.dumps(played(local, FIRST_CYCLE)))
-
-        return once_a_run(tmp_path_factory, "first_cycle", build)
-
-    return folder
-
-
-def total(truth: dict[str, Any], table: str, measure: str) -> str:
-    return str(truth["certified"][table]["sums"][measure])
 
 
 def test_the_demo_ties_every_certified_total_to_the_truth(tmp_path: Path) -> None:
@@ -305,28 +128,18 @@ def test_empty_sources_make_an_empty_warehouse_without_failures(tmp_path: Path, 
         subprocess.run([*call, "down"], cwd=PROJECT, env=environment, check=True, capture_output=True, timeout=60)
 
 
-@pytest.mark.parametrize(("moment", "is_set_up"), [("PostgreSQL", False), ("Late corrections", True)])
+@pytest.mark.parametrize(("step", "is_set_up"), [("plan", False), ("run", True)])
 def test_a_killed_cycle_is_finished_by_the_next_one(
-    first_day: Sandbox, set_up_home: Path, moment: str, is_set_up: bool
+    first_day: Sandbox, set_up_home: Path, cycle_at: Callable[..., int], step: str, is_set_up: bool
 ) -> None:
-    place = first_day.place(f"killed-{is_set_up}", set_up_home if is_set_up else None)
-    cycle = [str(BIN / "insightmart"), "cycle", "--as-of", "2026-03-06T00:05"]
-    with subprocess.Popen(cycle, cwd=PROJECT, env=place.environment, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        assert any(moment in line for line in process.stderr), "the cycle ended before it could be killed"
-        process.kill()  # right after that step, in the middle of the next one
-    healed = place.run("insightmart", "cycle", "--as-of", "2026-03-06T00:05")
+    """Also one that has said what prod is, in the first plan of all, and made none of its views."""
+    place = first_day.place(f"killed-in-{step}", set_up_home if is_set_up else None)
+    assert cycle_at(place.environment, FIRST_CYCLE, step) == -signal.SIGKILL
+    healed = place.run("insightmart", "cycle", "--as-of", FIRST_CYCLE)
     assert healed.returncode == 0, healed.stderr
+    assert ("Finishing a plan that was killed" in healed.stderr) == (step == "plan")
     assert place.query("SELECT status FROM ops.runs ORDER BY started_at") == [("killed",), ("succeeded",)]
-    truth = json.loads(first_day.call("truth", "--json"))
-    assert place.query(DISAGREEING) == []
-    for table, measure in (
-        ("fct_orders", "gross_sales"),
-        ("agg_sales_daily", "net_sales"),
-        ("fct_inventory", "on_hand"),
-    ):
-        found = place.query(f"SELECT SUM({measure}) FROM certified.{table}")[0][0]
-        assert str(found) == total(truth, table, measure), f"{table}.{measure}"
+    tied_to_the_truth(place, first_day)
 
 
 def test_both_engines_certify_the_same_and_refuse_the_same(
@@ -337,20 +150,7 @@ def test_both_engines_certify_the_same_and_refuse_the_same(
 
     fakesnow stands in for the account; SQLMesh's state is in a real PostgreSQL database, as in production.
     """
-    state = sandbox.add_database("sqlmesh")
-    account = {
-        "INSIGHTMART_GATEWAY": "snowflake",
-        "SNOWFLAKE_ACCOUNT": "acme-one",
-        "SNOWFLAKE_USER": "transformer",
-        "SNOWFLAKE_AUTHENTICATOR": "snowflake",
-        "SNOWFLAKE_PASSWORD": "open-sesame",
-        "STATE_HOST": state["host"],
-        "STATE_PORT": state["port"],
-        "STATE_USER": state["user"],
-        "STATE_PASSWORD": state["password"],
-        "STATE_DATABASE": state["dbname"],
-    }
-
+    account = {**ACCOUNT, **sandbox.add_state("sqlmesh")}
     homes = {"local": sandbox.home.parent / "local", "snowflake": sandbox.home.parent / "snowflake"}
     copy_home(first_cycle(sandbox) / "home", homes["local"])
     new_home(sandbox.factory, homes["snowflake"])

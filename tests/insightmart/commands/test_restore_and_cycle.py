@@ -11,16 +11,16 @@ import pytest
 from insightmart.gateway import open_warehouse
 from insightmart.settings import load_settings
 from insightmart.tie_out import tie_out
-from tests.insightmart.commands.test_cycle import Sandbox, first_cycle, played, sandbox  # noqa: F401 fixtures
 from tests.support.built_homes import copy_home, new_home
+from tests.support.whole_cycles import Sandbox, played
 from tests.support.workshop import CommandLine
 
 pytestmark = pytest.mark.slow
 
 
 def test_figures_are_exact_after_both_files_were_lost(
-    sandbox: Sandbox,  # noqa: F811
-    first_cycle: Callable[[Sandbox], Path],  # noqa: F811
+    sandbox: Sandbox,
+    first_cycle: Callable[[Sandbox], Path],
     insightmart: CommandLine,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

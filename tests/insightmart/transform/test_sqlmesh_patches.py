@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import duckdb
 import pytest
 import sqlglot
 from sqlmesh.core.config import Config
@@ -17,6 +18,7 @@ from sqlmesh.core.config.connection import SnowflakeConnectionConfig
 from sqlmesh.core.config.loader import load_configs
 from sqlmesh.core.engine_adapter.duckdb import DuckDBEngineAdapter
 from sqlmesh.core.engine_adapter.snowflake import SnowflakeEngineAdapter
+from sqlmesh.core.environment import Environment, EnvironmentStatements
 from sqlmesh.core.loader import SqlMeshLoader
 from sqlmesh.core.model import SqlModel, load_sql_based_model
 from sqlmesh.core.model.cache import OptimizedQueryCache
@@ -25,6 +27,7 @@ from sqlmesh.core.snapshot import Snapshot
 from sqlmesh.core.snapshot import cache as snapshot_cache
 from sqlmesh.core.snapshot.cache import SnapshotCache
 from sqlmesh.core.snapshot.evaluator import SnapshotEvaluator
+from sqlmesh.core.state_sync import EngineAdapterStateSync
 
 from insightmart.errors import ConfigurationError
 from insightmart.settings import PROJECT
@@ -41,6 +44,7 @@ PLACES = [
     (snapshot_cache, "optimized_query_cache_pool"),
     (SnapshotCache, "get_or_load"),
     (SqlModel, "_query_renderer"),
+    (EngineAdapterStateSync, "promote"),
     (Scheduler, "run_merged_intervals"),
     (SnapshotEvaluator, "_execute_create"),
     (SqlModel, "render_query_or_raise"),
@@ -140,6 +144,39 @@ def test_what_was_evaluated_is_written_to_the_state_once_also_when_something_fai
         assert evaluate() == "done"
     assert written == [["a", "b"]]
     assert state.add_snapshots_intervals is write
+
+
+def test_what_prod_is_is_recorded_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter = DuckDBEngineAdapter(lambda: duckdb.connect(str(tmp_path / "state.duckdb")))
+    state = EngineAdapterStateSync(adapter, schema=None)
+    state.migrate()
+    journal = [EnvironmentStatements(before_all=["SELECT 1"], after_all=["@journal()"], python_env={})]
+
+    def promote(plan_id: str, previous: str | None) -> None:
+        prod = {"name": "prod", "snapshots": [], "start_at": "2026-03-05", "plan_id": plan_id}
+        state.promote(Environment(**prod, previous_plan_id=previous), environment_statements=journal)
+
+    promote("first", None)
+    written = iter([True, False])  # the environment, then its statements
+    insert = adapter.insert_append
+
+    def insert_or_fail(*arguments: Any, **named: Any) -> None:
+        if not next(written):
+            raise KeyError("killed")
+        insert(*arguments, **named)
+
+    monkeypatch.setattr(adapter, "insert_append", insert_or_fail)
+    with pytest.raises(KeyError, match="killed"):
+        promote("second", "first")
+    monkeypatch.undo()
+    for plan_id, previous in (("first", None), ("third", "first")):
+        if previous:
+            promote(plan_id, previous)
+        found = state.get_environment("prod")
+        assert found
+        assert found.plan_id == plan_id
+        assert state.get_environment_statements("prod") == journal
+    state.close()
 
 
 def test_a_table_is_created_from_what_its_model_reads() -> None:
