@@ -53,6 +53,8 @@ def smoke_command(checks: tuple[str, ...], writes: bool, keeps: bool, lists: boo
         raise click.UsageError(f"there is no check {unknown[0]!r}; --list names them")
     if not writes and (changing := [name for name in checks if CHECKS[name].writes]):
         raise click.UsageError(f"{changing[0]!r} creates something: it needs --write")
+    if target is not None and not target.absolute().parent.is_dir():
+        raise click.UsageError(f"--json: there is no folder {target.absolute().parent}")
     tried = rehearse(load_settings(), checks, writes=writes, keeps=keeps)
     if target is not None:
         target.write_text(json.dumps([asdict(one) for one in tried], indent=2, ensure_ascii=False), encoding="utf-8")

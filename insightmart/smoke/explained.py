@@ -73,10 +73,10 @@ def on_tables_of_its_own(trial: Trial) -> str:
 
 def physical_tables(opened: Warehouse) -> dict[str, str]:
     """SQLMesh's tables as the corpus calls them, in upper case, with version 1 -> as this account calls them; of
-    several the last one."""
+    several the one made last."""
     rows = opened.rows(
         "SELECT table_schema, table_name FROM information_schema.tables"
-        " WHERE table_schema LIKE 'sqlmesh~_~_%' ESCAPE '~' ORDER BY table_schema, table_name"
+        " WHERE table_schema LIKE 'sqlmesh~_~_%' ESCAPE '~' ORDER BY created, table_name"
     )
     return {f"{schema}.{VERSION.sub('1', name)}".upper(): f'"{schema}"."{name}"' for schema, name in rows}
 

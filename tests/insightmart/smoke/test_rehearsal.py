@@ -166,6 +166,7 @@ def test_the_schema_is_dropped_after_an_error_and_kept_when_asked(
         ("local", [], "the gateway is local: there is no account to try. Set INSIGHTMART_GATEWAY=snowflake"),
         ("snowflake", ["nothing"], "there is no check 'nothing'; --list names them"),
         ("snowflake", [FILE], f"{FILE!r} creates something: it needs --write"),
+        ("snowflake", ["--json", "/nowhere/smoke.json"], "--json: there is no folder /nowhere"),
         ("snowflake", ["--keep"], "--keep needs --write: there is nothing to keep otherwise"),
     ],
 )
