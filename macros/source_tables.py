@@ -15,6 +15,7 @@ def create_source_tables(evaluator: t.Any) -> t.List[str]:
     Executes the statements itself and returns none: two dozen of them, rendered by SQLMesh before every plan and run,
     would cost more than a whole layer of models.
     """
+    import insightmart.transform.sqlmesh_patches  # noqa: F401  plain `sqlmesh run` loads no module of macros/
     from ingestion.ops_tables import table_statements
     from ingestion.warehouse import Warehouse
     from insightmart.journal.publish import publish_prod

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import gc
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +16,7 @@ import duckdb
 import pytest
 import sqlglot
 from sqlmesh.core.config import Config
-from sqlmesh.core.config.connection import SnowflakeConnectionConfig
+from sqlmesh.core.config.connection import PostgresConnectionConfig, SnowflakeConnectionConfig
 from sqlmesh.core.config.loader import load_configs
 from sqlmesh.core.engine_adapter.duckdb import DuckDBEngineAdapter
 from sqlmesh.core.engine_adapter.snowflake import SnowflakeEngineAdapter
@@ -39,6 +41,7 @@ PLACES = [
     (DuckDBEngineAdapter, "merge"),
     (SqlModel, "is_breaking_change"),
     (SqlMeshLoader._Cache, "_model_cache_entry_id"),
+    (PostgresConnectionConfig, "create_engine_adapter"),
     (SqlMeshLoader._Cache, "__init__"),
     (OptimizedQueryCache, "with_optimized_query"),
     (snapshot_cache, "optimized_query_cache_pool"),
@@ -218,6 +221,20 @@ def test_models_are_parsed_once_wherever_the_home_is(tmp_path: Path, monkeypatch
 
     assert key("here") == key("there")
     assert key("here") != key("here", currency="EUR")
+
+
+def test_a_plain_run_which_loads_no_project_has_every_change_before_it_evaluates() -> None:
+    """SQLMesh takes macros out of its state then, as texts: what `before_all` executes brings the changes along."""
+    code = (
+        "import inspect, sys, types, macros.source_tables as there\n"
+        "text = inspect.getsource(there.create_source_tables).replace('@macro()', '')\n"
+        "own = {'t': there.t}\n"
+        "exec(text, own)\n"
+        "own['create_source_tables'](types.SimpleNamespace(runtime_stage='loading'))\n"
+        "print('insightmart.transform.sqlmesh_patches' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
 
 
 def test_python_clears_up_after_more_objects_than_it_does_by_itself() -> None:
