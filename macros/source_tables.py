@@ -15,14 +15,24 @@ def create_source_tables(evaluator: t.Any) -> t.List[str]:
     Executes the statements itself and returns none: two dozen of them, rendered by SQLMesh before every plan and run,
     would cost more than a whole layer of models.
     """
-    import insightmart.transform.sqlmesh_patches  # noqa: F401  plain `sqlmesh run` loads no module of macros/
+    import sys
+
+    # Plain `sqlmesh run` loads no module of the project: it has our changes to SQLMesh from here on, which is too late
+    # for those to how it connects, and for the lock of the one writer.
+    is_late = "insightmart.transform.sqlmesh_patches" not in sys.modules
+    import insightmart.transform.sqlmesh_patches  # noqa: F401
     from ingestion.ops_tables import table_statements
     from ingestion.warehouse import Warehouse
+    from insightmart.errors import ConfigurationError
     from insightmart.journal.publish import publish_prod
     from insightmart.recorded_settings import keep_or_refuse, refuse_other
     from insightmart.settings import load_settings
 
     if evaluator.runtime_stage == "before_all":
+        if is_late and evaluator.gateway != "local":
+            raise ConfigurationError(
+                "plain `sqlmesh run` beside Snowflake takes no lock", "Use `insightmart sqlmesh run`"
+            )
         adapter, settings = evaluator.engine_adapter, load_settings()
         if evaluator.gateway == "local":
             for statement in table_statements():

@@ -224,17 +224,28 @@ def test_models_are_parsed_once_wherever_the_home_is(tmp_path: Path, monkeypatch
 
 
 def test_a_plain_run_which_loads_no_project_has_every_change_before_it_evaluates() -> None:
-    """SQLMesh takes macros out of its state then, as texts: what `before_all` executes brings the changes along."""
+    """SQLMesh takes macros out of its state then, as texts: what `before_all` executes brings the changes along, and
+    refuses where they come too late."""
     code = (
         "import inspect, sys, types, macros.source_tables as there\n"
         "text = inspect.getsource(there.create_source_tables).replace('@macro()', '')\n"
         "own = {'t': there.t}\n"
         "exec(text, own)\n"
-        "own['create_source_tables'](types.SimpleNamespace(runtime_stage='loading'))\n"
+        "stage = types.SimpleNamespace(runtime_stage=sys.argv[1], gateway='snowflake', engine_adapter=None)\n"
+        "try:\n"
+        "    own['create_source_tables'](stage)\n"
+        "except Exception as error:\n"
+        "    print(error)\n"
         "print('insightmart.transform.sqlmesh_patches' in sys.modules)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert done.stdout == "True\n"
+    said = {
+        stage: subprocess.run(
+            [sys.executable, "-c", code, stage], cwd=PROJECT, capture_output=True, text=True, check=True
+        ).stdout.splitlines()
+        for stage in ("loading", "before_all")
+    }
+    refused = "plain `sqlmesh run` beside Snowflake takes no lock. Use `insightmart sqlmesh run`"
+    assert said == {"loading": ["True"], "before_all": [refused, "True"]}
 
 
 def test_python_clears_up_after_more_objects_than_it_does_by_itself() -> None:
