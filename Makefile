@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SQLMESH := INSIGHTMART_HOME=var/lint $(BIN)/sqlmesh --log-file-dir var/lint/logs
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-models test-python test-fast check mutants docs format lint types hooks bench sandbox image checkov lock clean
+.PHONY: help setup demo test test-models test-python test-fast check mutants review docs format lint types hooks bench sandbox image checkov lock clean
 
 help: ## List these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,10 @@ check: $(SETUP) ## Before each commit: formatting, lint, types, fast tests; chan
 
 mutants: $(SETUP) ## Change the models' SQL by one token, 40 times, and say what the unit tests notice (MUTANTS_FLAGS="--seed 7")
 	$(BIN)/python -m bench.mutants $(MUTANTS_FLAGS)
+
+BASE ?= origin/main
+review: $(SETUP) ## Show what the files here do to the figures of BASE (origin/main), on a sandbox (REVIEW_FLAGS="--hours 72")
+	@$(BIN)/python -m review --base "$(BASE)" $(REVIEW_FLAGS)
 
 docs: $(SETUP) ## Write pages, contracts, data sources, column comments, schema checks and grants from what defines them; build var/site
 	INSIGHTMART_HOME=var/lint $(BIN)/python -m insightmart.definitions.documentation

@@ -29,6 +29,7 @@ from insightmart.transform.transformer import open_transformer
 @click.option("--dry-run", is_flag=True, help="Check and write the report; leave prod as it is.")
 @click.option("--allow-backfill", is_flag=True, help="Let prod compute hours that ENV does not hold.")
 @click.option("--allow-dirty", metavar="REASON", help="Promote files that no commit has; the ledger keeps why.")
+@click.option("--approved-by", metavar="NAME", help="Who has approved it, and did not write it; the ledger keeps it.")
 @click.option("--json", "as_json_", is_flag=True, help="Print the review as JSON.")
 @click.option("--markdown", is_flag=True, help="Print the review as a comment for a pull request.")
 @as_of_option
@@ -38,6 +39,7 @@ def promote_command(
     dry_run: bool,
     allow_backfill: bool,
     allow_dirty: str | None,
+    approved_by: str | None,
     as_json_: bool,
     markdown: bool,
     as_of: datetime | None,
@@ -51,6 +53,9 @@ def promote_command(
     A working tree with files that no commit has is refused: nobody could build the same models again. --allow-dirty
     goes on, and the ledger keeps the reason and the files.
 
+    --approved-by is refused where the name is that of an author of the commits since the promotion before, as git has
+    it: name, address, or login at GitHub.
+
     \b
     Example:
       sqlmesh plan dev
@@ -62,6 +67,8 @@ def promote_command(
         raise click.UsageError("--json and --markdown exclude each other")
     if allow_dirty is not None and not allow_dirty.strip():
         raise click.UsageError("--allow-dirty must say why")
+    if approved_by is not None and not approved_by.strip():
+        raise click.UsageError("--approved-by must say who")
     settings = load_settings()
     now = acting_instant(settings, as_of)
     with (
@@ -86,6 +93,7 @@ def promote_command(
                 allow_backfill=allow_backfill,
                 dry_run=dry_run,
                 allow_dirty=allow_dirty and allow_dirty.strip(),
+                approved_by=approved_by and approved_by.strip(),
             )
             session.knows_models(run, transformer)
     if as_json_:

@@ -19,6 +19,7 @@ from ingestion.warehouse import Warehouse
 from insightmart.checkout import Checkout, look_at
 from insightmart.errors import InsightMartError
 from insightmart.progress import step
+from insightmart.promotion.approval import wrote_it_himself
 from insightmart.promotion.diff import compare
 from insightmart.promotion.environments import Environments
 from insightmart.promotion.plan import changes, comparisons, virtual_plan
@@ -52,6 +53,7 @@ def promote(
     allow_backfill: bool,
     dry_run: bool,
     allow_dirty: str | None = None,
+    approved_by: str | None = None,
 ) -> Review:
     """Check, compare, report, ask, apply.
 
@@ -65,6 +67,7 @@ def promote(
         allow_backfill: whether prod may compute hours that the environment does not hold.
         dry_run: end with the report.
         allow_dirty: why files that no commit has may make prod's models; None where they may not.
+        approved_by: who has approved it, which is none of its authors; None: nobody says.
 
     Raises:
         InsightMartError: something speaks against it, or SQLMesh could not apply the plan; prod is as it was.
@@ -72,6 +75,8 @@ def promote(
     checkout = look_at(environments.project)
     if allow_dirty is None and not dry_run and (uncommitted := not_committed(checkout)):
         raise refusal(environments, uncommitted)
+    if approved_by and (own := wrote_it_himself(warehouse, environments.project, approved_by)):
+        raise refusal(environments, own)
     with step("Unit tests and linter") as progress:
         unit_tests, reasons = unit_tests_and_lint(environments.transformer)
         progress.failed = bool(reasons)
@@ -88,6 +93,7 @@ def promote(
         reviewed_at=run.as_of,
         built_at=environments.built_at,
         git_sha=checkout.commit,
+        approved_by=approved_by,
         unit_tests=unit_tests,
         changes=changes(environments),
         reach=reach_of(environments),
@@ -105,6 +111,7 @@ def promote(
     run.summary = {"environment": environments.name, "dry_run": dry_run, "report": str(page)}
     run.summary |= {"commit": checkout.commit, "changed_files": list(checkout.changed or ())[:CHANGED_FILES_KEPT]}
     run.summary |= {"allow_dirty": allow_dirty} if allow_dirty is not None and checkout.is_dirty else {}
+    run.summary |= {"approved_by": approved_by} if approved_by else {}
     if show is not None:
         show(review, page)
     if dry_run:

@@ -48,6 +48,7 @@ class Review:
     reviewed_at: datetime
     built_at: datetime
     git_sha: str | None
+    approved_by: str | None = None
     unit_tests: int = 0
     changes: list[Change] = field(default_factory=list)
     reach: list[Reach] = field(default_factory=list)

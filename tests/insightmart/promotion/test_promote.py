@@ -283,10 +283,14 @@ def test_a_dirty_tree_promotes_nothing_unless_somebody_says_why(dev: Workshop, i
     assert any("notes.txt" in warning for warning in dry["warnings"])
     code, _, err = insightmart("promote", "dev", "--yes", "--allow-dirty", " ")
     assert (code, "--allow-dirty must say why" in err) == (2, True)
-    done = insightmart.json("promote", "dev", "--yes", "--allow-dirty", "an outage, ticket 4711")
+    dirty = ("--allow-dirty", "an outage, ticket 4711")
+    code, _, err = insightmart("promote", "dev", "--yes", *dirty, "--approved-by", "Somebody")
+    assert (code, "Somebody wrote it (somebody <somebody@example.com>)" in err) == (1, True)
+    done = insightmart.json("promote", "dev", "--yes", *dirty, "--approved-by", "ana")
     entries = json.loads(insightmart("ledger", "show", "--kind", "promotion", "--json")[1])
     summaries = [entry["details"].get("summary", {}) for entry in entries]
-    assert [summary.get("allow_dirty") for summary in summaries] == ["an outage, ticket 4711", None, None]
+    assert [summary.get("allow_dirty") for summary in summaries] == [dirty[1], None, None, None]
+    assert (summaries[0]["approved_by"], done["approved_by"]) == ("ana", "ana")
     assert (summaries[0]["changed_files"], summaries[0]["commit"]) == (["notes.txt"], done["git_sha"])
     report = Path(summaries[0]["report"]).with_name("promotion.json").read_bytes()
     assert summaries[0]["report_sha256"] == hashlib.sha256(report).hexdigest()
