@@ -18,6 +18,7 @@ MARK = "<!-- insightmart review -->"  # the comment of a pull request that is wr
 NOTHING_CHANGES = "No model, check or audit is another one: prod would stay what it is, and so would every figure."
 MINUTES_PAST = timedelta(minutes=5)
 SAID = 40  # lines of a command that failed
+REFUSED = "insightmart.errors.GateError: "  # of a line in which a gate says why
 
 
 class StepFailed(Exception):
@@ -61,7 +62,7 @@ class Steps:
             StepFailed: it ended otherwise.
         """
         click.echo(f"+ {title}", err=True)
-        own = {"PYTHONPATH": str(project), "PYTHON_DOTENV_DISABLED": "1", "NO_COLOR": "1", "COLUMNS": "120"}
+        own = {"PYTHONPATH": str(project), "PYTHON_DOTENV_DISABLED": "1", "NO_COLOR": "1", "COLUMNS": "2000"}
         done = subprocess.run(
             [str(part) for part in command],
             cwd=project,
@@ -144,8 +145,12 @@ def plan_and_compare(steps: Steps, project: Path, environment: str, as_of: datet
         "--as-of",
         at,
     ]
-    said = steps.run("Tests, lint, gates, and the difference to prod", promote, project)
-    is_review = said.lstrip().startswith("#")  # else it says that nothing differs
+    return review_text(steps.run("Tests, lint, gates, and the difference to prod", promote, project))
+
+
+def review_text(said: str) -> str:
+    """What `insightmart promote --markdown` says as the text of the comment; it is none where nothing differs."""
+    is_review = said.lstrip().startswith("#")
     return said if is_review else f"### InsightMart: no figure changes\n\n{NOTHING_CHANGES}\n"
 
 
@@ -159,4 +164,7 @@ def refusal_text(failed: StepFailed) -> str:
     """A step that failed, for the comment: nothing in it becomes a link, a mention or HTML."""
     lines = "\n".join(failed.lines)
     fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall(r"`+", lines)), 3)
-    return f"### InsightMart: this cannot be promoted\n\n{failed.title}: it failed.\n\n{fence}\n{lines}\n{fence}\n"
+    refusals = dict.fromkeys(found for line in failed.lines if (found := line.partition(REFUSED)[2].strip()))
+    told = "".join(f"- `{refusal}`\n" for refusal in (refusal.replace("`", "'") for refusal in refusals))
+    whole = f"<details><summary>What it said</summary>\n\n{fence}\n{lines}\n{fence}\n\n</details>"
+    return f"### InsightMart: this cannot be promoted\n\n{failed.title}: it failed.\n\n{told}\n{whole}\n"

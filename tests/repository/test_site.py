@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 import pytest
+from sqlmesh.cli.main import cli as sqlmesh
 
 from insightmart.cli import COMMANDS, cli
 from sandbox.__main__ import main as sandbox
@@ -122,8 +123,9 @@ def mistake(call: str) -> str:
             if name not in known:
                 return f"{command.name} has no option {name}"
         elif isinstance(command, click.Group):
-            # the sandbox gets all of it handed over, and is a package of its own
-            found = sandbox if word == "sandbox" else command.get_command(context, word.rstrip(",.:"))
+            # these get all of it handed over, and are packages of their own
+            others = {"sandbox": sandbox, "sqlmesh": sqlmesh}
+            found = others.get(word) or command.get_command(context, word.rstrip(",.:"))
             if found is None:
                 return f"there is no command {word}" if word.islower() else ""
             command, context = found, click.Context(found)
