@@ -48,7 +48,6 @@ class Review:
     reviewed_at: datetime
     built_at: datetime
     git_sha: str | None
-    approved_by: str | None = None
     unit_tests: int = 0
     changes: list[Change] = field(default_factory=list)
     reach: list[Reach] = field(default_factory=list)
@@ -59,6 +58,7 @@ class Review:
     unchanged_tables: list[str] = field(default_factory=list)
     promoted_at: datetime | None = None
     plan_id: str | None = None
+    approved_by: str | None = None
 
     @property
     def headline(self) -> str:
