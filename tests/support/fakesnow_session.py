@@ -97,7 +97,7 @@ class Session:
             if explain := _EXPLAIN.match(command):
                 return _explain(cursor, _of_its_session(cursor, command[explain.end() :]))
             command = _TEMPORARY.sub(r"\1\2", _of_its_session(cursor, command))
-            statements = _statements(command)
+            statements = single_statements(command)
             for statement in statements[:-1]:
                 run(cursor, statement)
             return run(cursor, statements[-1], *arguments, **named)
@@ -200,7 +200,7 @@ def _of_its_session(cursor: FakeSnowflakeCursor, command: str) -> str:
     return command
 
 
-def _statements(command: str) -> list[str]:
+def single_statements(command: str) -> list[str]:
     """The single statements of a command."""
     ends = [token.start for token in Snowflake().tokenize(command) if token.token_type == TokenType.SEMICOLON]
     parts = [command[start:end].strip("; \n") for start, end in zip([0, *ends], [*ends, len(command)], strict=True)]

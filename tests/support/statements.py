@@ -17,6 +17,7 @@ import pytest
 from insightmart.commands import cycle
 from insightmart.smoke.corpus import read_corpus
 from insightmart.snowflake_sessions import close_waiting
+from tests.support.fakesnow_session import single_statements
 
 # The functions of a cycle that are its phases; what they send does not overlap.
 PHASES = {"load": "_load", "corrections": "apply_corrections", "reconcile": "_reconcile", "report": "_report"}
@@ -41,9 +42,12 @@ _SAME_EACH_TIME = (
     (re.compile(r"file://[^']*"), "file:///tmp/file.parquet"),
     (re.compile(r"'\d{4}-\d\d-\d\d([ T][\d:.]+(\+00:00)?)?'"), "'2026-01-01'"),
     (re.compile(r"\b\d{10}\.\d+(\.[0-9a-f]+)?"), "1"),  # ids of loads, names of their files
+    (re.compile(r"(?<=\.)[0-9a-f]{10}(?=\.\d+\.parquet)"), "a"),
     (re.compile(r"(?<=__)\d{4,}"), "1"),  # versions of physical tables
     (re.compile(r"\b(?=\d*[a-f])[0-9a-f]{12,}\b"), "a"),  # not a number
     (re.compile(r"\s+"), " "),
+    # SQLMesh lists what it asks for in any order
+    (re.compile(r"(?<=IN \()'[^']*'(?:, '[^']*')+(?=\))"), lambda found: ", ".join(sorted(found[0].split(", ")))),
 )
 
 
@@ -78,10 +82,11 @@ def counted_by_phase(sent: list[str]) -> Iterator[Counter[str]]:
 def corpus(sent: list[str], origins: list[str]) -> dict[str, str]:
     """Every statement once, without what differs each time -> the model or module that sent it first."""
     found: dict[str, str] = {}
-    for statement, origin in zip(sent, origins, strict=True):
+    for command, origin in zip(sent, origins, strict=True):
         for pattern, replacement in _SAME_EACH_TIME:
-            statement = pattern.sub(replacement, statement)
-        found.setdefault(statement.strip(), origin)
+            command = pattern.sub(replacement, command)
+        for statement in single_statements(command) if ";" in command else [command.strip()]:
+            found.setdefault(statement, origin)  # dlt sends several at once, in any order
     return found
 
 

@@ -1,5 +1,8 @@
 -- ingestion.loading.package
-ALTER TABLE "RAW"."OLTP_ORDERS" ADD COLUMN "DELETED_AT" TIMESTAMP_NTZ ; ALTER TABLE "RAW"."OLTP_ORDERS" DROP CLUSTERING KEY;;
+ALTER TABLE "RAW"."OLTP_ORDERS" ADD COLUMN "DELETED_AT" TIMESTAMP_NTZ;
+
+-- ingestion.loading.package
+ALTER TABLE "RAW"."OLTP_ORDERS" DROP CLUSTERING KEY;
 
 -- ingestion.ops_tables
 ALTER TABLE ops.correction_windows ADD COLUMN IF NOT EXISTS settled_at TIMESTAMP_NTZ;
@@ -197,7 +200,10 @@ CREATE SCHEMA IF NOT EXISTS ops;
 CREATE SCHEMA IF NOT EXISTS raw;
 
 -- ingestion.loading.package
-CREATE TABLE IF NOT EXISTS "RAW"."_DLT_VERSION" ( "VERSION" NUMBER(19,0) NOT NULL COMMENT 'Numeric version of the schema, incremented on each schema change', "ENGINE_VERSION" NUMBER(19,0) NOT NULL COMMENT 'Version of the dlt schema engine that created this schema', "INSERTED_AT" TIMESTAMP_LTZ NOT NULL COMMENT 'Timestamp when this schema version was stored', "SCHEMA_NAME" VARCHAR NOT NULL COMMENT 'Name of the schema', "VERSION_HASH" VARCHAR NOT NULL COMMENT 'Unique hash of the schema content, used to detect changes', "SCHEMA" VARCHAR NOT NULL COMMENT 'JSON representation of the complete schema definition'); CREATE TABLE IF NOT EXISTS "RAW"."_DLT_LOADS" ( "LOAD_ID" VARCHAR(64) NOT NULL COMMENT 'Unique identifier of the load operation', "SCHEMA_NAME" VARCHAR COMMENT 'Name of the schema associated with this load', "STATUS" NUMBER(19,0) NOT NULL COMMENT 'Status of the load operation (0 = success)', "INSERTED_AT" TIMESTAMP_LTZ NOT NULL COMMENT 'Timestamp when the load was completed', "SCHEMA_VERSION_HASH" VARCHAR COMMENT 'Hash of the schema version used during this load');;
+CREATE TABLE IF NOT EXISTS "RAW"."_DLT_LOADS" ( "LOAD_ID" VARCHAR(64) NOT NULL COMMENT 'Unique identifier of the load operation', "SCHEMA_NAME" VARCHAR COMMENT 'Name of the schema associated with this load', "STATUS" NUMBER(19,0) NOT NULL COMMENT 'Status of the load operation (0 = success)', "INSERTED_AT" TIMESTAMP_LTZ NOT NULL COMMENT 'Timestamp when the load was completed', "SCHEMA_VERSION_HASH" VARCHAR COMMENT 'Hash of the schema version used during this load');
+
+-- ingestion.loading.package
+CREATE TABLE IF NOT EXISTS "RAW"."_DLT_VERSION" ( "VERSION" NUMBER(19,0) NOT NULL COMMENT 'Numeric version of the schema, incremented on each schema change', "ENGINE_VERSION" NUMBER(19,0) NOT NULL COMMENT 'Version of the dlt schema engine that created this schema', "INSERTED_AT" TIMESTAMP_LTZ NOT NULL COMMENT 'Timestamp when this schema version was stored', "SCHEMA_NAME" VARCHAR NOT NULL COMMENT 'Name of the schema', "VERSION_HASH" VARCHAR NOT NULL COMMENT 'Unique hash of the schema content, used to detect changes', "SCHEMA" VARCHAR NOT NULL COMMENT 'JSON representation of the complete schema definition');
 
 -- ingestion.ops_tables
 CREATE TABLE IF NOT EXISTS ops.backfill_pieces (backfill_id VARCHAR, piece VARCHAR, load_id VARCHAR, "ROWS" BIGINT, ended_at TIMESTAMP_NTZ);
@@ -440,7 +446,7 @@ SELECT DISTINCT day FROM ops.source_comparisons WHERE source = NULL AND entity =
 SELECT DISTINCT entity FROM raw.rejects WHERE source = NULL;
 
 -- ingestion.stores.missing
-SELECT DISTINCT file_hour, store_id FROM ops.files AS f WHERE source = 'stores' AND entity = 'inventory' AND f.status IN ('loaded', 'duplicate', 'quarantined') AND file_hour >= NULL AND file_hour < NULL;
+SELECT DISTINCT file_hour, store_id FROM ops.files AS f WHERE source = 'stores' AND entity = 'inventory' AND f.status IN ('duplicate', 'loaded', 'quarantined') AND file_hour >= NULL AND file_hour < NULL;
 
 -- ingestion.loading.erased
 SELECT DISTINCT source, customer_id FROM ops.erasures;
@@ -524,13 +530,13 @@ SELECT table_name,column_name,data_type,is_nullable,numeric_precision,numeric_sc
 SELECT table_name,column_name,data_type,is_nullable,numeric_precision,numeric_scale FROM INFORMATION_SCHEMA.COLUMNS WHERE table_schema = NULL AND table_name IN (NULL,NULL,NULL,NULL,NULL,NULL) ORDER BY table_name, ordinal_position;
 
 -- ingestion.ops_tables
-SELECT table_schema, table_name, column_name FROM information_schema.columns WHERE table_schema IN ('RAW', 'raw', 'OPS', 'ops');
+SELECT table_schema, table_name, column_name FROM information_schema.columns WHERE table_schema IN ('OPS', 'RAW', 'ops', 'raw');
 
 -- ingestion.loading.package
 UPDATE ops.loads SET load_id = NULL WHERE source = NULL AND status = 'started';
 
 -- ingestion.stores.source
-UPDATE ops.missing_files SET arrived_at = NULL, load_id = NULL WHERE arrived_at IS NULL AND EXISTS ( SELECT 1 FROM ops.files AS f WHERE f.load_id = NULL AND f.entity = 'inventory' AND f.status IN ('loaded', 'duplicate', 'quarantined') AND f.store_id = missing_files.store_id AND f.file_hour = missing_files.file_hour);
+UPDATE ops.missing_files SET arrived_at = NULL, load_id = NULL WHERE arrived_at IS NULL AND EXISTS ( SELECT 1 FROM ops.files AS f WHERE f.load_id = NULL AND f.entity = 'inventory' AND f.status IN ('duplicate', 'loaded', 'quarantined') AND f.store_id = missing_files.store_id AND f.file_hour = missing_files.file_hour);
 
 -- ingestion.postgres.compare
 WITH alive AS ( SELECT * FROM raw.oltp_customers AS r WHERE updated_at >= CAST(NULL AS TIMESTAMP_NTZ) AND customer_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM raw.oltp_customers AS d WHERE d.customer_id = r.customer_id AND d._deleted_at IS NOT NULL AND d._dlt_load_id >= r._dlt_load_id) QUALIFY ROW_NUMBER() OVER (PARTITION BY customer_id ORDER BY CASE WHEN updated_at > _loaded_at THEN _loaded_at ELSE updated_at END DESC NULLS LAST, _dlt_load_id DESC) = 1 ) SELECT CAST(updated_at AS DATE), COUNT(*), SUM(CAST(customer_id AS DECIMAL(38, 0))), COALESCE(0, 0), COALESCE(CAST(SUM(CAST(_row_hash AS DECIMAL(38, 0))) AS DECIMAL(38, 4)), 0) FROM alive WHERE updated_at < CAST(NULL AS TIMESTAMP_NTZ) GROUP BY 1;
