@@ -14,6 +14,7 @@ from insightmart.settings import Settings
 
 TIMEOUT = 5  # seconds a service has for an answer
 CLOCK_SKEW = 60  # seconds
+COPY_AGE = timedelta(days=2)  # from when on the last copy of the warehouse is brought to mind
 SCOPE_ALL_ORDERS = "read_all_orders"
 
 
@@ -256,6 +257,27 @@ def _clock(settings: Settings) -> str:
     return f"{utc_now():%Y-%m-%d %H:%M} UTC, {skew:.0f} s away from the OLTP server's"
 
 
+def _backup(settings: Settings) -> str:
+    """When a copy of the local warehouse was made last, and whether it is put where it outlives the disk."""
+    from insightmart.backups.shelf import shelf_of
+
+    if settings.gateway != "local":
+        return "Snowflake and PostgreSQL are copied by their own means: docs/operations.md, On Snowflake"
+    if not settings.database_path.exists():
+        return "there is nothing to copy yet"
+    shelf = shelf_of(settings)
+    copies = shelf.manifests()
+    cure = "Run `insightmart backup` by cron, once a day where no cycle runs (docs/operations.md)"
+    if not copies:
+        raise Flaw(f"there is no copy in {shelf.where}", cure, "note")
+    said = f"{len(copies)} in {shelf.where}, the last one of {copies[0].copied_at}"
+    if utc_now() - copies[0].made_at > COPY_AGE:
+        raise Flaw(said, cure, "note")
+    if not settings.backup_url:
+        raise Flaw(f"{said}, on the disk of the warehouse", "Set BACKUP_URL to a bucket, or to another disk", "note")
+    return said
+
+
 def _first_line(error: BaseException) -> str:
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
@@ -269,4 +291,5 @@ REMOTE: dict[str, Check] = {
     "pages": _pages,
     "kept": _kept,
     "clock": _clock,
+    "backup": _backup,
 }

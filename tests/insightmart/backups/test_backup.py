@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
+from insightmart.doctor.examination import examine
 from insightmart.settings import Settings
 from tests.ingestion.conftest import aws, endpoint  # noqa: F401 fixtures
 from tests.support.workshop import CommandLine
@@ -83,6 +84,24 @@ def test_a_copy_is_refused_where_it_would_be_none(copied: Copied, tmp_path: Path
     )
     assert "copies of another warehouse" in copied.refused("backup", code=2)
     assert copied.copies == before
+
+
+def test_the_doctor_says_when_the_last_copy_was_made(copied: Copied) -> None:
+    settings = copied.settings
+    (found,) = examine(settings, ["backup"])
+    assert (found.status, "on the disk of the warehouse" in found.detail) == ("note", True)
+    settings.backup_url = str(copied.home / "backups")
+    (found,) = examine(settings, ["backup"])
+    assert (found.status, found.detail.startswith("1 in ")) == ("ok", True)
+    (folder,) = copied.copies
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8")) | {"made_at": "2026-03-06T02:05:00"}
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (found,) = examine(settings, ["backup"])
+    assert (found.status, "the last one of 2026-03-06 02:05 UTC" in found.detail) == ("note", True)
+    settings.backup_url = str(copied.home / "nowhere")
+    (found,) = examine(settings, ["backup"])
+    assert (found.status, "there is no copy in" in found.detail) == ("note", True)
+    assert "insightmart backup" in found.cure
 
 
 def test_nothing_is_copied_of_an_empty_home(settings: Settings, insightmart: CommandLine) -> None:
