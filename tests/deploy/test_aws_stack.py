@@ -132,6 +132,7 @@ def test_every_setting_of_production_is_passed_and_accepted(
     secret = {one["name"] for one in container["secrets"] if one}
     elsewhere = {
         "AWS_ENDPOINT_URL",  # AWS itself
+        "BACKUP_URL",  # of a local warehouse
         "STORE_DECLARATIONS",  # the file in the image
         "SNOWFLAKE_PASSWORD",  # a key pair it is
         "SNOWFLAKE_PRIVATE_KEY_PATH",  # the key itself is handed over
