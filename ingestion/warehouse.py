@@ -198,6 +198,12 @@ class Warehouse:
                 raise
             self.execute("COMMIT")
 
+    def take_away(self) -> None:
+        """Whoever still works with it, in a thread that nobody waits for any more, fails at his next statement. None of
+        his transactions is under way then."""
+        with self.turns:
+            self.connection = _TakenAway()
+
     def close(self) -> None:
         """Close the connection."""
         self.connection.close()
@@ -212,6 +218,13 @@ class Warehouse:
         if self.dialect == "duckdb":
             return self.connection.execute(sql.replace("TIMESTAMP_NTZ", "TIMESTAMP"), list(params))
         return self.connection.cursor().execute(sql, list(params) or None)
+
+
+class _TakenAway:
+    """In place of a connection."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError("the warehouse was taken away: the run has gone on without this source")
 
 
 def _with_types(rows: Sequence[tuple[Any, ...]]) -> list[tuple[tuple[str, Any], ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import time
 import traceback
@@ -225,6 +226,11 @@ def _run(debug: bool) -> NoReturn:
         raise SystemExit(FAILED) from None
     code = code if isinstance(code, int) else 0
     kept("ended", exit_code=code, seconds=round(time.monotonic() - started, 3))
+    loads = sys.modules.get("insightmart.sources")
+    if loads is not None and loads.still_reading():  # Python would wait for it, for ever
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     raise SystemExit(code)
 
 

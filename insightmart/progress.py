@@ -33,6 +33,7 @@ class Step:
     outcome: str = "done"
     failed: bool = False
     latest: str = ""
+    _started_at: float = field(default_factory=time.monotonic, repr=False)
     _logged_at: float = field(default=float("-inf"), repr=False)
 
     def say(self, line: str) -> None:
@@ -69,15 +70,23 @@ class _Running:
                 self._live = Live(self, console=console, transient=True, refresh_per_second=8)
                 self._live.start()
 
-    def remove(self, current: Step) -> None:
+    def remove(self, current: Step) -> bool:
+        """Whether it was among them."""
         with self._lock:
-            del self._steps[id(current)]
+            was_shown = self._steps.pop(id(current), None) is not None
             if self._live is not None and not self._steps:
                 self._live.stop()
                 self._live = None
+        return was_shown
 
 
 _running = _Running()
+
+
+def under_way() -> list[str]:
+    """Titles of the steps under way, with what they said last."""
+    steps = [current for current, _ in list(_running._steps.values())]
+    return [f"{current.title} ({current.latest})" if current.latest else current.title for current in steps]
 
 
 def time_left(since: float, done: int, total: int) -> str:
@@ -98,7 +107,6 @@ def time_left(since: float, done: int, total: int) -> str:
 def step(title: str) -> Iterator[Step]:
     """Show that something is being done, then how it ended and how long it took."""
     current = Step(title)
-    started = time.monotonic()
     _running.add(current)
     try:
         yield current
@@ -106,8 +114,14 @@ def step(title: str) -> Iterator[Step]:
         current.failed, current.outcome = True, "failed"
         raise
     finally:
-        _running.remove(current)
-        seconds = time.monotonic() - started
-        kept("step", title=title, outcome=current.outcome, failed=current.failed, seconds=round(seconds, 3))
-        mark = "[red]x[/red]" if current.failed else "[green]+[/green]"
-        console.print(f"{mark} {escape(title)}: {escape(current.outcome)} [dim]({seconds:.1f} s)[/dim]")
+        end(current)
+
+
+def end(current: Step) -> None:
+    """Say how a step ended; of one that was ended before nothing more is said."""
+    if not _running.remove(current):
+        return
+    seconds = time.monotonic() - current._started_at
+    kept("step", title=current.title, outcome=current.outcome, failed=current.failed, seconds=round(seconds, 3))
+    mark = "[red]x[/red]" if current.failed else "[green]+[/green]"
+    console.print(f"{mark} {escape(current.title)}: {escape(current.outcome)} [dim]({seconds:.1f} s)[/dim]")

@@ -82,6 +82,8 @@ class ProblemKind(StrEnum):
     COST = "cost"  # what Snowflake will cost this month, or that nobody can tell; the run has not failed by it
     OVER_BUDGET = "over budget"  # the same, and it will be more than the month may cost
     READERS = "readers"  # the copy for readers, which is the one before; the run has not failed by it
+    TIME_LIMIT = "time limit"  # the cycle: it was ended because its time was over
+    CLOCK = "clock"  # this machine's clock, which is wrong; the run has not failed by it
     COMMAND = "command"  # the command itself: it ended in an error, or was killed
 
 
@@ -199,12 +201,23 @@ def recorded_run(warehouse: Warehouse, settings: Settings, command: str, as_of: 
         raise
     finally:
         record_problems(warehouse, run.run_id, [*run.problems, *run.notices])
-        joined = "; ".join(problem_lines(run.problems))[:ERROR_LENGTH] or None
-        warehouse.execute(
-            "UPDATE ops.runs SET status = ?, error = ?, plan_id = ?, ended_at = ?, summary = ? WHERE run_id = ?",
-            [run.status, joined, run.plan_id, utc_now(), json.dumps(run.summary, default=str), run.run_id],
-        )
+        end_run(warehouse, run, run.status, "; ".join(problem_lines(run.problems)))
         _current = None
+
+
+def end_run(warehouse: Warehouse, run: Run, status: str, error: str) -> None:
+    """Complete the row of a run in ops.runs."""
+    warehouse.execute(
+        "UPDATE ops.runs SET status = ?, error = ?, plan_id = ?, ended_at = ?, summary = ? WHERE run_id = ?",
+        [
+            status,
+            error[:ERROR_LENGTH] or None,
+            run.plan_id,
+            utc_now(),
+            json.dumps(run.summary, default=str),
+            run.run_id,
+        ],
+    )
 
 
 def record_problems(warehouse: Warehouse, run_id: str, problems: Iterable[RunProblem]) -> None:

@@ -117,6 +117,11 @@ class Settings(AlertSettings):
     currency: str = Field("USD", alias="INSIGHTMART_CURRENCY", pattern="^[A-Z]{3}$")
     actor: str | None = Field(None, alias="INSIGHTMART_ACTOR")
 
+    # seconds; an hour that was missed adds as much again to the last two
+    source_silence_limit: float = Field(60, alias="SOURCE_SILENCE_LIMIT", gt=0)
+    source_limit: float = Field(1800, alias="SOURCE_LIMIT", gt=0)
+    cycle_limit: float = Field(3300, alias="CYCLE_LIMIT", gt=0)
+
     oltp_dsn: SecretStr | None = Field(None, alias="OLTP_DSN")
     oltp_statement_timeout: int = Field(3600, alias="OLTP_STATEMENT_TIMEOUT", ge=1)
     stores_url: str | None = Field(None, alias="STORES_URL")

@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import importlib
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
-from datetime import datetime
+from dataclasses import astuple, dataclass, field, replace
+from datetime import datetime, timedelta
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 
-from ingestion.contracts import SOURCES
+from ingestion.contracts import ENTITIES, SOURCES
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
 from insightmart.deletion_questions import open_questions
 from insightmart.errors import ConfigurationError
 from insightmart.gateway import dlt_destination, open_beside
-from insightmart.progress import step
+from insightmart.progress import Step, end, step
 from insightmart.runs import ProblemKind, RunProblem, problem_lines
 from insightmart.settings import Settings
 
 if TYPE_CHECKING:
-    from ingestion.loading.context import IngestContext, LoadResult, Window
+    from ingestion.loading.context import IngestContext, LoadResult, TimeLimit, Window
     from ingestion.loading.erased import Erased
 
 log = structlog.get_logger()
 
 TITLES = {"stores": "Store drops", "oltp": "PostgreSQL", "shopify": "Shopify"}
 MODULES = {"stores": "stores", "oltp": "postgres", "shopify": "shopify"}
+GRACE = 5.0  # seconds after its limit in which a source has to give up by itself
 SETTING = {"stores": "STORES_URL", "oltp": "OLTP_DSN", "shopify": "SHOPIFY_URL"}
 
 
@@ -71,14 +73,45 @@ class _Before(NamedTuple):
     erased: Mapping[str, Erased]
 
 
+class _Begun(NamedTuple):
+    """What a load is begun with; ``as_of`` is the run's now, or the source's own where that is earlier."""
+
+    warehouse: Warehouse
+    settings: Settings
+    as_of: datetime
+    before: _Before
+    limit: TimeLimit
+    is_now: bool
+
+    def context(self, own: Warehouse, progress: Callable[[str], None]) -> IngestContext:
+        """For the load, on a connection of its own."""
+        made = ingest_context(own, self.settings, self.as_of, progress, self.before)
+        return replace(made, limit=self.limit, is_now=self.is_now)
+
+    def anew(self) -> IngestContext:
+        """For whoever cleans up after it."""
+        return ingest_context(self.warehouse, self.settings, self.as_of, lambda _: None, self.before)
+
+
 def ingest(
     warehouse: Warehouse,
     settings: Settings,
     as_of: datetime,
     sources: Sequence[str] = SOURCES,
     window: Window | None = None,
+    clocks: Mapping[str, datetime] | None = None,
 ) -> list[Ingested]:
     """Load the given sources at the same time; a failed one is reported in its result and read again next time.
+
+    What is new, without a window, has to be in within ``SOURCE_LIMIT``: a source that takes longer is given up.
+
+    Args:
+        warehouse: open connection.
+        settings: where the sources are.
+        as_of: "now", UTC without a zone.
+        sources: which of them.
+        window: changes to read again; None for what is new.
+        clocks: by source the time of its own clock; None: ``as_of`` is simulated, and no clock says anything about it.
 
     Raises:
         ConfigurationError: no source at all is configured.
@@ -88,7 +121,7 @@ def ingest(
         loads: list[LoadResult] = source_module(source).ingest(context, source_of(settings, source), window)
         return loads
 
-    return load_each(warehouse, settings, as_of, sources, load)
+    return load_each(warehouse, settings, as_of, sources, load, is_limited=window is None, clocks=clocks)
 
 
 def load_each(
@@ -97,8 +130,15 @@ def load_each(
     as_of: datetime,
     sources: Sequence[str],
     load: Callable[[IngestContext, str], list[LoadResult]],
+    *,
+    is_limited: bool = False,
+    clocks: Mapping[str, datetime] | None = None,
 ) -> list[Ingested]:
     """Do ``load`` for every source, each in a thread and on a connection of its own; results in the order given.
+
+    With ``is_limited`` a source has its time (``_seconds``). One that is not through by then gives up at its next
+    batch; where it hangs in a read that does not end, the run goes on without it: what it has brought in is taken back,
+    and what is left of it can change nothing any more.
 
     Which of them is first does not matter. Only the time zones of the stores cross from one source to another: a zone
     that changes queues all hours of the store's sales that had been released before this run, whatever is loaded
@@ -109,6 +149,7 @@ def load_each(
     """
     from dlt.common.runtime import signals  # in this thread: dlt takes the one that imports it for the main one
 
+    from ingestion.loading.context import TimeLimit
     from ingestion.loading.erased import erased_customers
     from ingestion.loading.planning import watermarks
 
@@ -117,54 +158,115 @@ def load_each(
         raise ConfigurationError(f"no source is configured: {missing} not set", "Set it, or try `insightmart demo`")
     create_tables(warehouse)
     before = _Before(watermarks(warehouse), erased_customers(warehouse))
-    results = [Ingested(source) for source in sources]
-    broken: list[BaseException] = []
-
-    def work(result: Ingested) -> None:
-        try:
-            _load_one(warehouse, settings, as_of, before, result, load)
-        except BaseException as error:  # noqa: BLE001 - raised below, in the thread that can report it
-            broken.append(error)
-
-    threads = [threading.Thread(target=work, args=[result], name=result.source, daemon=True) for result in results]
+    loads = []
+    for source in sources:
+        clock = (clocks or {}).get(source, as_of)
+        limit = TimeLimit(source, _seconds(settings, source, before, as_of) if is_limited else None)
+        begun = _Begun(warehouse, settings, min(as_of, clock), before, limit, is_now=clocks is not None)
+        loads.append(_SourceLoad(source, begun, load))
     # the first Ctrl-C ends each load at its next batch, the second one kills
     with warehouse.bounded_memory(), signals.intercepted_signals():
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        for one in loads:
+            one.start()
+        try:
+            for one in loads:
+                one.wait()
+        except BaseException:  # the cycle's time is over
+            for one in loads:
+                one.give_up()
+            raise
         signals.raise_if_signalled()
-    if broken:
-        raise broken[0]
-    return results
+    for one in loads:
+        if one.broken:
+            raise one.broken
+    return [one.result for one in loads]
 
 
-def _load_one(
-    warehouse: Warehouse,
-    settings: Settings,
-    as_of: datetime,
-    before: _Before,
-    result: Ingested,
-    load: Callable[[IngestContext, str], list[LoadResult]],
-) -> None:
-    from ingestion.loading.context import SourceError
+def _seconds(settings: Settings, source: str, before: _Before, as_of: datetime) -> float | None:
+    """The time of a source for what is new: SOURCE_LIMIT for each hour (of what is read daily: day) to catch up on, so
+    that what was given up has more time when it is tried again. None, as long as it takes, for its first load."""
+    units = {"hourly": timedelta(hours=1), "daily": timedelta(days=1)}
+    marks = [
+        (before.released.get((source, item.name)), item.cadence)
+        for item in ENTITIES
+        if item.source == source and item.watermarked
+    ]
+    if any(through is None and cadence == "hourly" for through, cadence in marks):
+        return None
+    behind = [math.ceil((as_of - through) / units[cadence]) for through, cadence in marks if through]
+    return settings.source_limit * max(1, *behind)
 
-    source = result.source
-    with step(TITLES[source]) as progress, open_beside(warehouse, settings) as own:
-        if not is_configured(settings, source):
-            result.problem = source_problem(
-                source, f"{SETTING[source]} is not set", "Set it in the environment or in .env"
-            )
-        else:
-            try:
-                result.loads = load(context := ingest_context(own, settings, as_of, progress.say, before), source)
-            except SourceError as error:
-                result.problem = source_problem(error.source, error.cause, error.cure)
-            result.notices = [RunProblem(ProblemKind.NOTICE, *astuple(notice)) for notice in context.notices]
-        result.asked = [asked.problem for asked in open_questions(own, source)]
-        progress.failed = bool(result.problems)
-        progress.outcome = "; ".join(problem_lines(result.problems)) or _outcome(result)
-    log.debug("ingested", source=source, rows=result.rows, error=result.error)
+
+class _SourceLoad(threading.Thread):
+    """The load of one source. ``result`` is what came of it, ``broken`` what nobody expected."""
+
+    def __init__(self, source: str, begun: _Begun, load: Callable[[IngestContext, str], list[LoadResult]]) -> None:
+        super().__init__(name=source, daemon=True)
+        self.result = Ingested(source)
+        self.broken: BaseException | None = None
+        self._begun = begun
+        self._load = load
+        self._own: Warehouse | None = None
+        self._step: Step | None = None
+
+    def run(self) -> None:
+        """Load; whatever happens is kept for the thread that can report it."""
+        try:
+            self._run(self.result)
+        except BaseException as error:  # noqa: BLE001
+            if not self._begun.limit.is_given_up:
+                self.broken = error
+
+    def _run(self, result: Ingested) -> None:
+        from ingestion.loading.context import SourceError
+
+        source, settings = result.source, self._begun.settings
+        with step(TITLES[source]) as progress, open_beside(self._begun.warehouse, settings) as own:
+            self._step, self._own = progress, own
+            if not is_configured(settings, source):
+                result.problem = source_problem(
+                    source, f"{SETTING[source]} is not set", "Set it in the environment or in .env"
+                )
+            else:
+                context = self._begun.context(own, progress.say)
+                try:
+                    result.loads = self._load(context, source)
+                except SourceError as error:
+                    result.problem = source_problem(error.source, error.cause, error.cure)
+                result.notices = [RunProblem(ProblemKind.NOTICE, *astuple(notice)) for notice in context.notices]
+            result.asked = [asked.problem for asked in open_questions(own, source)]
+            progress.failed = bool(result.problems)
+            progress.outcome = "; ".join(problem_lines(result.problems)) or _outcome(result)
+        log.debug("ingested", source=source, rows=result.rows, error=result.error)
+
+    def wait(self) -> None:
+        """Until it is through, or its time is over and it does not give up by itself."""
+        left = self._begun.limit.left
+        self.join(None if math.isinf(left) else left + GRACE)
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Go on without it, if it is still at work: what it has brought into the warehouse is taken back."""
+        from ingestion.loading.package import LOADING
+        from ingestion.loading.recovery import give_up
+
+        if not self.is_alive():
+            return
+        limit = self._begun.limit
+        with LOADING:
+            limit.give_up()
+            if self._own is not None:
+                self._own.take_away()
+        self.result = Ingested(self.name, problem=source_problem(self.name, limit.error.cause, limit.error.cure))
+        give_up(self._begun.anew(), self.name, limit.error.cause)
+        if self._step is not None:
+            self._step.failed, self._step.outcome = True, problem_lines(self.result.problems)[0]
+            end(self._step)
+
+
+def still_reading() -> bool:
+    """Whether a source that was given up is still waited for, by a thread that nobody can end."""
+    return any(isinstance(thread, _SourceLoad) for thread in threading.enumerate())
 
 
 def source_problem(source: str, cause: str, cure: str) -> RunProblem:
@@ -223,12 +325,24 @@ def source_of(settings: Settings, source: str) -> Any:
 
         marks = tuple(name.strip().lower() for name in settings.oltp_deleted_columns.split(",") if name.strip())
         dsn = settings.oltp_dsn.get_secret_value()
-        return OltpSource(dsn, settings.oltp_statement_timeout, deleted_columns=marks)
+        return OltpSource(
+            dsn,
+            settings.oltp_statement_timeout,
+            silence_limit=settings.source_silence_limit,
+            deleted_columns=marks,
+        )
     if source == "shopify" and settings.shopify_url:
         from ingestion.shopify.source import ShopifySource
 
         token = settings.shopify_token.get_secret_value() if settings.shopify_token else ""
-        return ShopifySource(settings.shopify_url, token, timezone=settings.timezone)
+        silence = settings.source_silence_limit
+        return ShopifySource(
+            settings.shopify_url,
+            token,
+            timezone=settings.timezone,
+            timeout=silence,
+            retry_budget=min(ShopifySource.retry_budget, silence),  # who is silent is not asked again
+        )
     from ingestion.loading.context import SourceError
     from ingestion.stores.bucket import StoreDrops
     from ingestion.stores.csv.declared import DeclarationError, read_declarations
@@ -243,6 +357,7 @@ def source_of(settings: Settings, source: str) -> Any:
         settings.stores_url or "",
         endpoint_url=settings.aws_endpoint_url,
         grace_minutes=settings.store_grace_minutes,
+        silence_limit=settings.source_silence_limit,
         declared=declared,
     )
 

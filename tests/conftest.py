@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,3 +52,17 @@ def _log_of_its_own() -> Iterator[None]:
     """A command in this process points the log at the streams of its test, which are closed afterwards."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def ends() -> Iterator[None]:
+    """For tests of what may hang: one that does has failed after two minutes."""
+
+    def fail(*_: Any) -> None:
+        pytest.fail("it hangs")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(120)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from ingestion.clock import utc_now
@@ -30,6 +33,58 @@ class SourceError(Exception):
         self.cause = " ".join(cause.split()).rstrip(".")
         self.cure = " ".join(cure.split())
         super().__init__(f"{source}: {self.cause}. {self.cure}")
+
+
+class GivenUpError(SourceError):
+    """A source that does not answer, or takes too long: nothing more is to be tried there in this run."""
+
+
+class TimeLimit:
+    """How long a source may take in one run.
+
+    Args:
+        source: ``oltp``, ``shopify`` or ``stores``.
+        seconds: from now on; None: as long as it takes.
+    """
+
+    def __init__(self, source: str = "", seconds: float | None = None) -> None:
+        self.source = source
+        self.seconds = seconds
+        self._ends = math.inf if seconds is None else monotonic() + seconds
+        self._is_given_up = threading.Event()
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left: not below zero, infinite where there is no limit."""
+        return max(0.0, self._ends - monotonic())
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the run has gone on without the source: whatever still works for it must change nothing any more."""
+        return self._is_given_up.is_set()
+
+    @property
+    def error(self) -> GivenUpError:
+        """Why the source is given up."""
+        return GivenUpError(
+            self.source,
+            f"it was not read within {self.seconds or 0:,.0f} s and was given up; nothing half-read was kept",
+            "See what slows it, or raise SOURCE_LIMIT; the next cycle reads on from where it stopped, and has as much"
+            " more time as hours are missing; `insightmart backfill` has no limit",
+        )
+
+    def check(self) -> None:
+        """Go on only while there is time.
+
+        Raises:
+            GivenUpError: the time is over.
+        """
+        if self.is_given_up or not self.left:
+            raise self.error
+
+    def give_up(self) -> None:
+        """The run goes on without the source, whatever that is at."""
+        self._is_given_up.set()
 
 
 @dataclass(frozen=True)
@@ -82,6 +137,8 @@ class IngestContext:
         covered: watermarks as they stand, by source and entity; asked for once, and again after a load has moved some.
         erased: by source the customers whose personal data does not come in again (``ingestion.loading.erased``).
         originals: where distrusted files are kept; None: in ``home/quarantine``.
+        limit: how long the source may take.
+        is_now: ``as_of`` is the time of day, not a simulated one: nothing is covered that lies after the source's own.
     """
 
     warehouse: Warehouse
@@ -96,6 +153,8 @@ class IngestContext:
     covered: dict[tuple[str, str], datetime] = field(default_factory=dict, repr=False)
     erased: dict[str, Any] = field(default_factory=dict, repr=False)
     originals: Originals | None = None
+    limit: TimeLimit = field(default_factory=TimeLimit)
+    is_now: bool = False
 
     def __post_init__(self) -> None:
         if self.as_of.tzinfo is not None or self.history_start.tzinfo is not None:

@@ -34,7 +34,7 @@ from ingestion.loading.recovery import clean_pipeline, give_up, working_director
 FROZEN: TSchemaContractDict = {"tables": "evolve", "columns": "evolve", "data_type": "freeze"}  # else: see _conform
 # Sources read at the same time and load in turns: dlt creates and alters tables while it loads, which DuckDB refuses to
 # do for two at once, and a load by itself keeps all cores busy.
-_LOADING = threading.Lock()
+LOADING = threading.Lock()
 
 # Of a parquet file for Snowflake, about; its documentation advises 100 to 250 MB.
 FILE_BYTES = 128 * 2**20
@@ -106,6 +106,7 @@ class _Stream:
         try:
             erased = erased_of(self.context, self.source)
             for table, batch in self._pairs():
+                self.context.limit.check()
                 if batch.num_rows:
                     self.rows[table] += batch.num_rows
                     conformed = _conform(table, batch, self.context.as_of, self.added.get(table, ()))
@@ -254,7 +255,8 @@ def _run(
     try:
         pipeline.extract(resources, loader_file_format="parquet")
         pipeline.normalize()
-        with _LOADING:
+        with LOADING:
+            context.limit.check()
             info = pipeline.load(workers=COPIES)
     except PipelineStepFailed as failure:
         if stream.error is not None:
@@ -265,7 +267,8 @@ def _run(
             "Nothing of the load was kept; the next run repeats it",
         ) from failure
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        if not context.limit.is_given_up:  # the folder may be another run's by now
+            shutil.rmtree(directory, ignore_errors=True)
     return str(info.loads_ids[0])
 
 

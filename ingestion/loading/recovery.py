@@ -61,8 +61,10 @@ def _recover(context: IngestContext, source: str, error: str) -> None:
     dlt resumes a package by file, and repeats a file that was in but not yet ticked off. So the package is given up
     with dlt's working directory, in whatever state that is (it holds nothing else). What is deleted: every raw row of
     the load that was marked as started, complete or not, since nothing was recorded about it; and every raw row whose
-    load id dlt does not list as complete (status 0). Single writer per source.
+    load id dlt does not list as complete (status 0). Single writer per source: one that was given up does nothing here.
     """
+    if context.limit.is_given_up:
+        raise context.limit.error
     shutil.rmtree(working_directory(context, source), ignore_errors=True)
     known = context.warehouse.value(
         "SELECT COUNT(*) FROM information_schema.tables"

@@ -27,10 +27,11 @@ from ingestion.loading.recovery import give_up
 from ingestion.loading.rejects import FAULTS, new_rejects, reject_key, resolve_rejects
 from ingestion.postgres import touched_windows
 from ingestion.postgres.cured import is_same_record
+from ingestion.postgres.failures import explained, is_transient
 from ingestion.postgres.notices import stamped_ahead
 from ingestion.postgres.rows import SOURCE, typed_rows
 from ingestion.postgres.schema import AddedColumn, copy_query, sent_columns, soft_deleted
-from ingestion.postgres.snapshot import Copy, OltpSource, Snapshot, explained, instant, is_transient, table
+from ingestion.postgres.snapshot import Copy, OltpSource, Snapshot, instant, table
 
 SALES = ("orders", "order_lines", "refunds")
 Pairs = Iterator[tuple[str, pa.Table]]

@@ -16,8 +16,9 @@ from psycopg import sql
 
 from ingestion.contracts import DATE, DELETED_AT, FLAG, INSTANT, INT, ROW_HASH, TEXT, Entity
 from ingestion.loading.context import IngestContext, SourceError
+from ingestion.postgres.failures import ROW_SECURITY_CURE
 from ingestion.postgres.rows import SOURCE
-from ingestion.postgres.snapshot import ROW_SECURITY_CURE, Snapshot, table
+from ingestion.postgres.snapshot import Snapshot, table
 from ingestion.warehouse import sql_type
 
 INTEGERS = ("int2", "int4", "int8")

@@ -11,22 +11,24 @@ import asyncio
 import hashlib
 import queue
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any
 from urllib.parse import urlencode
 
 import asyncpg
 import psycopg
-from psycopg import errors, sql
-from psycopg.conninfo import conninfo_to_dict
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from ingestion.clock import utc_now
 from ingestion.contracts import Entity
 from ingestion.loading.context import EPOCH, SourceError, Window
+from ingestion.postgres.failures import as_psycopg_errors, explained
 from ingestion.postgres.rows import SOURCE
+from ingestion.postgres.silence import AttendedConnection, SilenceError, keep_alive, keepalives, look_beside
 
 BLOCK_BYTES = 16 * 2**20  # about 130,000 orders: bounds memory, and is large enough for Arrow to work in columns
 BLOCKS_AHEAD = 2  # received while an earlier one is typed
@@ -42,6 +44,7 @@ class OltpSource:
         dsn: libpq connection string of a role that may read.
         statement_timeout: seconds a single statement may take at the server.
         connect_timeout: seconds.
+        silence_limit: seconds without anything from a server that is not at work, after which it is given up.
         attempts: how often a load is begun before a transient failure (a lost connection, a recovery conflict on a
             replica) counts.
         deleted_columns: names, in lower case, of columns that mark a row as deleted, in whichever table has one;
@@ -52,29 +55,30 @@ class OltpSource:
     dsn: str = field(repr=False)
     statement_timeout: int = 3600
     connect_timeout: int = 5
+    silence_limit: float = 60.0
     attempts: int = 3
     retry_wait: float = 1.0
     deleted_columns: tuple[str, ...] = ()
 
 
 class Snapshot:
-    """One snapshot of the database. ``replica_lag`` says how far it is behind our clock; below a second it is zero."""
+    """One snapshot of the database.
+
+    Attributes:
+        replica_lag: how far its rows are behind the server's clock; below a second it is zero.
+        server_time: the server's clock, UTC without a zone.
+    """
 
     def __init__(self, source: OltpSource) -> None:
         self.source = source
         self._receiver: Receiver | None = None
-        self.connection = psycopg.connect(
-            source.dsn,
-            connect_timeout=source.connect_timeout,
-            application_name="insightmart",
-            client_encoding="utf8",
-        )
+        self.connection = connected(source)
         try:
             self.connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             self.connection.read_only = True
             for name, value in _settings(source).items():
                 self.connection.execute("SELECT set_config(%s, %s, true)", [name, value])
-            self.replica_lag = self._replica_lag()
+            self.server_time, self.replica_lag = self._clock()
         except BaseException:
             self.connection.close()
             raise
@@ -95,22 +99,23 @@ class Snapshot:
             self._receiver = Receiver(self.source, self.connection, snapshot)
         return Copy(self._receiver, query.as_string(self.connection))
 
-    def _replica_lag(self) -> timedelta:
-        """How far the rows of the snapshot are behind our clock.
+    def _clock(self) -> tuple[datetime, timedelta]:
+        """The server's clock, and how far the rows of the snapshot are behind it.
 
         A replica that receives changes and has applied all of them shows its own clock's time; any other replica the
         instant of the last change it has applied.
         """
-        asked = utc_now()
-        [(shown,)] = self.rows(
-            "SELECT CASE WHEN pg_is_in_recovery() AND NOT (EXISTS (SELECT 1 FROM pg_stat_wal_receiver)"
+        [(now, shown)] = self.rows(
+            "SELECT clock_timestamp(),"
+            " CASE WHEN pg_is_in_recovery() AND NOT (EXISTS (SELECT 1 FROM pg_stat_wal_receiver)"
             " AND pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn())"
             " THEN pg_last_xact_replay_timestamp() ELSE clock_timestamp() END"
         )
         if shown is None:  # a replica that has applied nothing yet
             raise SourceError(SOURCE, "the replica of OLTP_DSN has applied no change yet", "Wait, or name the primary")
-        difference: timedelta = asked - shown.astimezone(UTC).replace(tzinfo=None)
-        return difference if difference > CLOCK_TOLERANCE else timedelta()
+        difference: timedelta = now - shown
+        server_time: datetime = now.astimezone(UTC).replace(tzinfo=None)
+        return server_time, difference if difference > CLOCK_TOLERANCE else timedelta()
 
     def close(self) -> None:
         """End both connections."""
@@ -123,6 +128,30 @@ class Snapshot:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def connected(source: OltpSource) -> AttendedConnection:
+    """An open connection that is given up when nothing is heard on it. Close it when it is not needed any more."""
+    told = keepalives(source.silence_limit) | {"connect_timeout": source.connect_timeout}
+    connection = AttendedConnection.connect(
+        make_conninfo(source.dsn, application_name="insightmart", client_encoding="utf8", **told)
+    )
+    pid = connection.info.backend_pid
+    connection.look = lambda: look_beside(source.dsn, connection, pid, source.silence_limit)
+    connection.patience = source.silence_limit
+    return connection
+
+
+def server_time(source: OltpSource) -> datetime:
+    """The server's clock, UTC without a zone.
+
+    Raises:
+        SourceError: it cannot be asked.
+    """
+    with explained(source), connected(source) as connection:
+        [(now,)] = connection.execute("SELECT clock_timestamp()").fetchall()
+    found: datetime = now.astimezone(UTC).replace(tzinfo=None)
+    return found
 
 
 def _settings(source: OltpSource) -> dict[str, str]:
@@ -147,9 +176,14 @@ class Receiver:
     def __init__(self, source: OltpSource, connection: psycopg.Connection, snapshot: str) -> None:
         self.loop = asyncio.new_event_loop()
         self.is_without_encoding = is_without_encoding(connection)
+        self._patience = source.silence_limit
+        self._heard_at = monotonic()
         try:
-            with _as_psycopg_errors():
-                self.connection = self.loop.run_until_complete(self._open(source, connection, snapshot))
+            with as_psycopg_errors():
+                opening = asyncio.wait_for(
+                    self._open(source, connection, snapshot), source.connect_timeout + source.silence_limit
+                )
+                self.connection = self.loop.run_until_complete(opening)
         except BaseException:
             self.loop.close()
             raise
@@ -171,15 +205,38 @@ class Receiver:
         await connection.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
         for name, value in _settings(source).items():
             await connection.execute("SELECT set_config($1, $2, true)", name, value)
+        keep_alive(connection, source.silence_limit)
+        pid = connection.get_server_pid()
+        self._look = lambda: look_beside(source.dsn, other, pid, source.silence_limit)
         return connection
 
     def copy(self, query: str, block: Any) -> int:
         """Give every buffer of whole rows to the coroutine ``block``; returns how many rows the server sent."""
-        with _as_psycopg_errors():
+
+        async def take(part: bytes) -> None:
+            await block(part)
+            self._heard_at = monotonic()
+
+        with as_psycopg_errors():
             encoding = "SQL_ASCII" if self.is_without_encoding else "UTF8"  # of the one bytes are sent unchecked
-            sent = self.connection.copy_from_query(query, output=block, format="csv", encoding=encoding)
-            status = self.loop.run_until_complete(sent)
+            sent = self.connection.copy_from_query(query, output=take, format="csv", encoding=encoding)
+            status = self.loop.run_until_complete(self._attended(sent))
         return int(status.removeprefix("COPY "))
+
+    async def _attended(self, sent: Coroutine[Any, Any, str]) -> str:
+        task = asyncio.ensure_future(sent)
+        self._heard_at = monotonic()
+        while not task.done():
+            await asyncio.wait({task}, timeout=max(0.01, self._heard_at + self._patience - monotonic()))
+            if not task.done() and monotonic() - self._heard_at >= self._patience:
+                try:
+                    self._look()
+                except SilenceError:
+                    self.connection.terminate()
+                    await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), 1)
+                    raise
+                self._heard_at = monotonic()
+        return task.result()
 
     def close(self) -> None:
         """End the connection."""
@@ -279,78 +336,3 @@ def changed_in(window: Window) -> sql.Composable:
     if window.start == EPOCH:
         return end
     return sql.SQL("updated_at >= {} AND {}").format(instant(window.start), end)
-
-
-# --- failures ----------------------------------------------------------------------------------------------------
-
-ROW_SECURITY_CURE = (
-    "Let the reader see every row: ALTER ROLE ... BYPASSRLS, as deploy/postgres/reader.sql has it (a policy for the"
-    " reader is not enough, PostgreSQL cannot say that it hides nothing); the next load reads on where it stopped"
-)
-_REFUSALS = ("authentication failed", "does not exist", "pg_hba.conf", "permission denied")
-
-
-@contextmanager
-def _as_psycopg_errors() -> Iterator[None]:
-    """Failures of asyncpg as those of psycopg, so that each is judged and explained in one place."""
-    try:
-        yield
-    except asyncpg.PostgresError as error:
-        try:
-            kind = errors.lookup(error.sqlstate or "")
-        except KeyError:
-            kind = psycopg.OperationalError
-        raise kind(str(error)) from None
-    except (asyncpg.InterfaceError, OSError, TimeoutError) as error:
-        raise psycopg.OperationalError(f"connection lost: {error}") from None
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether trying again may help: the connection was refused or lost, the server is starting or short of means, or
-    a replica had to give up a query to go on applying changes."""
-    return (
-        isinstance(error, psycopg.OperationalError)
-        and not isinstance(error, errors.QueryCanceled)
-        and not any(refusal in str(error) for refusal in _REFUSALS)
-    )
-
-
-@contextmanager
-def explained(source: OltpSource) -> Iterator[None]:
-    """Failures of the database as one line with cause and cure, without the password."""
-    try:
-        yield
-    except psycopg.Error as error:
-        cause, cure = _cause_and_cure(error)
-        raise SourceError(SOURCE, _without_password(source, cause), cure) from None
-
-
-def _cause_and_cure(error: psycopg.Error) -> tuple[str, str]:
-    first_line = (str(error).splitlines() or [type(error).__name__])[0]
-    if isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
-        return first_line, "The source's tables and columns have to be those of ingestion/contracts.py"
-    if isinstance(error, errors.InsufficientPrivilege) and "row-level security" in first_line:
-        return first_line, ROW_SECURITY_CURE
-    if isinstance(error, errors.InsufficientPrivilege):
-        return first_line, "Grant the role of OLTP_DSN what deploy/postgres/reader.sql lists"
-    if isinstance(error, errors.QueryCanceled):
-        return first_line, (
-            "Give updated_at an index, load shorter windows (--from, --to), or raise OLTP_STATEMENT_TIMEOUT"
-        )
-    if isinstance(error, errors.SerializationFailure):
-        return (
-            first_line,
-            "Let the replica wait longer (max_standby_streaming_delay, hot_standby_feedback), or try later",
-        )
-    if isinstance(error, psycopg.OperationalError):
-        return first_line, "Check OLTP_DSN (host, port, database, user, password) and that the server takes connections"
-    return first_line, "Correct it at the source; the next run repeats the load"
-
-
-def _without_password(source: OltpSource, text: str) -> str:
-    """The text without the password; nothing of a DSN that cannot be read, since it may be anywhere in it."""
-    try:
-        password = conninfo_to_dict(source.dsn).get("password")
-    except psycopg.ProgrammingError:
-        return "OLTP_DSN is not a PostgreSQL connection string"
-    return text.replace(str(password), "***") if password else text

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from itertools import chain
 
 from ingestion.contracts import ENTITIES, Entity, entity
 from ingestion.loading.backfill import Backfill, begin_backfill
-from ingestion.loading.context import IngestContext, LoadResult, SourceError, Window
+from ingestion.loading.context import GivenUpError, IngestContext, LoadResult, SourceError, Window
 from ingestion.loading.deletions import Question, unanswered
 from ingestion.loading.intervals import cut_at_midnight
 from ingestion.loading.planning import Reading, covered_through, plan_reading, skipped
@@ -70,7 +69,13 @@ def ingest(
         if window is None:
             further += _look_again(context, source, wanted, asked, refused)
             further += _first_loads(context, source, wanted, refused)
-        loads, more = _load_group(context, source, wanted, window, refused)
+        try:
+            loads, more = _load_group(context, source, wanted, window, refused)
+        except GivenUpError:
+            raise
+        except SourceError as error:  # what cannot be read of one keeps nothing of the others back
+            refused.append(error)
+            continue
         regular.update({item: loads.get(item) or skipped(item) for item in chosen if item.name in names})
         further += more
     _raise(refused)
@@ -104,6 +109,8 @@ def backfill(
     for item in _chosen(entities) if window.start < window.end else ():
         try:
             results += _backfill_entity(context, source, item, window)
+        except GivenUpError:
+            raise
         except SourceError as error:
             refused.append(error)
     _raise(refused)
@@ -140,6 +147,8 @@ def _look_again(
         questions = [question for question in asked if question.entity == item.name]
         try:
             results += look_again(context, source, item, questions)
+        except GivenUpError:
+            raise
         except SourceError as error:
             refused.append(error)
             wanted.remove(item)
@@ -155,6 +164,8 @@ def _first_loads(
         if covered_through(context, SOURCE, item.name) is None and too_large(context, source, item):
             try:
                 results += read_first(context, source, item)
+            except GivenUpError:
+                raise
             except SourceError as error:
                 refused.append(error)
                 wanted.remove(item)
@@ -208,7 +219,7 @@ def _read(
                 ask_for_table(context, item)
                 emptied.add(item)
             elif item in due:
-                until = _as_shown(context, due[item], snapshot.replica_lag)
+                until = _as_shown(context, due[item], snapshot)
                 extracts[item] = TableExtract(context, snapshot, item, added, until.window, until.covered_through)
         days = {}
         for item in compared:
@@ -258,9 +269,12 @@ def _days_due(context: IngestContext, item: Entity) -> bool:
     return read_until is not None and days_due(context, item, read_until) is not None
 
 
-def _as_shown(context: IngestContext, reading: Reading, replica_lag: timedelta) -> Reading:
+def _as_shown(context: IngestContext, reading: Reading, snapshot: Snapshot) -> Reading:
     """The reading, as far as a source that is behind can show it completely."""
-    end = max(min(reading.window.end, context.as_of - replica_lag), reading.window.start)
+    shown = context.as_of - snapshot.replica_lag
+    if context.is_now:  # with our clock ahead of the source's, rows of the hour between are still to be written there
+        shown = min(shown, snapshot.server_time - snapshot.replica_lag)
+    end = max(min(reading.window.end, shown), reading.window.start)
     covered = reading.covered_through and min(reading.covered_through, end)
     return replace(reading, window=Window(reading.window.start, end), covered_through=covered)
 

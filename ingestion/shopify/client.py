@@ -6,10 +6,10 @@ are left (``extensions.cost.throttleStatus``), so we wait just as long as the ne
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -20,13 +20,16 @@ import httpx
 import orjson
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
-from ingestion.loading.context import SourceError
+from ingestion.loading.context import SourceError, TimeLimit
+from ingestion.shopify.received import Received
 
 SOURCE = "shopify"
 VERSION_HEADER = "X-Shopify-API-Version"
 MAX_THROTTLED = 100  # answers in a row; then somebody else is using up the shop's points
 LONGEST_WAIT = 300.0  # seconds; when Shopify asks for more, the next run is soon enough
+CONNECT_SECONDS = 5.0
 DOWNLOAD_BLOCK = 1 << 20
+ODD = "Nothing of this window was kept; the next run reads it again. Report it to Shopify if it stays"
 
 
 @dataclass(frozen=True)
@@ -78,34 +81,17 @@ class FileGoneError(Exception):
     """The file of a bulk operation is not to be had at its address (any more)."""
 
 
-class Received:
-    """What was received: how many bytes, and the SHA-256 of them all."""
-
-    def __init__(self) -> None:
-        self.bytes = 0
-        self._hash = hashlib.sha256()
-
-    def add(self, content: bytes) -> None:
-        """Take in what was received next."""
-        self.bytes += len(content)
-        self._hash.update(content)
-
-    def add_file(self, file: Received) -> None:
-        """Take in a file that was received apart: the hash goes on with the file's hash."""
-        self.bytes += file.bytes
-        self._hash.update(file.sha256.encode())
-
-    @property
-    def sha256(self) -> str:
-        """The hash so far, as hexadecimal text."""
-        return self._hash.hexdigest()
-
-
 class ShopifyClient:
-    """A connection to one shop; use it in a ``with`` block. ``received`` takes in every answer; it may be replaced."""
+    """A connection to one shop; use it in a ``with`` block. ``received`` takes in every answer; it may be replaced.
 
-    def __init__(self, source: ShopifySource) -> None:
+    Args:
+        source: the shop.
+        limit: after it nothing is asked any more, and no wait goes beyond it.
+    """
+
+    def __init__(self, source: ShopifySource, limit: TimeLimit | None = None) -> None:
         self.source = source
+        self._limit = limit or TimeLimit(SOURCE)
         self.received = Received()
         self._path = f"/admin/api/{source.api_version}/graphql.json"
         self._points = _Points()
@@ -113,7 +99,7 @@ class ShopifyClient:
             self._http = httpx.Client(
                 base_url=source.url,
                 headers={"X-Shopify-Access-Token": source.token, "Content-Type": "application/json"},
-                timeout=source.timeout,
+                timeout=httpx.Timeout(source.timeout, connect=min(source.timeout, CONNECT_SECONDS)),
             )
         except (httpx.InvalidURL, UnicodeError):
             raise SourceError(SOURCE, "SHOPIFY_URL or SHOPIFY_TOKEN is malformed", "Correct the two settings") from None
@@ -123,6 +109,18 @@ class ShopifyClient:
 
     def __exit__(self, *_: object) -> None:
         self._http.close()
+
+    def server_time(self) -> datetime:
+        """The shop's clock, UTC without a zone: any answer tells it, and this one costs no points.
+
+        Raises:
+            SourceError: it does not answer, or does not say.
+        """
+        try:
+            answer = self._http.head("/")
+            return parsedate_to_datetime(answer.headers["Date"]).astimezone(UTC).replace(tzinfo=None)
+        except (httpx.HTTPError, KeyError, ValueError) as error:
+            raise SourceError(SOURCE, f"the shop does not tell the time: {type(error).__name__}", "Run again") from None
 
     def query(self, document: str, variables: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The data of one query.
@@ -142,8 +140,12 @@ class ShopifyClient:
         """The data of each page of a connection, which ``connection`` finds in it.
 
         ``$first`` starts at the page size and is halved whenever a page costs too much, from the same cursor on.
+
+        Raises:
+            SourceError: a page has holes, or goes on where it has been: what it leaves out nobody would miss.
         """
         first, after = self.source.page_size, None
+        seen: set[str | None] = {None}
         while True:
             try:
                 data = self._query(document, {**variables, "first": first, "after": after})
@@ -154,11 +156,17 @@ class ShopifyClient:
                     ) from None
                 first //= 2
                 continue
+            with suppress(TypeError, LookupError):  # what is paged through is gone, or has edges: its reader looks
+                if None in connection(data)["nodes"]:
+                    raise SourceError(SOURCE, "a page has nothing where a record should be", ODD)
             yield data
             info = connection(data)["pageInfo"]
             if not info["hasNextPage"]:
                 return
             after = info["endCursor"]
+            if after in seen:
+                raise SourceError(SOURCE, "a page says that there is more where it has been before", ODD)
+            seen.add(after)
 
     def each(self, ids: Sequence[str], document: Callable[[int], str], at_once: int) -> Iterator[dict[str, Any] | None]:
         """Objects by their ids, several in one query: as many as ``at_once``, or as it may cost. None: it is gone.
@@ -187,7 +195,7 @@ class ShopifyClient:
             SourceError: it could not be downloaded whole in several attempts.
         """
         try:
-            self._retrying(_Stop(self.source))(self._download, url, path)
+            self._retrying(_Stop(self.source, self._limit))(self._download, url, path)
         except _TryAgainError as last:
             cause = f"the file of a bulk operation could not be downloaded: {last.cause}"
             raise SourceError(SOURCE, cause, "Run again: it goes on where it stopped") from None
@@ -218,7 +226,7 @@ class ShopifyClient:
         )
 
     def _query(self, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
-        stop = _Stop(self.source)
+        stop = _Stop(self.source, self._limit)
         try:
             return self._retrying(stop)(self._attempt, document, variables)
         except _TryAgainError as last:
@@ -235,8 +243,10 @@ class ShopifyClient:
         )
 
     def _attempt(self, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        self._limit.check()
         if (seconds := self._points.seconds_until_affordable(document)) > 0:
-            self.source.pause(seconds)
+            self.source.pause(min(seconds, self._limit.left))
+            self._limit.check()
         try:
             answer = self._http.post(self._path, content=orjson.dumps({"query": document, "variables": variables}))
         except (httpx.UnsupportedProtocol, httpx.LocalProtocolError):
@@ -265,7 +275,8 @@ class ShopifyClient:
         status = answer.status_code
         if status == 429 or status >= 500:
             after = _retry_after(answer)
-            cause = f"HTTP {status}" + (f", to wait {after:.0f} s" if (after or 0.0) > LONGEST_WAIT else "")
+            longest = min(LONGEST_WAIT, self._limit.left)
+            cause = f"HTTP {status}" + (f", to wait {after:,.0f} s: not now" if after and after > longest else "")
             raise _TryAgainError(cause, after, throttled=status == 429)
         if status in (401, 403):
             raise SourceError(
@@ -303,14 +314,15 @@ class ShopifyClient:
 class _Stop:
     """When to give up one request: after a few failures or a short time; being throttled is waiting, not failing."""
 
-    def __init__(self, source: ShopifySource) -> None:
+    def __init__(self, source: ShopifySource, limit: TimeLimit) -> None:
         self.source = source
+        self.limit = limit
         self.tries = 0
         self.failures = 0
 
     def __call__(self, state: RetryCallState) -> bool:
         self.tries = state.attempt_number
-        if (_raised(state).after or 0.0) > LONGEST_WAIT:
+        if (_raised(state).after or 0.0) > min(LONGEST_WAIT, self.limit.left):
             return True
         if _raised(state).throttled:
             return self.tries - self.failures >= MAX_THROTTLED

@@ -27,7 +27,8 @@ from ingestion.loading.planning import Reading
 from ingestion.loading.records import landed_sum
 from ingestion.loading.rejects import new_rejects, reject_key
 from ingestion.shopify import queries
-from ingestion.shopify.client import SOURCE, Received, ShopifyClient
+from ingestion.shopify.client import SOURCE, ShopifyClient
+from ingestion.shopify.received import Received
 from ingestion.shopify.shared_skus import SharedSkus
 from ingestion.shopify.tables.parsing import collector_paused
 from ingestion.shopify.tables.rejects import FLATTEN, faults, fitting

@@ -94,7 +94,7 @@ def _read(
     if wanted & {"order_lines", "refunds", "sales"}:
         wanted.add("orders")
     results: list[LoadResult] = []
-    with ShopifyClient(source) as client:
+    with ShopifyClient(source, context.limit) as client:
         due = {}
         for item in (entity(SOURCE, name) for name in ENTITY_NAMES if name in wanted):
             if (reading := plan_reading(context, item, window)) is None:

@@ -70,6 +70,7 @@ class StoreDrops:
         endpoint_url: another S3 endpoint than AWS's own; None takes ``AWS_ENDPOINT_URL`` if that is set.
         grace_minutes: how long after an hour its missing files are waited for.
         attempts: how often a request is tried.
+        silence_limit: seconds without an answer to a request, over all its attempts.
         declared: what holds for all files of a store, by its id.
     """
 
@@ -77,6 +78,7 @@ class StoreDrops:
     endpoint_url: str | None = None
     grace_minutes: int = 30
     attempts: int = 3
+    silence_limit: float = 60.0
     declared: Mapping[int, Declared] = field(default_factory=dict)
 
     @property
@@ -144,6 +146,19 @@ class Bucket:
         with self._explained():
             answer = self._client.list_objects_v2(Bucket=self.source.bucket, Prefix=self.source.prefix, MaxKeys=1)
         return not answer.get("KeyCount")
+
+    def server_time(self) -> datetime:
+        """S3's clock, UTC without a zone, whatever else it answers.
+
+        Raises:
+            SourceError: it does not answer, or does not say.
+        """
+        with self._explained():
+            try:
+                answer = self._client.head_bucket(Bucket=self.source.bucket)
+            except ClientError as error:
+                answer = error.response
+            return _utc(_instant(answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")))
 
     def objects(
         self, kinds: Sequence[str], days: Sequence[date], as_of: datetime, seen: Mapping[str, str] | None = None
@@ -376,7 +391,7 @@ def _clients(source: StoreDrops) -> tuple[Any, URLLib3Session]:
     session.register_component("data_loader", _API_MODELS)
     # botocore takes 0.2 ms to read an instant; a listing of a week of files has 25,000
     session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_instant)
-    connect_timeout, read_timeout = 5, 30
+    connect_timeout, read_timeout = 5, source.silence_limit / source.attempts
     config = Config(
         connect_timeout=connect_timeout,
         read_timeout=read_timeout,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from ingestion.contracts import ENTITIES, SOURCES
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
 from insightmart.commands.options import Instant, as_of_option, window_of
-from insightmart.commands.session import acting_instant, writing
+from insightmart.commands.session import acting_clocks, writing
 from insightmart.console_tables import print_table
 from insightmart.errors import FAILED, InsightMartError
 from insightmart.purged import refuse_purged
@@ -56,6 +56,7 @@ def backfill(
     source: str,
     window: Window,
     entities: Sequence[str] | None = None,
+    clocks: Mapping[str, datetime] | None = None,
 ) -> Backfilled:
     """Reload a window of one source. Pieces that are in stay in, whatever happens to the others.
 
@@ -69,7 +70,7 @@ def backfill(
         loads: list[LoadResult] = source_module(name).backfill(context, source_of(settings, name), window, entities)
         return loads
 
-    [result] = load_each(warehouse, settings, as_of, [source], load)
+    [result] = load_each(warehouse, settings, as_of, [source], load, clocks=clocks)
     queued = [tuple(queued) for window_id, *queued in _open_corrections(warehouse) if window_id not in before]
     return Backfilled(result, queued)
 
@@ -120,12 +121,14 @@ def backfill_command(
     75 another process is writing to this warehouse.
     """
     settings = load_settings()
-    now = acting_instant(settings, as_of)
+    now, clocks = acting_clocks(settings, as_of)
     window, chosen = window_of(start, end, now), _chosen(source, entities)
     with writing(settings, "backfill") as session, session.recorded_run(now) as run:
         refuse_purged(session.warehouse, window.start, f"the window from {window.start:%Y-%m-%d %H:%M}")
-        done = backfill(session.warehouse, settings, now, source, window, chosen)
+        own = clocks.by_source if clocks else None
+        done = backfill(session.warehouse, settings, now, source, window, chosen, own)
         run.fail(done.result.problems)
+        run.note(clocks.problems if clocks else ())
         run.summary = {source: {"rows": done.result.rows, "rejected": done.result.rejected}}
     if as_json:
         click.echo(json.dumps(_as_json(done), default=lambda instant: instant.isoformat()))

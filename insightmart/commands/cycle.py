@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 import click
@@ -17,22 +18,25 @@ from insightmart.alerts.after_cycle import Telling, tell
 from insightmart.alerts.heartbeat import beat
 from insightmart.alerts.not_running import telling_if_it_cannot_run
 from insightmart.commands.options import as_of_option
-from insightmart.commands.session import Session, acting_instant, writing
+from insightmart.commands.session import Session, acting_clocks, writing
 from insightmart.costs.budget_watch import watch_budget
 from insightmart.erasure.erase import finish_begun
 from insightmart.errors import FAILED, InsightMartError
+from insightmart.gateway import open_beside
 from insightmart.journal.figures import unexplained
 from insightmart.pages.site import write_page
 from insightmart.pages.upload import upload_or_say
 from insightmart.progress import Step, console, step
 from insightmart.reconciliation import reconcile
-from insightmart.runs import ProblemKind, Run, RunProblem, problem_lines, record_problems
+from insightmart.runs import ProblemKind, Run, RunProblem, end_run, problem_lines, record_problems
 from insightmart.settings import Settings, load_settings
+from insightmart.source_clocks import Clocks
 from insightmart.sources import check_as_of, ingest
 from insightmart.status.facts import gather
 from insightmart.transform import history
 from insightmart.transform.restatement import apply_corrections
 from insightmart.transform.transformer import Outcome, Transformer, open_transformer
+from insightmart.watchdog import TimeIsUp, Watchdog, watched
 
 
 @dataclass
@@ -57,20 +61,26 @@ class CycleResult:
 
 
 @contextmanager
-def open_cycles(settings: Settings) -> Iterator[Callable[[datetime], CycleResult]]:
+def open_cycles(settings: Settings) -> Iterator[Callable[..., CycleResult]]:
     """Everything a cycle needs, opened once: call the result with the instant to act as if it were now (UTC).
 
     Raises:
         InsightMartError: another writer is at work, or the warehouse or the project cannot be opened. A cycle itself
             raises it when its instant lies before the last run.
     """
-    with writing(settings, "cycle") as session:
-        _finish_erasures(session)
-        with step("Loading the project"), ExitStack() as stack:
-            transformer = stack.enter_context(open_transformer(settings, session.warehouse))
-            kept_open = stack.pop_all()
-        with kept_open:
-            yield partial(_cycle, session, transformer)
+    with watched() as watchdog:
+        watchdog.begin(settings.cycle_limit)
+        try:
+            with writing(settings, "cycle") as session:
+                _finish_erasures(session)
+                with step("Loading the project"), ExitStack() as stack:
+                    transformer = stack.enter_context(open_transformer(settings, session.warehouse))
+                    kept_open = stack.pop_all()
+                watchdog.end()
+                with kept_open:
+                    yield partial(_cycle, session, transformer, watchdog)
+        except TimeIsUp:  # before there was a run to record it, or after
+            raise InsightMartError(*_time_is_up(settings.cycle_limit, watchdog)) from None
 
 
 def _finish_erasures(session: Session) -> None:
@@ -81,21 +91,38 @@ def _finish_erasures(session: Session) -> None:
         console.print(str(error), markup=False, style="red")
 
 
-def _cycle(session: Session, transformer: Transformer, as_of: datetime) -> CycleResult:
+def _cycle(
+    session: Session,
+    transformer: Transformer,
+    watchdog: Watchdog,
+    as_of: datetime,
+    clocks: Clocks | None = None,
+) -> CycleResult:
     """Ingest, restate corrections, run the models, reconcile, report. Each step goes on with what the others left."""
     warehouse, settings = session.warehouse, session.settings
-    since = check_as_of(warehouse, as_of) or settings.history_start
+    last = check_as_of(warehouse, as_of)
+    since = last or settings.history_start
     result = CycleResult(as_of)
     began = utc_now()
     with session.recorded_run(as_of) as run:
+        seconds = _seconds(settings, transformer, last, as_of)
+        watchdog.begin(seconds, partial(_record_end, session, run, seconds))
         session.knows_models(run, transformer)
-        _load(warehouse, settings, as_of, result)
-        _build(warehouse, transformer, since, as_of, result)
-        session.knows_models(run, transformer)
-        _reconcile(warehouse, settings, as_of, run, result)
-        if since.date() < as_of.date():  # all that is certified was compared with the journal
-            result.problems += unexplained(warehouse, began)
-            result.notices += watch_budget(warehouse, settings, as_of)
+        try:
+            _load(warehouse, settings, as_of, clocks, result)
+            _build(warehouse, transformer, since, as_of, result)
+            session.knows_models(run, transformer)
+            _reconcile(warehouse, settings, as_of, run, result)
+            if since.date() < as_of.date():  # all that is certified was compared with the journal
+                result.problems += unexplained(warehouse, began)
+                result.notices += watch_budget(warehouse, settings, as_of)
+        except BaseException as error:
+            if not watchdog.is_up(error):
+                raise
+            with suppress(Exception):  # what was interrupted in a transaction of this connection
+                warehouse.execute("ROLLBACK")
+            result.problems.append(RunProblem(ProblemKind.TIME_LIMIT, "cycle", *_time_is_up(seconds, watchdog)))
+        watchdog.conclude()
         run.fail(result.problems)
         run.note(result.notices)
         run.summary = {
@@ -104,11 +131,45 @@ def _cycle(session: Session, transformer: Transformer, as_of: datetime) -> Cycle
     beside = (ProblemKind.EVIDENCE, ProblemKind.LINEAGE, ProblemKind.READERS)
     result.notices += [problem for problem in run.notices if problem.kind in beside]
     _report(warehouse, settings, as_of, run, result)
+    watchdog.end()
     return result
 
 
-def _load(warehouse: Warehouse, settings: Settings, as_of: datetime, result: CycleResult) -> None:
-    loaded = ingest(warehouse, settings, as_of)
+def _seconds(settings: Settings, transformer: Transformer, last: datetime | None, as_of: datetime) -> float | None:
+    """The time of a cycle: CYCLE_LIMIT for each hour since the last one that went through all its steps, so that one
+    that was ended has more when it is tried again. None, as long as it takes, for the first one."""
+    if last is None or not transformer.is_set_up():
+        return None
+    return settings.cycle_limit * max(1, math.ceil((as_of - last) / timedelta(hours=1)))
+
+
+def _time_is_up(seconds: float | None, watchdog: Watchdog) -> tuple[str, str]:
+    """What to say of a cycle that was ended: cause and cure."""
+    at = f", at: {'; '.join(watchdog.at)}" if watchdog.at else ""
+    return (
+        f"the cycle was not through within {seconds or 0:,.0f} s and was ended{at}",
+        "What was not done is done by the next cycle, which has more time for it; see what took so long in the log, or"
+        " raise CYCLE_LIMIT",
+    )
+
+
+def _record_end(session: Session, run: Run, seconds: float | None) -> None:
+    """The process is ended from outside of what hangs: so say so from there."""
+    problem = RunProblem(ProblemKind.TIME_LIMIT, "cycle", *_time_is_up(seconds, Watchdog()))
+    with open_beside(session.warehouse, session.settings) as own:
+        record_problems(own, run.run_id, [problem])
+        end_run(own, run, "failed", problem.line)
+
+
+def _load(
+    warehouse: Warehouse,
+    settings: Settings,
+    as_of: datetime,
+    clocks: Clocks | None,
+    result: CycleResult,
+) -> None:
+    result.notices += clocks.problems if clocks else ()
+    loaded = ingest(warehouse, settings, as_of, clocks=clocks.by_source if clocks else None)
     result.rows_loaded = sum(source.rows for source in loaded)
     result.rows_rejected = sum(source.rejected for source in loaded)
     result.problems += [problem for source in loaded for problem in source.problems]
@@ -194,9 +255,9 @@ def cycle_command(as_of: datetime | None, as_json: bool) -> int:
     """
     with telling_if_it_cannot_run(as_of):
         settings = load_settings()
-        now = acting_instant(settings, as_of)
+        now, clocks = acting_clocks(settings, as_of)
         with open_cycles(settings) as cycle:
-            result = cycle(now)
+            result = cycle(now, clocks)
     if not result.problems and (missed := beat(settings)):
         result.notices.append(missed)
     if as_json:

@@ -8,7 +8,7 @@ import click
 
 from ingestion.contracts import SOURCES
 from insightmart.commands.options import Instant, as_of_option, window_of
-from insightmart.commands.session import acting_instant, writing
+from insightmart.commands.session import acting_clocks, writing
 from insightmart.errors import FAILED
 from insightmart.purged import refuse_purged
 from insightmart.runs import problem_lines
@@ -37,7 +37,7 @@ def ingest_command(
     if (start is None) != (end is None):
         raise click.UsageError("--from and --to belong together")
     settings = load_settings()
-    now = acting_instant(settings, as_of)
+    now, clocks = acting_clocks(settings, as_of)
     window = window_of(start, end, now) if start and end else None
     with writing(settings, "ingest") as session:
         if window is None:
@@ -45,9 +45,11 @@ def ingest_command(
         else:
             refuse_purged(session.warehouse, window.start, f"the window from {window.start:%Y-%m-%d %H:%M}")
         with session.recorded_run(now) as run:
-            results = ingest(session.warehouse, settings, now, sources or SOURCES, window)
+            own = clocks.by_source if clocks else None
+            results = ingest(session.warehouse, settings, now, sources or SOURCES, window, own)
             run.fail(problem for result in results for problem in result.problems)
-            run.note(notices := [notice for result in results for notice in result.notices])
+            notices = [notice for result in results for notice in result.notices]
+            run.note(notices := [*(clocks.problems if clocks else ()), *notices])
             run.summary = {result.source: {"rows": result.rows, "rejected": result.rejected} for result in results}
     click.echo(f"{sum(result.rows for result in results):,} rows in raw")
     for line in problem_lines(notices):

@@ -25,6 +25,7 @@ from insightmart.readers.publishing import publish_copy
 from insightmart.recorded_settings import keep_or_refuse, refuse_recorded_others
 from insightmart.runs import ProblemKind, Run, RunProblem, record_problems, recorded_run
 from insightmart.settings import Settings
+from insightmart.source_clocks import Clocks, compared, read_clocks
 
 if TYPE_CHECKING:
     from insightmart.transform.transformer import Transformer
@@ -156,6 +157,18 @@ def _refuse_older(warehouse: Warehouse) -> None:
             f"this warehouse is of an earlier version: it has no ops.{missing[0]}",
             "The next command that writes brings it up to date: insightmart cycle",
         )
+
+
+def acting_clocks(settings: Settings, as_of: datetime | None) -> tuple[datetime, Clocks | None]:
+    """The instant to load by, and the sources' clocks where it is the time of day.
+
+    Raises:
+        ConfigurationError: it lies before the first day of history.
+    """
+    if as_of is not None:
+        return acting_instant(settings, as_of), None
+    clocks = compared(as_of_or_now(None), read_clocks(settings))
+    return acting_instant(settings, clocks.now), clocks
 
 
 def acting_instant(settings: Settings, as_of: datetime | None) -> datetime:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import smtplib
-from datetime import UTC, timedelta
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from ingestion.clock import utc_now
@@ -83,7 +83,7 @@ def _compare_contract(connection: object) -> None:
 
 def _see_every_row(connection: object, role: str) -> None:
     """No table whose rows a policy may hide from the role: what is hidden would look deleted."""
-    from ingestion.postgres.snapshot import ROW_SECURITY_CURE
+    from ingestion.postgres.failures import ROW_SECURITY_CURE
 
     found = connection.execute(  # type: ignore[attr-defined]
         "SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"
@@ -241,20 +241,23 @@ def _mail(settings: Settings) -> str:
 
 
 def _clock(settings: Settings) -> str:
-    """This machine's clock against that of a source: watermarks and `--as-of` compare instants of both."""
-    import psycopg
+    """This machine's clock against those of the sources: watermarks compare instants of both."""
+    from insightmart.source_clocks import read_clocks
+    from insightmart.sources import TITLES
 
-    try:
-        dsn = _oltp_dsn(settings)
-        with psycopg.connect(dsn, connect_timeout=TIMEOUT) as connection:
-            row = connection.execute("SELECT clock_timestamp()").fetchone()
-    except (ConfigurationError, psycopg.Error):
-        raise Flaw("not compared: the OLTP server does not answer", "See oltp", "note") from None
-    assert row is not None
-    skew = abs((row[0].astimezone(UTC).replace(tzinfo=None) - utc_now()).total_seconds())
-    if skew > CLOCK_SKEW:
-        raise Flaw(f"{skew:.0f} s away from the OLTP server's clock", "Synchronise both clocks (NTP)")
-    return f"{utc_now():%Y-%m-%d %H:%M} UTC, {skew:.0f} s away from the OLTP server's"
+    if not (behind := read_clocks(settings)):
+        raise Flaw("not compared: no source answers", "See oltp, stores and shopify", "note")
+    seconds = {source: round(skew.total_seconds()) for source, skew in behind.items()}
+    far = [
+        f"{abs(skew)} s {'ahead of' if skew > 0 else 'behind'} the clock of {TITLES[source]}"
+        for source, skew in seconds.items()
+        if abs(skew) > CLOCK_SKEW
+    ]
+    if far:
+        raise Flaw("; ".join(far), "Synchronise the clocks (NTP); a cycle acts no later than its sources' clocks say")
+    most = max(abs(skew) for skew in seconds.values())
+    names = ", ".join(TITLES[source] for source in seconds)
+    return f"{utc_now():%Y-%m-%d %H:%M} UTC, at most {most} s away from {names}"
 
 
 def _backup(settings: Settings) -> str:

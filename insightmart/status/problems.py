@@ -25,6 +25,7 @@ from insightmart.status.reconciliations import DIFFERENCES, Reconciliation
 _BESIDE = {
     ProblemKind.EVIDENCE: ("Evidence: {subject}", "until then only the mails show whether the ledger was rewritten."),
     ProblemKind.LINEAGE: ("Lineage: events were not sent", "the catalogue that collects them lacks this cycle."),
+    ProblemKind.CLOCK: ("Clock: {subject}", "no hour is taken for complete before its source says so."),
     ProblemKind.READERS: ("Readers have an older state: {subject}", "what they open is of the cycle before."),
 }
 _ACTIONS = {  # by the dataset of the check that refused
@@ -198,7 +199,7 @@ def _other_failures(facts: Facts) -> list[Problem]:
     return [
         Problem(
             "failed",
-            f"The cycle as of {spoken(cycle.as_of)} {cycle.status}",
+            f"The cycle as of {spoken(cycle.as_of)} {_ending(cycle)}",
             "; ".join(problem_lines(left) if own else cycle.lines) or "No reason was recorded.",
             "What was certified before stays as it is.",
             "Correct what the line names; the next cycle does what is left. `insightmart doctor` checks the set-up.",
@@ -207,6 +208,11 @@ def _other_failures(facts: Facts) -> list[Problem]:
             affects=tuple(dict.fromkeys(problem.subject for problem in left)),
         )
     ]
+
+
+def _ending(cycle: RunState) -> str:
+    is_ended = any(problem.kind is ProblemKind.TIME_LIMIT for problem in cycle.problems)
+    return "was ended: its time was over" if is_ended else cycle.status
 
 
 def _is_accounted_for(problem: RunProblem, facts: Facts) -> bool:

@@ -1,0 +1,126 @@
+"""A cycle that is past its time is ended: it is asked to first, and where nothing in it hears that, the process ends.
+
+It is asked by a signal, which interrupts whatever the main thread is at: a statement of DuckDB's, a wait for a source
+or for another thread. What happened is then recorded, told and shown as ever, and the next cycle does what is left.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from insightmart.errors import FAILED
+from insightmart.logs import kept
+from insightmart.progress import under_way
+
+SIGNAL = signal.SIGUSR2  # no library here uses it; Ctrl-C and `kill` mean what they always do
+AGAIN = 2.0  # seconds until a cycle is asked once more: a library may have taken it for a failure of a statement
+GRACE = 120.0  # seconds after its limit in which a cycle has to record and to tell what happened
+RECORDING = 5.0  # seconds of them to record that it could not
+
+
+class TimeIsUp(BaseException):
+    """The cycle's time is over; raised where the main thread stands."""
+
+
+class Watchdog:
+    """The time of a cycle; made by ``watched``.
+
+    Attributes:
+        at: the steps that were under way when the time was over.
+    """
+
+    def __init__(self) -> None:
+        self.at: list[str] = []
+        self._timers: list[threading.Timer] = []
+        self._is_asking = False
+
+    def begin(self, seconds: float | None, record: Callable[[], None] = lambda: None) -> None:
+        """A cycle begins.
+
+        Args:
+            seconds: that it has; None: as long as it takes.
+            record: writes down that the process had to be ended, on a connection of its own.
+        """
+        self.end()
+        if seconds is not None and threading.current_thread() is threading.main_thread():
+            self._is_asking = True
+            self._after(seconds, self._ask)
+            self._after(seconds + GRACE, lambda: self._end_process(record))
+
+    def is_up(self, error: BaseException) -> bool:
+        """Whether an error says that the time is over, or is what a library has made of that. It is not asked again."""
+        caused: BaseException | None = error
+        while caused is not None and not isinstance(caused, TimeIsUp):
+            caused = caused.__cause__ or caused.__context__
+        if caused is not None:
+            self.conclude()
+        return caused is not None
+
+    def conclude(self) -> None:
+        """Only what has to be recorded and told is left, which may take the rest of the time and the grace."""
+        self._is_asking = False
+
+    def end(self) -> None:
+        """The cycle is over."""
+        self._is_asking = False
+        for timer in self._timers:
+            timer.cancel()
+        self._timers = []
+
+    def interrupt(self, *_: object) -> None:
+        """What the signal does, in the main thread.
+
+        Raises:
+            TimeIsUp: unless nobody is asked any more.
+        """
+        if self._is_asking:
+            self.at = self.at or under_way()
+            raise TimeIsUp
+
+    def _after(self, seconds: float, work: Callable[[], None]) -> None:
+        timer = threading.Timer(seconds, work)
+        timer.daemon = True
+        self._timers.append(timer)
+        timer.start()
+
+    def _ask(self) -> None:
+        if self._is_asking:
+            signal.pthread_kill(threading.main_thread().ident or 0, SIGNAL)
+            self._after(AGAIN, self._ask)
+
+    def _end_process(self, record: Callable[[], None]) -> None:
+        writing = threading.Thread(target=_quietly, args=[record], daemon=True)
+        writing.start()
+        writing.join(RECORDING)
+        kept("ended", exit_code=FAILED, error="the cycle's time was over and it did not end by itself")
+        with suppress(OSError, ValueError):
+            print(
+                "insightmart: the cycle's time was over and it did not end by itself: the process ends", file=sys.stderr
+            )
+            sys.stderr.flush()
+        os._exit(FAILED)
+
+
+def _quietly(record: Callable[[], None]) -> None:
+    with suppress(Exception):  # the next cycle finds a run that was killed
+        record()
+
+
+@contextmanager
+def watched() -> Iterator[Watchdog]:
+    """A watchdog for the cycles that begin inside. It does nothing outside of the main thread, which gets signals."""
+    watchdog = Watchdog()
+    if threading.current_thread() is not threading.main_thread():
+        yield watchdog
+        return
+    before = signal.signal(SIGNAL, watchdog.interrupt)
+    try:
+        yield watchdog
+    finally:
+        watchdog.end()
+        signal.signal(SIGNAL, before)
