@@ -198,6 +198,11 @@ class Warehouse:
                 raise
             self.execute("COMMIT")
 
+    def interrupt(self) -> None:
+        """Stop a statement that is under way, from whichever thread; on Snowflake its limit does."""
+        if self.dialect == "duckdb":
+            self.connection.interrupt()
+
     def take_away(self) -> None:
         """Whoever still works with it, in a thread that nobody waits for any more, fails at his next statement. None of
         his transactions is under way then."""

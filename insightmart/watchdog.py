@@ -1,7 +1,9 @@
 """A cycle that is past its time is ended: it is asked to first, and where nothing in it hears that, the process ends.
 
 It is asked by a signal, which interrupts whatever the main thread is at: a statement of DuckDB's, a wait for a source
-or for another thread. What happened is then recorded, told and shown as ever, and the next cycle does what is left.
+or for another thread. On Snowflake a statement that other threads wait for is stopped by the account, when the session
+that sent it is gone (ABORT_DETACHED_QUERY) or its own limit is reached. What happened is then recorded, told and shown
+as ever, and the next cycle does what is left.
 """
 
 from __future__ import annotations
@@ -27,6 +29,10 @@ class TimeIsUp(BaseException):
     """The cycle's time is over; raised where the main thread stands."""
 
 
+def _nothing() -> None:
+    pass
+
+
 class Watchdog:
     """The time of a cycle; made by ``watched``.
 
@@ -38,15 +44,20 @@ class Watchdog:
         self.at: list[str] = []
         self._timers: list[threading.Timer] = []
         self._is_asking = False
+        self._stop: Callable[[], None] = _nothing
 
-    def begin(self, seconds: float | None, record: Callable[[], None] = lambda: None) -> None:
+    def begin(
+        self, seconds: float | None, record: Callable[[], None] = _nothing, stop: Callable[[], None] = _nothing
+    ) -> None:
         """A cycle begins.
 
         Args:
             seconds: that it has; None: as long as it takes.
             record: writes down that the process had to be ended, on a connection of its own.
+            stop: stops the statements under way: DuckDB's own threads go on with one that a signal has interrupted.
         """
         self.end()
+        self._stop = stop
         if seconds is not None and threading.current_thread() is threading.main_thread():
             self._is_asking = True
             self._after(seconds, self._ask)
@@ -80,6 +91,7 @@ class Watchdog:
         """
         if self._is_asking:
             self.at = self.at or under_way()
+            self._stop()
             raise TimeIsUp
 
     def _after(self, seconds: float, work: Callable[[], None]) -> None:

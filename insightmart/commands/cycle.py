@@ -106,7 +106,7 @@ def _cycle(
     began = utc_now()
     with session.recorded_run(as_of) as run:
         seconds = _seconds(settings, transformer, last, as_of)
-        watchdog.begin(seconds, partial(_record_end, session, run, seconds))
+        watchdog.begin(seconds, partial(_record_end, session, run, seconds), partial(_stop, session, transformer))
         session.knows_models(run, transformer)
         try:
             _load(warehouse, settings, as_of, clocks, result)
@@ -151,6 +151,11 @@ def _time_is_up(seconds: float | None, watchdog: Watchdog) -> tuple[str, str]:
         "What was not done is done by the next cycle, which has more time for it; see what took so long in the log, or"
         " raise CYCLE_LIMIT",
     )
+
+
+def _stop(session: Session, transformer: Transformer) -> None:
+    session.warehouse.interrupt()
+    transformer.interrupt()
 
 
 def _record_end(session: Session, run: Run, seconds: float | None) -> None:

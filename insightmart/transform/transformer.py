@@ -204,6 +204,13 @@ class Transformer:
                     raise InsightMartError(f"SQLMesh could not apply the plan: {reason(error)}") from error
         return outcome
 
+    def interrupt(self) -> None:
+        """Stop the statements of SQLMesh that are under way on DuckDB, from whichever thread; seen on 0.236.4."""
+        cursors = self.context.engine_adapter._connection_pool._thread_cursors  # type: ignore[attr-defined]
+        for cursor in list(cursors.values()):
+            if hasattr(cursor, "interrupt"):
+                cursor.interrupt()
+
     def models(self) -> dict[str, str]:
         """The project's own models: name as it is written, for example ``core.fct_orders__oltp``, -> SQLMesh's name."""
         return {short_name(name): name for name, model in self.context.models.items() if not model.kind.is_external}

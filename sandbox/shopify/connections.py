@@ -97,7 +97,26 @@ def stored_connection(
     conditions = [*search_conditions(table, arguments, request), *more]
     found = request.shop.page(table, conditions, sort, bool(arguments.get("reverse")), cursor, first + 1)
     entries = [(encode_cursor(sort, key, number), document) for key, number, document in found[:first]]
-    return _connection(entries, len(found) > first, cursor is not None)
+    page = _connection(entries, len(found) > first, cursor is not None)
+    if "odd_pages" in request.faults and entries:
+        _make_odd(page, str(request.faults["odd_pages"]["how"]), after)
+    return page
+
+
+def _make_odd(page: dict[str, Any], how: str, after: str | None) -> None:
+    """A page as it must not be: ``holes``, a record ``missing``, one ``twice`` in place of another, one that goes on in
+    a ``circle``, or ``ends`` where there is more."""
+    nodes, info = page["nodes"], page["pageInfo"]
+    if how == "holes":
+        nodes[0] = None
+    elif how == "missing":
+        del nodes[0]
+    elif how == "twice":
+        nodes[0] = nodes[-1]
+    elif how == "circle":
+        info |= {"hasNextPage": True, "endCursor": after or info["endCursor"]}
+    elif how == "ends":
+        info["hasNextPage"] = False
 
 
 def search_conditions(table: str, arguments: Mapping[str, Any], request: Request) -> list[tuple[str, str, Any]]:

@@ -6,14 +6,14 @@ graphql-core serves only a few hundred orders a second. As with Shopify, any API
 header of the answer says which one it was served by.
 
 Faults that the generator switches through `Shop.set_fault` (every N-th request, counted from the start of the server):
-`down` {"mode": "503" | "refuse" | "hang"}, `throttle_every` {"n"}, `internal_error_every` {"n"},
-`http_429_every` {"n", "retry_after"}, `truncate_every` {"n"}, `revoked_token` {}, `wrong_version` {"version"},
-`missing_scope` {} (read_all_orders), `lost_scopes` {"handles"}, `slow_bucket` {"maximum", "restore_rate"}; of the
-sales report `reports_denied` {} (no access to customer data) and `report_says` {"parseErrors", "tableData"} (in place
-of what is so); of counts `count_more` {"by"} and `count_inexact` {}; of bulk operations `bulk_hold` {"query"} (those
-whose query has this text, or all, stay RUNNING), `bulk_fails` {"after", "code"} (they end FAILED after so many root
-objects, with partial data), `bulk_truncate` {"silently"} (half of a file is served, as if that were all where silently)
-and `bulk_gone` {} (none is).
+`down` {"mode": "503" | "refuse" | "hang"}, `throttle_every` {"n"}, `internal_error_every` {"n"}, `http_429_every` {"n",
+"retry_after"}, `truncate_every` {"n"}, `revoked_token` {}, `wrong_version` {"version"}, `missing_scope` {}
+(read_all_orders), `lost_scopes` {"handles"}, `slow_bucket` {"maximum", "restore_rate"}; of the sales report
+`reports_denied` {} (no access to customer data) and `report_says` {"parseErrors", "tableData"} (in place of what is
+so); of pages `odd_pages` {"how"} (`connections`); of counts `count_more` {"by"} and `count_inexact` {}; of bulk
+operations `bulk_hold` {"query"} (those whose query has this text, or all, stay RUNNING), `bulk_fails` {"after", "code"}
+(they end FAILED after so many root objects, with partial data), `bulk_truncate` {"silently"} (half of a file is served,
+as if that were all where silently) and `bulk_gone` {} (none is).
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _reader(field: Selected, request: Request) -> Callable[[Any], Any]:
         return value
     below = compile_fields(field.below, request)
     if field.is_list:
-        return lambda item: [below(entry) for entry in value(item)]
+        return lambda item: [None if entry is None else below(entry) for entry in value(item)]
     return lambda item: None if (found := value(item)) is None else below(found)
 
 
@@ -173,7 +173,7 @@ class Api:
             extensions = {"cost": {**charged, "throttleStatus": self.bucket.status(limits)}}
             return {"errors": [_error(message, "INTERNAL_SERVER_ERROR")], "extensions": extensions}
         data = compile_fields(selection, Request(self.shop, faults, self.bulk))({})
-        spent = min(cost, actual_cost(selection, data))
+        spent = cost if "odd_pages" in faults else min(cost, actual_cost(selection, data))
         self.bucket.give_back(cost - spent)
         paid = {"requestedQueryCost": cost, "actualQueryCost": spent, "throttleStatus": self.bucket.status(limits)}
         return {"data": data, "extensions": {"cost": paid}}

@@ -76,16 +76,19 @@ def test_the_time_out_of_the_settings_is_the_servers(oltp: Oltp, tmp_path: Path)
         assert snapshot.rows("SHOW transaction_read_only") == [("on",)]
 
 
-def test_the_watermark_is_of_the_sources_clock(at: At, oltp: Oltp, monkeypatch: pytest.MonkeyPatch) -> None:
-    ahead = timedelta(minutes=10)
-    monkeypatch.setattr(postgres_snapshot, "utc_now", lambda: utc_now() + ahead)
-    oltp.add("orders", order_id=1, updated_at="2026-03-05 09:45+00")
-    oltp.add("orders", order_id=2, updated_at="2026-03-05 09:55+00")  # later than now at the source
-    context = at("2026-03-05T10:00")
+def test_the_watermark_is_of_the_sources_clock(at: At, oltp: Oltp) -> None:
+    """A machine that is ahead by ten minutes, and a row that is committed in the meantime."""
+    now = utc_now()
+    context = replace(at((now + timedelta(minutes=10)).isoformat()), is_now=True)
+    oltp.add("orders", order_id=1, updated_at=(now - timedelta(minutes=1)).replace(tzinfo=UTC))
+    oltp.add("orders", order_id=2, updated_at=(now + timedelta(minutes=5)).replace(tzinfo=UTC))
     (result,) = ingest(context, oltp.source, entities=["orders"])
     assert (result.rows, result.source_count) == (1, 1)
     assert result.covered_through is not None
-    assert timedelta(minutes=9) < context.as_of - result.covered_through <= ahead + timedelta(minutes=1)
+    assert now <= result.covered_through <= utc_now()
+    simulated = replace(context, is_now=False)  # a time that was asked for is nobody's clock
+    (again,) = ingest(simulated, oltp.source, entities=["orders"])
+    assert again.covered_through == context.as_of
 
 
 def test_the_next_host_of_the_dsn_is_read_when_the_first_is_gone(at: At, oltp: Oltp) -> None:

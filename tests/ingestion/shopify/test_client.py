@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ingestion.clock import utc_now
-from ingestion.loading.context import IngestContext, SourceError
+from ingestion.loading.context import IngestContext, SourceError, TimeLimit
 from ingestion.shopify import client as shopify_client
 from ingestion.shopify.client import ShopifyClient
 from ingestion.shopify.source import ShopifySource, ingest
@@ -65,8 +65,18 @@ def test_a_wait_that_makes_no_sense_is_our_own(at: At, online: OnlineShop, after
 
 def test_a_wait_of_an_hour_is_left_to_the_next_run(at: At, online: OnlineShop) -> None:
     online.shop.set_fault("http_429_every", {"n": 1, "retry_after": 3600})
-    assert "in 1 attempts: HTTP 429, to wait 3600 s" in failure(at("2026-03-05T10:00"), online.source).cause
+    assert "in 1 attempts: HTTP 429, to wait 3,600 s: not now" in failure(at("2026-03-05T10:00"), online.source).cause
     assert online.pauses == []
+
+
+def test_no_wait_goes_beyond_the_time_of_the_source(at: At, online: OnlineShop) -> None:
+    online.shop.set_fault("http_429_every", {"n": 1, "retry_after": 200})
+    context = replace(at("2026-03-05T10:00"), limit=TimeLimit("shopify", 100))
+    assert "to wait 200 s: not now" in failure(context, online.source).cause
+    assert online.pauses == []
+    online.shop.set_fault("http_429_every", None)
+    over = replace(context, limit=TimeLimit("shopify", 0))
+    assert "was not read within 0 s" in failure(over, online.source).cause
 
 
 def test_the_wait_is_as_long_as_the_next_page_needs(monkeypatch: pytest.MonkeyPatch) -> None:

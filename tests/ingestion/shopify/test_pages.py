@@ -133,3 +133,40 @@ def test_a_refund_of_a_free_amount_has_its_row(at: At, online: OnlineShop) -> No
     columns = "refund_id, refund_line_id, subtotal_amount, tax_amount, shipping_amount, refunded_at"
     zero = Decimal("0.0000")
     assert raw(context, "refunds", columns) == [(21, None, Decimal("7.5000"), zero, zero, datetime(2026, 3, 5, 9, 5))]
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("holes", "a page has nothing where a record should be"),
+        ("missing", "Shopify counts 7 orders and serves 3 in 3 readings"),
+        ("twice", "Shopify counts 7 orders and serves 4 in 3 readings"),
+        ("circle", "there is more where it has been before"),
+        ("ends", "Shopify counts 7 orders and serves 2 in 3 readings"),
+    ],
+)
+def test_pages_that_cannot_be_whole_are_not_believed(at: At, online: OnlineShop, how: str, said: str) -> None:
+    seven(online)
+    online.shop.set_fault("odd_pages", {"how": how})
+    context = at("2026-03-05T10:00")
+    with pytest.raises(SourceError) as caught:
+        ingest(context, replace(online.source, page_size=2), entities=["orders"])
+    assert said in caught.value.cause
+    assert context.warehouse.rows("SELECT * FROM ops.source_watermarks") == []
+    online.shop.set_fault("odd_pages", None)
+    ingest(context, replace(online.source, page_size=2), entities=["orders"])
+    assert raw(context, "orders", "order_id") == [(number,) for number in range(1, 8)]
+
+
+@pytest.mark.parametrize("how", ["holes", "circle"])
+def test_stock_levels_have_no_count_but_their_pages_are_looked_at(at: At, online: OnlineShop, how: str) -> None:
+    online.shop.upsert_levels(
+        {"inventoryItemId": number, "locationId": 1, "sku": f"A-{number}", "available": 3, "onHand": 4, "incoming": 0}
+        | {"updatedAt": "2026-03-05T09:00:00Z"}
+        for number in range(1, 6)
+    )
+    online.shop.set_fault("odd_pages", {"how": how})
+    context = at("2026-03-05T10:00")
+    with pytest.raises(SourceError, match="a page"):
+        ingest(context, replace(online.source, page_size=2), entities=["inventory"])
+    assert raw(context, "inventory", "inventory_item_id") == []
