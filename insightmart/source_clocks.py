@@ -7,9 +7,11 @@ everything wait for an administrator, so a cycle acts at the sources' time inste
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from time import monotonic
 
 import structlog
@@ -73,14 +75,15 @@ def read_clocks(settings: Settings) -> dict[str, timedelta]:
     """How far the clock of each source is behind this machine's; a source that does not answer at once is missing."""
     found: dict[str, timedelta] = {}
 
-    def ask(source: str, server_time: Callable[[Settings], datetime]) -> None:
-        try:
-            found[source] = utc_now() - server_time(settings)
-        except Exception as error:  # noqa: BLE001 its load says what is wrong
-            log.debug("the clock of a source could not be read", source=source, error=type(error).__name__)
+    def ask(source: str, server_time: Callable[[], datetime]) -> None:
+        with _unless_it_fails(source):
+            found[source] = utc_now() - server_time()
 
-    asked = [source for source in SOURCES if is_configured(settings, source)]
-    threads = [threading.Thread(target=ask, args=[source, SERVER_TIME[source]], daemon=True) for source in asked]
+    threads = []
+    for source in SOURCES:
+        if is_configured(settings, source):
+            with _unless_it_fails(source):  # what takes time to import is not the source's
+                threads.append(threading.Thread(target=ask, args=[source, CLOCKS[source](settings)], daemon=True))
     for thread in threads:
         thread.start()
     until = monotonic() + SECONDS
@@ -89,26 +92,38 @@ def read_clocks(settings: Settings) -> dict[str, timedelta]:
     return dict(found)
 
 
-def _oltp(settings: Settings) -> datetime:
+@contextmanager
+def _unless_it_fails(source: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 its load says what is wrong
+        log.debug("the clock of a source could not be read", source=source, error=type(error).__name__)
+
+
+def _oltp(settings: Settings) -> Callable[[], datetime]:
     from ingestion.postgres.snapshot import server_time
 
-    return server_time(replace(source_of(settings, "oltp"), silence_limit=SECONDS))
+    return partial(server_time, replace(source_of(settings, "oltp"), silence_limit=SECONDS))
 
 
-def _stores(settings: Settings) -> datetime:
+def _stores(settings: Settings) -> Callable[[], datetime]:
     from ingestion.stores.bucket import Bucket
 
-    return Bucket(replace(source_of(settings, "stores"), silence_limit=SECONDS, attempts=1)).server_time()
+    return Bucket(replace(source_of(settings, "stores"), silence_limit=SECONDS, attempts=1)).server_time
 
 
-def _shopify(settings: Settings) -> datetime:
+def _shopify(settings: Settings) -> Callable[[], datetime]:
     from ingestion.shopify.client import ShopifyClient
 
-    with ShopifyClient(replace(source_of(settings, "shopify"), timeout=SECONDS)) as client:
-        return client.server_time()
+    return ShopifyClient(replace(source_of(settings, "shopify"), timeout=SECONDS)).server_time
 
 
-SERVER_TIME: dict[str, Callable[[Settings], datetime]] = {"oltp": _oltp, "stores": _stores, "shopify": _shopify}
+# by source what asks its clock
+CLOCKS: dict[str, Callable[[Settings], Callable[[], datetime]]] = {
+    "oltp": _oltp,
+    "stores": _stores,
+    "shopify": _shopify,
+}
 
 
 def _minutes(difference: timedelta) -> str:

@@ -103,7 +103,7 @@ def _cycle(
     last = check_as_of(warehouse, as_of)
     since = last or settings.history_start
     result = CycleResult(as_of)
-    began = utc_now()
+    began, is_ended = utc_now(), False
     with session.recorded_run(as_of) as run:
         seconds = _seconds(settings, transformer, last, as_of)
         watchdog.begin(seconds, partial(_record_end, session, run, seconds), partial(_stop, session, transformer))
@@ -119,15 +119,19 @@ def _cycle(
         except BaseException as error:
             if not watchdog.is_up(error):
                 raise
+            is_ended = True
             with suppress(Exception):  # what was interrupted in a transaction of this connection
                 warehouse.execute("ROLLBACK")
             result.problems.append(RunProblem(ProblemKind.TIME_LIMIT, "cycle", *_time_is_up(seconds, watchdog)))
         watchdog.conclude()
         run.fail(result.problems)
         run.note(result.notices)
-        run.summary = {
-            key: value for key, value in asdict(result).items() if key not in ("problems", "notices", "mails", "page")
-        }
+        if not is_ended:  # with a summary it has gone through all its steps
+            run.summary = {
+                key: value
+                for key, value in asdict(result).items()
+                if key not in ("problems", "notices", "mails", "page")
+            }
     beside = (ProblemKind.EVIDENCE, ProblemKind.LINEAGE, ProblemKind.READERS)
     result.notices += [problem for problem in run.notices if problem.kind in beside]
     _report(warehouse, settings, as_of, run, result)
