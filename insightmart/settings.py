@@ -15,10 +15,12 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from insightmart.errors import ConfigurationError
+from insightmart.plain_connections import named, refuse_plain, refuse_plain_services
 from insightmart.secrets_manager import SecretError, is_named, secret_value
 
 PERIOD = r"^\s*[1-9]\d{0,4} (days|months|years)\s*$"
 PROJECT = Path(__file__).resolve().parents[1]  # the SQLMesh project is the repository root
+ADDRESSES = ("aws_endpoint_url", "heartbeat_url", "openlineage_url", "shopify_url", "smtp_url")
 # What SQLMesh makes its models and its configuration of: config.yaml cannot ask Secrets Manager.
 RENDERED = {
     "AWS_ENDPOINT_URL",
@@ -27,10 +29,16 @@ RENDERED = {
     "INSIGHTMART_HOME",
     "INSIGHTMART_START",
     "INSIGHTMART_TIMEZONE",
+    "PLAIN_CONNECTIONS",
     "SHOPIFY_POS_STORES",
     "SNOWFLAKE_AUTHENTICATOR",
     "STATE_PORT",
 }
+
+
+def _explained(cause: str, cure: str) -> PydanticCustomError:
+    """Why a value cannot be used, as ``load_settings`` hands it on."""
+    return PydanticCustomError("explained", "{cause}", {"cause": cause, "cure": cure})
 
 
 class AlertSettings(BaseSettings):
@@ -41,7 +49,8 @@ class AlertSettings(BaseSettings):
         env_file=PROJECT / ".env", extra="ignore", populate_by_name=True, env_prefix="INSIGHTMART_SETTING_"
     )
 
-    aws_endpoint_url: str | None = Field(None, alias="AWS_ENDPOINT_URL")  # first: the others may be read from there
+    plain_connections: str = Field("", alias="PLAIN_CONNECTIONS")  # first: others ask it
+    aws_endpoint_url: str | None = Field(None, alias="AWS_ENDPOINT_URL")  # next: the others may be read from there
 
     home: Path = Field(Path("var"), alias="INSIGHTMART_HOME")
     timezone: str = Field("America/New_York", alias="INSIGHTMART_TIMEZONE")
@@ -64,9 +73,19 @@ class AlertSettings(BaseSettings):
         if setting in RENDERED:
             raise PydanticCustomError("plain", "it cannot be kept in Secrets Manager, and is no secret")
         try:
+            refuse_plain_services(named(info.data.get("plain_connections", "")))
             return secret_value(setting, value, info.data.get("aws_endpoint_url"))
-        except SecretError as error:
-            raise PydanticCustomError("secret", "{cause}", {"cause": error.cause, "cure": error.cure}) from None
+        except (SecretError, ConfigurationError) as error:
+            raise _explained(error.cause, error.cure) from None
+
+    @field_validator("plain_connections")
+    @classmethod
+    def _can_be_plain(cls, value: str) -> str:
+        try:
+            named(value)
+        except ConfigurationError as error:
+            raise _explained(error.cause, error.cure) from None
+        return value
 
     @field_validator("timezone")
     @classmethod
@@ -101,6 +120,22 @@ class AlertSettings(BaseSettings):
         if text and not text.lower().startswith(("http://", "https://")):
             raise ValueError("must be an address that begins with https:// or http://")
         return value if text else None
+
+    @field_validator(*ADDRESSES, check_fields=False)
+    @classmethod
+    def _encrypted(cls, value: str | SecretStr | None, info: ValidationInfo) -> str | SecretStr | None:
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value or ""
+        try:
+            setting = str(cls.model_fields[str(info.field_name)].alias)
+            refuse_plain(setting, text, named(info.data.get("plain_connections", "")))
+        except ConfigurationError as error:
+            raise _explained(error.cause, error.cure) from None
+        return value
+
+    @property
+    def allowed_plain(self) -> frozenset[str]:
+        """The settings whose connections may leave this machine unencrypted."""
+        return named(self.plain_connections)
 
     @property
     def routes_file(self) -> Path | None:
@@ -255,11 +290,12 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
-        if first["type"] == "secret":
+        if first["type"] == "explained":
             raise ConfigurationError(first["ctx"]["cause"], first["ctx"]["cure"]) from None
         raise ConfigurationError(
             f"{name} cannot be used: {first['msg']}", f"Set {name} in the environment or in .env"
         ) from None
+    refuse_plain_services(settings.allowed_plain)
     # SQLMesh and Soda read the same variables: relative paths and defaults must mean the same to them.
     settings.home = settings.home.resolve()
     os.environ["INSIGHTMART_HOME"] = str(settings.home)

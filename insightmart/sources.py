@@ -19,6 +19,7 @@ from ingestion.warehouse import Warehouse
 from insightmart.deletion_questions import open_questions
 from insightmart.errors import ConfigurationError
 from insightmart.gateway import dlt_destination, open_beside
+from insightmart.plain_connections import verified_dsn
 from insightmart.progress import Step, end, step
 from insightmart.runs import ProblemKind, RunProblem, problem_lines
 from insightmart.settings import Settings
@@ -319,12 +320,21 @@ def source_module(source: str) -> ModuleType:
 
 
 def source_of(settings: Settings, source: str) -> Any:
-    """How to reach a configured source, as its module takes it."""
+    """How to reach a configured source, as its module takes it.
+
+    Raises:
+        SourceError: what the settings say of it cannot be used.
+    """
+    from ingestion.loading.context import SourceError
+
     if source == "oltp" and settings.oltp_dsn:
         from ingestion.postgres.source import OltpSource
 
         marks = tuple(name.strip().lower() for name in settings.oltp_deleted_columns.split(",") if name.strip())
-        dsn = settings.oltp_dsn.get_secret_value()
+        try:
+            dsn = verified_dsn(settings.oltp_dsn.get_secret_value(), settings.allowed_plain)
+        except ConfigurationError as error:
+            raise SourceError(source, error.cause, error.cure) from None
         return OltpSource(
             dsn,
             settings.oltp_statement_timeout,
@@ -343,7 +353,6 @@ def source_of(settings: Settings, source: str) -> Any:
             timeout=silence,
             retry_budget=min(ShopifySource.retry_budget, silence),  # who is silent is not asked again
         )
-    from ingestion.loading.context import SourceError
     from ingestion.stores.bucket import StoreDrops
     from ingestion.stores.csv.declared import DeclarationError, read_declarations
 

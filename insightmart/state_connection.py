@@ -8,6 +8,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from insightmart.errors import ConfigurationError, InsightMartError
+from insightmart.plain_connections import tls_of_state
 from insightmart.settings import Settings
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ LIMIT = 10.0  # seconds that an answer is waited for, a connection that has to b
 
 # What PostgreSQL says -> what is to be looked at.
 _CURES = {
+    "certificate": "Name the certificate that signed the server's in PGSSLROOTCERT=FILE, in STATE_HOST the name it"
+    " is for; or set PLAIN_CONNECTIONS=STATE_HOST",
+    "does not support SSL": "Let the server offer TLS (ssl = on), or set PLAIN_CONNECTIONS=STATE_HOST",
     "permission denied": "Let STATE_USER create schemas in STATE_DATABASE, and use the schema insightmart",
     "authentication": "Check STATE_USER and STATE_PASSWORD",
     "role ": "Check STATE_USER and STATE_PASSWORD",
@@ -118,6 +122,7 @@ class StateDatabase:
             keepalives_interval=5,
             keepalives_count=2,
             tcp_user_timeout=10_000,
+            **tls_of_state(settings.state_host, settings.allowed_plain),
         )
 
     def _failed(self, reason: str) -> InsightMartError:

@@ -20,6 +20,7 @@ import httpx
 import orjson
 from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
+from ingestion.encryption import refuse_plain_request
 from ingestion.loading.context import SourceError, TimeLimit
 from ingestion.shopify.received import Received
 
@@ -203,7 +204,10 @@ class ShopifyClient:
     def _download(self, url: str, path: Path) -> None:
         received = Received()  # an attempt that broke off does not count
         try:
-            with httpx.stream("GET", url, timeout=self.source.timeout, follow_redirects=True) as answer:
+            with (
+                httpx.Client(event_hooks={"request": [refuse_plain_request]}, timeout=self.source.timeout) as client,
+                client.stream("GET", url, follow_redirects=True) as answer,
+            ):
                 if answer.status_code == 429 or answer.status_code >= 500:
                     raise _TryAgainError(f"HTTP {answer.status_code}", _retry_after(answer))
                 if answer.status_code != 200:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
+from ingestion.encryption import refuse_plain_request
 from insightmart.logs import silenced
 from insightmart.runs import ProblemKind, RunProblem
 from insightmart.settings import AlertSettings
@@ -31,7 +34,7 @@ def beat(settings: AlertSettings, pause: float = 1.0) -> RunProblem | None:
     )
     try:
         with silenced("httpx"):  # which would log the address
-            retrying(_get, address)
+            retrying(_get, address, [] if "HEARTBEAT_URL" in settings.allowed_plain else [refuse_plain_request])
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         return RunProblem(
             ProblemKind.REPORT,
@@ -42,8 +45,9 @@ def beat(settings: AlertSettings, pause: float = 1.0) -> RunProblem | None:
     return None
 
 
-def _get(address: str) -> None:
-    httpx.get(address, timeout=TIMEOUT, follow_redirects=True).raise_for_status()
+def _get(address: str, hooks: list[Callable[[httpx.Request], None]]) -> None:
+    with httpx.Client(event_hooks={"request": hooks}, timeout=TIMEOUT, follow_redirects=True) as client:
+        client.get(address).raise_for_status()
 
 
 def _reason(error: Exception) -> str:

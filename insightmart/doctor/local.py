@@ -131,7 +131,11 @@ def _alerts(settings: Settings) -> str:
     ends = routes.all_ends
     flaws = [
         *routes.flaws,
-        *(f"{name} holds no address that apprise knows" for name in ends.chat if not can_be_used(name)),
+        *(
+            f"{name} holds no address that apprise knows, or a plain one (docs/security.md)"
+            for name in ends.chat
+            if not can_be_used(name)
+        ),
     ]
     if flaws:
         raise Flaw("; ".join(flaws), "Correct REPORT_TO or the routes (docs/alerts.md); the others are told meanwhile")

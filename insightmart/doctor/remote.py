@@ -10,6 +10,7 @@ from ingestion.clock import utc_now
 from ingestion.contracts import ENTITIES, Entity
 from insightmart.doctor.findings import Check, Flaw
 from insightmart.errors import ConfigurationError
+from insightmart.plain_connections import DSN_FORM, verified_dsn
 from insightmart.settings import Settings
 
 TIMEOUT = 5  # seconds a service has for an answer
@@ -40,19 +41,9 @@ def _oltp(settings: Settings) -> str:
 
 
 def _oltp_dsn(settings: Settings) -> str:
-    from psycopg import ProgrammingError
-    from psycopg.conninfo import conninfo_to_dict
-
     if settings.oltp_dsn is None:
-        raise ConfigurationError("OLTP_DSN is not set", "Set it to postgresql://user:password@host:5432/database")
-    dsn = settings.oltp_dsn.get_secret_value()
-    try:
-        conninfo_to_dict(dsn)
-    except ProgrammingError:
-        raise ConfigurationError(
-            "OLTP_DSN is no PostgreSQL connection string", "Use postgresql://user:password@host:5432/database"
-        ) from None
-    return dsn
+        raise ConfigurationError("OLTP_DSN is not set", f"Set it to {DSN_FORM}")
+    return verified_dsn(settings.oltp_dsn.get_secret_value(), settings.allowed_plain)
 
 
 def _oltp_tables() -> dict[str, Entity]:

@@ -34,8 +34,10 @@ from sqlmesh.core.snapshot.evaluator import SnapshotEvaluator
 from sqlmesh.core.state_sync import EngineAdapterStateSync
 from sqlmesh.utils.errors import ConfigError
 
+from ingestion.encryption import trusted_roots
 from insightmart.definitions.files import DEFINITIONS
 from insightmart.errors import ConfigurationError, sentence
+from insightmart.plain_connections import tls_of_state
 from insightmart.runs import applying
 from insightmart.secrets_manager import SecretError, is_named, secret_value
 from insightmart.settings import load_settings
@@ -284,6 +286,14 @@ def known_as_a_plan(evaluate: Operation) -> Operation:
     return run
 
 
+class _Verified(PostgresConnectionConfig):
+    """The state's database, judged by the certificates that every PostgreSQL server of ours is judged by."""
+
+    @property
+    def _static_connection_kwargs(self) -> dict[str, Any]:
+        return {"sslrootcert": trusted_roots()}
+
+
 def with_its_secrets(create: Operation) -> Operation:
     """The state's database: what Secrets Manager keeps of its settings is read when it is first connected to.
 
@@ -301,7 +311,13 @@ def with_its_secrets(create: Operation) -> Operation:
             found = {name: secret_value(f"STATE_{name.upper()}", value, endpoint) for name, value in named.items()}
         except SecretError as error:
             raise ConfigError(sentence(error.cause, error.cure)) from None
-        return create(self.copy(update=found) if found else self, *args, **kwargs)
+        tls = tls_of_state(self.host, load_settings().allowed_plain)
+        known = {
+            **self.dict(by_alias=True, exclude={"shared_connection"}),
+            **found,
+            **{name: tls[name] for name in tls if name == "sslmode"},
+        }
+        return create((_Verified if tls else PostgresConnectionConfig)(**known), *args, **kwargs)
 
     return create_engine_adapter
 

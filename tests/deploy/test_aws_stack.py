@@ -133,6 +133,7 @@ def test_every_setting_of_production_is_passed_and_accepted(
     elsewhere = {
         "AWS_ENDPOINT_URL",  # AWS itself
         "BACKUP_URL",  # of a local warehouse
+        "PLAIN_CONNECTIONS",  # there are none
         "STORE_DECLARATIONS",  # the file in the image
         "SNOWFLAKE_PASSWORD",  # a key pair it is
         "SNOWFLAKE_PRIVATE_KEY_PATH",  # the key itself is handed over

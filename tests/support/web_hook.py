@@ -15,6 +15,7 @@ class WebHook(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: list[tuple[str, str, str]] = []
         self.statuses: list[int] = []
+        self.location: str | None = None
 
     @property
     def at(self) -> str:
@@ -31,6 +32,8 @@ class _Handler(BaseHTTPRequestHandler):
         if status == 200:
             self.server.requests.append((self.command, self.path, body))
         self.send_response(status)
+        if self.server.location:
+            self.send_header("Location", self.server.location)
         self.end_headers()
 
     do_GET = do_POST = _answer
