@@ -1,12 +1,14 @@
-"""The tables of ``ops``, and the statements that create them and those of ``raw`` where they do not exist yet."""
+"""The tables of ``ops`` as they are; ``migrations`` has the statements that create them and those of ``raw``.
+
+A change here is a new file there as well.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from contextlib import nullcontext
 
-from ingestion.contracts import DELETED_AT, ROW_HASH, entity, raw_tables
-from ingestion.warehouse import Warehouse, sql_type
+from ingestion.migrations import Migration, applied, apply, migrations
+from ingestion.warehouse import Warehouse
 
 # What the journal of publications keeps of each certified aggregate that it follows, before and after a change.
 PUBLISHED_MEASURES: dict[str, dict[str, str]] = {
@@ -41,6 +43,9 @@ _PUBLISHED = {
 
 # ops tables that plain SQL writes. Instants are UTC; *_sum are exact sums of the entity's money or quantity column.
 OPS_TABLES: dict[str, str] = {
+    # the migrations that the warehouse has had; checksum: of their statements
+    "schema_version": """version BIGINT, name VARCHAR, checksum VARCHAR, applied_at TIMESTAMP_NTZ, actor VARCHAR,
+        git_sha VARCHAR""",
     # one row a load package and entity: what the source said it has, what landed, what was rejected
     "loads": """load_id VARCHAR, source VARCHAR, entity VARCHAR, window_start TIMESTAMP_NTZ, window_end TIMESTAMP_NTZ,
         "ROWS" BIGINT, rejected_rows BIGINT, bytes BIGINT, source_count BIGINT, source_sum DECIMAL(38, 4),
@@ -166,71 +171,29 @@ OPS_TABLES: dict[str, str] = {
 }
 
 
-# What a statement below makes: a schema, a table, or a column of one.
-_MADE = re.compile(
-    r"(?:CREATE (?:SCHEMA|TABLE)|ALTER TABLE) (?:IF NOT EXISTS )?(\w+)(?:\.(\w+))?(?: ADD COLUMN IF NOT EXISTS (\w+))?"
-)
+def create_tables(
+    warehouse: Warehouse,
+    actor: str | None = None,
+    git_sha: str | None = None,
+    raw_owner: Warehouse | None = None,
+) -> list[Migration]:
+    """Bring the schemas ``raw`` and ``ops`` to the version of this code: one question, where nothing is to do.
 
-_LEDGER_COLUMNS = (
-    "taxes_included",
-    "source_name",
-    "retail_location_id",
-    "retail_location_name",
-    "placed_total_amount",
-    "current_total_amount",
-    "cash_rounding_amount",
-)
+    What a warehouse may refuse is said in ``insightmart.schema_version``; here nothing is refused.
 
+    Args:
+        warehouse: of any earlier version, or empty.
+        actor: who does it.
+        git_sha: commit of the code.
+        raw_owner: connection whose role is to own the tables of ``raw``; None: the same.
 
-def table_statements() -> Iterator[str]:
-    """The statements that create the schemas ``raw`` and ``ops`` and their tables where they do not exist yet."""
-    yield "CREATE SCHEMA IF NOT EXISTS raw"
-    yield "CREATE SCHEMA IF NOT EXISTS ops"
-    for table, columns in raw_tables().items():
-        declared = ", ".join(f"{column.name} {sql_type(column.type)}" for column in columns)
-        yield f"CREATE TABLE IF NOT EXISTS raw.{table} ({declared})"
-        for later in (DELETED_AT, ROW_HASH):  # a warehouse from before deletions were looked for, or content compared
-            if later in columns:
-                yield f"ALTER TABLE raw.{table} ADD COLUMN IF NOT EXISTS {later.name} {sql_type(later.type)}"
-    # a warehouse from before the shop's sales ledger was loaded
-    for column in entity("shopify", "orders").columns:
-        if column.name in _LEDGER_COLUMNS:
-            yield f"ALTER TABLE raw.shopify_orders ADD COLUMN IF NOT EXISTS {column.name} {sql_type(column.type)}"
-    # a warehouse from before items with one SKU were added up
-    for column in entity("shopify", "inventory").columns:
-        if column.name in ("sku_on_hand", "sku_on_order"):
-            yield f"ALTER TABLE raw.shopify_inventory ADD COLUMN IF NOT EXISTS {column.name} {sql_type(column.type)}"
-    for table, declaration in OPS_TABLES.items():
-        yield f"CREATE TABLE IF NOT EXISTS ops.{table} ({declaration})"
-    for digest in ("source_digest", "raw_digest"):  # a warehouse from before content was compared
-        yield f"ALTER TABLE ops.source_comparisons ADD COLUMN IF NOT EXISTS {digest} DECIMAL(38, 4)"
-    for count in ("comparisons", "matched"):  # a warehouse from before only what changed was compared
-        yield f"ALTER TABLE ops.reconciliations ADD COLUMN IF NOT EXISTS {count} BIGINT"
-    # a warehouse from before there was a ledger, which goes by the real clock
-    yield "ALTER TABLE ops.correction_windows ADD COLUMN IF NOT EXISTS settled_at TIMESTAMP_NTZ"
-    yield "ALTER TABLE ops.replays ADD COLUMN IF NOT EXISTS recorded_at TIMESTAMP_NTZ"
-    for measure, kind in _PUBLISHED.items():  # a warehouse from before a measure was there
-        yield f"ALTER TABLE ops.published_changes ADD COLUMN IF NOT EXISTS {measure} {kind}"
-    # a warehouse from before it was kept who acted
-    yield "ALTER TABLE ops.runs ADD COLUMN IF NOT EXISTS actor VARCHAR"
-
-
-def create_tables(warehouse: Warehouse) -> None:
-    """Create what is missing of the schemas ``raw`` and ``ops``: one question, where nothing is. Safe to repeat."""
-    there = _names_there(warehouse)
-    for statement in table_statements():
-        made = _MADE.match(statement)
-        if made is None or ".".join(name for name in made.groups() if name).lower() not in there:
-            warehouse.execute(statement)
-
-
-def _names_there(warehouse: Warehouse) -> set[str]:
-    """The schemas that hold a table, their tables and columns, as ``schema``, ``schema.table`` and
-    ``schema.table.column`` in lower case."""
-    found: set[str] = set()
-    for names in warehouse.rows(
-        "SELECT table_schema, table_name, column_name FROM information_schema.columns"
-        " WHERE table_schema IN ('RAW', 'raw', 'OPS', 'ops')"  # DuckDB keeps names as they were first written
-    ):
-        found.update(".".join(names[:depth]).lower() for depth in (1, 2, 3))
-    return found
+    Returns:
+        What was applied.
+    """
+    had = applied(warehouse)
+    due = [migration for migration in migrations() if migration.version not in had]
+    for migration in due:
+        # DuckDB writes a file anew with each statement that is a transaction of its own
+        with warehouse.transaction() if warehouse.dialect == "duckdb" else nullcontext():
+            apply(warehouse, migration, actor, git_sha, raw_owner)
+    return due

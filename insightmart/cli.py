@@ -26,6 +26,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "sandbox",
         "The three sources and a mail inbox on this machine, for trying things.",
     ),
+    "setup": (
+        "insightmart.commands.setup",
+        "setup_command",
+        "Make a warehouse ready for this version of the code; says first what is missing.",
+    ),
     "ingest": ("insightmart.commands.ingest", "ingest_command", "Load what is new at the sources, or a given window."),
     "backfill": (
         "insightmart.commands.backfill",

@@ -193,9 +193,12 @@ class Settings(AlertSettings):
     snowflake_private_key: SecretStr | None = Field(None, alias="SNOWFLAKE_PRIVATE_KEY")
     snowflake_private_key_path: Path | None = Field(None, alias="SNOWFLAKE_PRIVATE_KEY_PATH")
     snowflake_private_key_passphrase: SecretStr | None = Field(None, alias="SNOWFLAKE_PRIVATE_KEY_PASSPHRASE")
-    snowflake_role: str = Field("INSIGHTMART_TRANSFORMER", alias="SNOWFLAKE_ROLE")
+    snowflake_role: str = Field("INSIGHTMART_PIPELINE", alias="SNOWFLAKE_ROLE")
+    snowflake_load_role: str | None = Field(None, alias="SNOWFLAKE_LOAD_ROLE")
+    snowflake_report_role: str | None = Field(None, alias="SNOWFLAKE_REPORT_ROLE")
     snowflake_warehouse: str = Field("INSIGHTMART_TRANSFORM", alias="SNOWFLAKE_WAREHOUSE")
     snowflake_load_warehouse: str | None = Field(None, alias="SNOWFLAKE_LOAD_WAREHOUSE")
+    snowflake_gate_warehouse: str | None = Field(None, alias="SNOWFLAKE_GATE_WAREHOUSE")
     snowflake_report_warehouse: str | None = Field(None, alias="SNOWFLAKE_REPORT_WAREHOUSE")
     snowflake_statement_timeout: int = Field(3600, alias="SNOWFLAKE_STATEMENT_TIMEOUT", ge=1)
     snowflake_credit_usd: float = Field(0, alias="SNOWFLAKE_CREDIT_USD", ge=0)  # of the contract; 0: the table's
@@ -244,9 +247,18 @@ class Settings(AlertSettings):
         return datetime(self.start.year, self.start.month, self.start.day)
 
     def warehouse_of(self, workload: str) -> str:
-        """Snowflake's warehouse for ``load``, ``transform`` or ``report``."""
-        own = {"load": self.snowflake_load_warehouse, "report": self.snowflake_report_warehouse}.get(workload)
-        return own or self.snowflake_warehouse
+        """Snowflake's warehouse for ``load``, ``transform``, ``gate`` or ``report``."""
+        own = {
+            "load": self.snowflake_load_warehouse,
+            "gate": self.snowflake_gate_warehouse,
+            "report": self.snowflake_report_warehouse,
+        }
+        return own.get(workload) or self.snowflake_warehouse
+
+    def role_of(self, workload: str) -> str:
+        """Snowflake's role for the same; gates have that of models, whose tables they read."""
+        own = {"load": self.snowflake_load_role, "report": self.snowflake_report_role}
+        return own.get(workload) or self.snowflake_role
 
     @property
     def secrets(self) -> list[str]:

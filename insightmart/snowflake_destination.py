@@ -83,7 +83,7 @@ def snowflake_destination(settings: Settings) -> Any:
         "private_key": b64encode(key).decode() if key else None,  # dlt's private_key_path is not read in this version
         "database": DATABASE,
         "warehouse": settings.warehouse_of("load"),
-        "role": settings.snowflake_role,
+        "role": settings.role_of("load"),
     }
     return SessionDestination(
         credentials={name: value for name, value in credentials.items() if value},

@@ -21,7 +21,7 @@ from insightmart.settings import Settings
 from insightmart.snowflake_keys import private_key
 from insightmart.snowflake_refusals import lacking, refusal
 
-Workload = Literal["load", "transform", "report"]
+Workload = Literal["load", "transform", "gate", "report"]
 
 LOCK_TIMEOUT = 600  # seconds a statement waits for another one's table; whoever holds it so long is stuck
 LOGIN_TIMEOUT, NETWORK_TIMEOUT = 60, 300  # seconds with retries; the connector would go on for ever by itself
@@ -30,6 +30,8 @@ APPLICATION = "insightmart"
 # What opens a transaction that has to be ended: after what only reads, and after DDL, there is nothing to commit.
 _BEGIN = re.compile(r"(\s|/\*.*?\*/)*BEGIN\b", re.I | re.S)
 _CHANGE = re.compile(r"(\s|/\*.*?\*/)*(BEGIN|COPY|DELETE|INSERT|MERGE|TRUNCATE|UPDATE)\b", re.I | re.S)
+
+_ENDED = re.compile(r"\s*(COMMIT|ROLLBACK)\b", re.I)
 
 _model: ContextVar[str | None] = ContextVar("model", default=None)
 _idle: dict[tuple[Any, ...], list[Any]] = {}
@@ -72,7 +74,7 @@ def connect(settings: Settings, workload: Workload, **options: Any) -> Snowflake
     """A session that nobody uses: one that waits, else a new one. Close it when it is not needed any more.
 
     Args:
-        settings: account, user, and the warehouse of the workload.
+        settings: account, user, and the role and the warehouse of the workload.
         workload: what the session is for.
         options: what a library needs of the connector beyond that, for example ``autocommit=False``.
 
@@ -83,7 +85,8 @@ def connect(settings: Settings, workload: Workload, **options: Any) -> Snowflake
     """
     import snowflake.connector
 
-    arguments = credentials(settings) | {"warehouse": settings.warehouse_of(workload)} | options
+    own = {"role": settings.role_of(workload), "warehouse": settings.warehouse_of(workload)}
+    arguments = credentials(settings) | own | options
     kind = tuple(sorted((name, str(value)) for name, value in arguments.items()))
     with _one_at_a_time:
         if waiting := _idle.get(kind):
@@ -106,7 +109,7 @@ def connect(settings: Settings, workload: Workload, **options: Any) -> Snowflake
 
 
 def credentials(settings: Settings) -> dict[str, Any]:
-    """Account, user, role and how the user proves who it is, as the connector takes them.
+    """Account, user and how the user proves who it is, as the connector takes them.
 
     Raises:
         ConfigurationError: the account is not configured, or the private key cannot be used.
@@ -119,7 +122,6 @@ def credentials(settings: Settings) -> dict[str, Any]:
     found: dict[str, Any] = {
         "account": settings.snowflake_account,
         "user": settings.snowflake_user,
-        "role": settings.snowflake_role,
         "authenticator": settings.snowflake_authenticator,
     }
     if (key := private_key(settings)) is not None:
@@ -177,7 +179,7 @@ class SnowflakeSession:
             tag = {"QUERY_TAG": query_tag(), **(options.pop("_statement_params", None) or {})}
             self._is_in_transaction |= bool(self._begins.match(command))
             try:
-                return execute(command, *values, _statement_params=tag, **options)
+                answer = execute(command, *values, _statement_params=tag, **options)
             except Error as error:
                 self._is_doubtful = True
                 told = refusal(error, dict(self._kind))
@@ -189,6 +191,8 @@ class SnowflakeSession:
             except Exception:
                 self._is_doubtful = True
                 raise
+            self._is_in_transaction &= not _ENDED.match(command)
+            return answer
 
         cursor.execute = tagged  # sent with the statement: ALTER SESSION would be another one
         return cursor

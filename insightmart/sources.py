@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import structlog
 
 from ingestion.contracts import ENTITIES, SOURCES
-from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
 from insightmart.deletion_questions import open_questions
 from insightmart.errors import ConfigurationError
@@ -157,7 +156,6 @@ def load_each(
     if not any(is_configured(settings, source) for source in sources):
         missing = ", ".join(SETTING[source] for source in sources)
         raise ConfigurationError(f"no source is configured: {missing} not set", "Set it, or try `insightmart demo`")
-    create_tables(warehouse)
     before = _Before(watermarks(warehouse), erased_customers(warehouse))
     loads = []
     for source in sources:

@@ -7,12 +7,13 @@ from sqlmesh import macro
 
 @macro()
 def create_source_tables(evaluator: t.Any) -> t.List[str]:
-    """Create what is missing of the raw and ops schemas on the local warehouse. On Snowflake the bootstrap does.
+    """Bring raw and ops of the local warehouse to the version of this code. On Snowflake `insightmart setup` does it,
+    and another version is refused here.
 
     Also keeps the settings that shape figures with the warehouse, and refuses other ones; and writes to the journal
-    what a run that was killed has published.
+    what a run that was killed has published. A command of ours has looked at all but the last when it began.
 
-    Executes the statements itself and returns none: two dozen of them, rendered by SQLMesh before every plan and run,
+    Executes the statements itself and returns none: dozens of them, rendered by SQLMesh before every plan and run,
     would cost more than a whole layer of models.
     """
     import sys
@@ -21,11 +22,12 @@ def create_source_tables(evaluator: t.Any) -> t.List[str]:
     # for those to how it connects, and for the lock of the one writer.
     is_late = "insightmart.transform.sqlmesh_patches" not in sys.modules
     import insightmart.transform.sqlmesh_patches  # noqa: F401
-    from ingestion.ops_tables import table_statements
     from ingestion.warehouse import Warehouse
     from insightmart.errors import ConfigurationError
     from insightmart.journal.publish import publish_prod
-    from insightmart.recorded_settings import keep_or_refuse, refuse_other
+    from insightmart.recorded_settings import keep_or_refuse
+    from insightmart.runs import command_under_way
+    from insightmart.schema_version import make_ready
     from insightmart.settings import load_settings
 
     if evaluator.runtime_stage == "before_all":
@@ -33,14 +35,11 @@ def create_source_tables(evaluator: t.Any) -> t.List[str]:
             raise ConfigurationError(
                 "plain `sqlmesh run` beside Snowflake takes no lock", "Use `insightmart sqlmesh run`"
             )
-        adapter, settings = evaluator.engine_adapter, load_settings()
-        if evaluator.gateway == "local":
-            for statement in table_statements():
-                adapter.cursor.execute(statement.replace("TIMESTAMP_NTZ", "TIMESTAMP"))
-            keep_or_refuse(Warehouse(adapter.cursor, "duckdb"), settings)
-        elif adapter.table_exists("ops.settings"):
-            refuse_other(dict(adapter.fetchall("SELECT name, value FROM ops.settings")), settings)
-        else:
-            return ["SELECT 1"]  # the bootstrap has not run, nothing was published
+        if not command_under_way():
+            adapter, settings, is_local = evaluator.engine_adapter, load_settings(), evaluator.gateway == "local"
+            connection, dialect = (adapter.cursor, "duckdb") if is_local else (adapter.connection, "snowflake")
+            warehouse = Warehouse(connection, dialect)
+            make_ready(warehouse, settings)
+            keep_or_refuse(warehouse, settings)
         return publish_prod(evaluator) or ["SELECT 1"]
     return ["SELECT 1"]  # SQLMesh warns about a statement that renders to nothing

@@ -78,6 +78,7 @@ def ingest_source(environment: Mapping[str, str], source: str, home: Path) -> tu
     """
     os.environ.update(environment)
     os.environ["INSIGHTMART_HOME"] = str(home)
+    from ingestion.ops_tables import create_tables
     from ingestion.postgres import source as postgres  # noqa: F401 (`ingest` imports them when it needs them)
     from ingestion.shopify import source as shopify  # noqa: F401 (`ingest` imports them when it needs them)
     from ingestion.stores import source as stores  # noqa: F401 (`ingest` imports them when it needs them)
@@ -92,6 +93,7 @@ def ingest_source(environment: Mapping[str, str], source: str, home: Path) -> tu
     settings = load_settings()
     results: list[Any] = []
     with open_warehouse(settings) as warehouse:
+        create_tables(warehouse)
         cost = cost_of(lambda: results.extend(ingest(warehouse, settings, NOW, [source])))
     for result in results:
         if result.error:

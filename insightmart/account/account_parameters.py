@@ -88,9 +88,11 @@ class AccountNetwork(_Stated):
 
 
 class ServiceUser(_Stated):
-    """A program that logs in with a key pair; ``public_key`` is PEM without header and line ends."""
+    """A program that logs in with a key pair; ``public_key`` is PEM without header and line ends. ``also``: roles that
+    it may take in place of its own, each one whose rights its own has."""
 
     role: Name
+    also: tuple[Name, ...] = ()
     warehouse: Name
     comment: str
     public_key: str = Field("", pattern=r"^(MII[A-Za-z0-9+/]+=*)?$")

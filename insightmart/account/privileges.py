@@ -76,8 +76,10 @@ def read_roles(path: Path, parameters: AccountParameters) -> dict[str, AccountRo
             if unknown := sorted(set(asked) - set(stated)):
                 raise mistake(path, f"{name}: no {kind} {unknown[0]} is stated")
     for name, user in parameters.users.items():
-        if user.role not in roles:
-            raise mistake(path, f"no role {user.role}, which user {name} has")
+        if unknown := sorted({user.role, *user.also} - set(roles)):
+            raise mistake(path, f"no role {unknown[0]}, which user {name} has")
+        if more := sorted(set(user.also) - set(roles[user.role].inherits)):
+            raise mistake(path, f"role {more[0]} of user {name} has rights that its role {user.role} has not")
     return roles
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ingestion.contracts import ENTITIES, SOURCES
-from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
 from insightmart.commands.options import Instant, as_of_option, window_of
 from insightmart.commands.session import acting_clocks, writing
@@ -63,7 +62,6 @@ def backfill(
     Raises:
         ConfigurationError: the source is not configured.
     """
-    create_tables(warehouse)
     before = {window_id for window_id, *_ in _open_corrections(warehouse)}
 
     def load(context: IngestContext, name: str) -> list[LoadResult]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from ingestion.clock import as_of_or_now, utc_now
-from ingestion.ops_tables import OPS_TABLES, create_tables
+from ingestion.migrations import applied
 from ingestion.warehouse import Warehouse
 from insightmart.backups.unfinished import refuse_unfinished
 from insightmart.errors import ConfigurationError, InsightMartError
@@ -24,12 +24,14 @@ from insightmart.openlineage.emission import Emission, emission
 from insightmart.readers.publishing import publish_copy
 from insightmart.recorded_settings import keep_or_refuse, refuse_recorded_others
 from insightmart.runs import ProblemKind, Run, RunProblem, record_problems, recorded_run
+from insightmart.schema_version import SETUP, make_ready, refuse_others
 from insightmart.settings import Settings
 from insightmart.source_clocks import Clocks, compared, read_clocks
 
 if TYPE_CHECKING:
     from insightmart.transform.transformer import Transformer
 
+CURE_OF_AN_EARLIER_ONE = "The next command that writes brings it up to date: insightmart cycle"
 PATIENCE = 60  # seconds a writer waits for whoever reads the local file itself, which takes no longer than a question
 
 log = structlog.get_logger()
@@ -37,11 +39,12 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Session:
-    """A command at work on its warehouse."""
+    """A command at work on its warehouse; ``opened_at``: since when, by the real clock."""
 
     command: str
     settings: Settings
     warehouse: Warehouse
+    opened_at: datetime
 
     @contextmanager
     def recorded_run(self, as_of: datetime) -> Iterator[Run]:
@@ -57,7 +60,7 @@ class Session:
         except BaseException:
             if run is not None:
                 try:
-                    self._enter(run, begun)
+                    self._enter(run)
                 except Exception as error:  # noqa: BLE001 why the run ended says more; the next one enters it
                     log.warning("not in the ledger yet", run=run.run_id, error=str(error))
                 try:
@@ -66,7 +69,7 @@ class Session:
                     log.warning("events of lineage were not sent", run=run.run_id, error=str(error))
                 self._show(run)
             raise
-        self._enter(run, begun)
+        self._enter(run)
         self._tell(run, events)
         self._show(run)
 
@@ -93,29 +96,35 @@ class Session:
             record_problems(self.warehouse, run.run_id, [problem])
             run.note([problem])
 
-    def _enter(self, run: Run, begun: datetime) -> None:
-        head = enter(self.warehouse, self.settings, run.run_id, begun, run.models_hash)
+    def _enter(self, run: Run) -> None:
+        head = enter(self.warehouse, self.settings, run.run_id, self.opened_at, run.models_hash)
         if head and (problems := keep_head(self.settings, head)):
             record_problems(self.warehouse, run.run_id, problems)
             run.note(problems)
 
 
 @contextmanager
-def writing(settings: Settings, command: str) -> Iterator[Session]:
+def writing(settings: Settings, command: str, *, sets_up: bool = False) -> Iterator[Session]:
     """A command that writes: no other one runs meanwhile, and every table it may need exists.
+
+    Args:
+        settings: name the warehouse.
+        command: as a user types it.
+        sets_up: the command sees to the tables itself.
 
     Raises:
         ConfigurationError: the warehouse was set up with other settings.
-        InsightMartError: another process writes (exit code 75), or the warehouse cannot be opened.
+        InsightMartError: another process writes (exit code 75), or the warehouse cannot be opened, or is of another
+            version and does not become one of this by itself.
     """
     with writer_lock(settings, command):
         refuse_unfinished(settings.home)
-        with opened_to_write(settings, command) as session:
+        with opened_to_write(settings, command, sets_up=sets_up) as session:
             yield session
 
 
 @contextmanager
-def opened_to_write(settings: Settings, command: str) -> Iterator[Session]:
+def opened_to_write(settings: Settings, command: str, *, sets_up: bool = False) -> Iterator[Session]:
     """The same for one who holds the lock already.
 
     Raises:
@@ -123,10 +132,12 @@ def opened_to_write(settings: Settings, command: str) -> Iterator[Session]:
         InsightMartError: the warehouse cannot be opened.
     """
     with open_warehouse(settings, patience=PATIENCE) as warehouse:
+        opened_at = utc_now()
         turn_over()
-        create_tables(warehouse)
-        keep_or_refuse(warehouse, settings)
-        yield Session(command, settings, warehouse)
+        if not sets_up:
+            make_ready(warehouse, settings)
+            keep_or_refuse(warehouse, settings)
+        yield Session(command, settings, warehouse, opened_at)
 
 
 @contextmanager
@@ -136,27 +147,20 @@ def reading(settings: Settings, *, is_whole: bool = False) -> Iterator[Warehouse
     Raises:
         ConfigurationError: the warehouse was set up with other settings.
         InsightMartError: the warehouse cannot be opened, all of a local one for example while a cycle is at work, or is
-            of an earlier version, which no command that writes has met since.
+            of another version.
     """
     with open_to_read(settings, is_whole=is_whole) as warehouse:
         refuse_recorded_others(warehouse, settings)
-        _refuse_older(warehouse)
+        if there := _ops_tables(warehouse):  # a warehouse that nobody has set up is empty, and says so
+            cure = SETUP if warehouse.dialect == "snowflake" else CURE_OF_AN_EARLIER_ONE
+            refuse_others(applied(warehouse) if "schema_version" in there else {}, cure)
         yield warehouse
 
 
-def _refuse_older(warehouse: Warehouse) -> None:
-    """A warehouse that nobody has set up is empty, and says so; one of an earlier version lacks tables."""
-    there = {
-        name
-        for (name,) in warehouse.rows(
-            "SELECT LOWER(table_name) FROM information_schema.tables WHERE LOWER(table_schema) = 'ops'"
-        )
-    }
-    if there and (missing := sorted(OPS_TABLES.keys() - there)):
-        raise InsightMartError(
-            f"this warehouse is of an earlier version: it has no ops.{missing[0]}",
-            "The next command that writes brings it up to date: insightmart cycle",
-        )
+def _ops_tables(warehouse: Warehouse) -> set[str]:
+    """Those that there are, and that the role may see."""
+    question = "SELECT LOWER(table_name) FROM information_schema.tables WHERE LOWER(table_schema) = 'ops'"
+    return {name for (name,) in warehouse.rows(question)}
 
 
 def acting_clocks(settings: Settings, as_of: datetime | None) -> tuple[datetime, Clocks | None]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 
 DATA_SOURCE = "insightmart"
 BLOCKING = "critical"
+
+# Gates that scan on Snowflake at the same time: each has a session of its own, and to open one costs more than to wait
+# for another scan.
+_AT_ONCE = threading.BoundedSemaphore(2)
 
 
 def scan_window(
@@ -94,12 +100,11 @@ def scan_window(
         **candidates.variables(scratch, tables),
     }
 
-    scanning = _connection(context)
-    with candidates.seen(scanning, scratch, tables, window, asked):
-        outcomes = _scan(scanning, scratch, checks, variables, looked_at)
-    # the gate's own table stands for the version of its checks
-    scanned = snapshot_versions({**tables, f"gate.{gate}": str(context.resolve_table(f"gate.{gate}"))})
     with _own_connection(context) as warehouse:
+        with candidates.seen(warehouse, scratch, tables, window, asked):
+            outcomes = _scan(warehouse, scratch, checks, variables, looked_at)
+        # the gate's own table stands for the version of its checks
+        scanned = snapshot_versions({**tables, f"gate.{gate}": str(context.resolve_table(f"gate.{gate}"))})
         record(warehouse, gate, scan_id, outcomes, window.start, window.end, scanned, execution_time)
 
     failed = [o for o in outcomes if o["outcome"] == "fail" and o["severity"] == BLOCKING]
@@ -130,23 +135,19 @@ def _finding(outcome: Mapping[str, str]) -> str:
     return f"{outcome['check_name']} (found {outcome['value']}{against}{f'; ask {owner}' if owner else ''})"
 
 
-def _connection(context: ExecutionContext) -> Warehouse:
-    """The connection that SQLMesh evaluates this gate on."""
-    connection = context.engine_adapter.connection
-    if context.engine_adapter.dialect == "duckdb":
-        return Warehouse(connection.cursor(), "duckdb")
-    return Warehouse(connection, "snowflake")
-
-
-def _own_connection(context: ExecutionContext) -> Warehouse:
-    """A connection beside SQLMesh's, so that results survive a rollback.
+@contextmanager
+def _own_connection(context: ExecutionContext) -> Iterator[Warehouse]:
+    """A connection beside SQLMesh's, so that results survive a rollback, and on Snowflake on the warehouse of gates:
+    what is scanned was committed when its own model was evaluated.
 
     On DuckDB a cursor of SQLMesh's own connection: a file opened twice in one process under two spellings of its path
     would be two databases.
     """
     if context.engine_adapter.dialect == "duckdb":
-        return _connection(context)
-    return open_warehouse(load_settings())
+        yield Warehouse(context.engine_adapter.connection.cursor(), "duckdb")
+        return
+    with _AT_ONCE, open_warehouse(load_settings(), "gate") as warehouse:
+        yield warehouse
 
 
 def _spoken(window: Window) -> str:

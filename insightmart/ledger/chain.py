@@ -19,6 +19,7 @@ class Kind(StrEnum):
     """What an entry is of, in the order in which those of one run are written."""
 
     BEGINNING = "beginning"  # the first entry: since when rows are covered, and how many there were before
+    SETUP = "set-up"  # a version of raw and ops that was applied, and the command that did it
     LOAD = "load"
     GATE = "gate result"
     PUBLICATION = "publication"

@@ -107,6 +107,7 @@ EVIDENCE = (
     EvidenceTable("closes", Kind.CLOSE, "close", ("close_id",), "recorded_at", named_by=("month_first", "status")),
     EvidenceTable("purges", Kind.RETENTION, "retention", ("purge_id",), "recorded_at", final="status = 'done'"),
     EvidenceTable("erasures", Kind.ERASURE, "erasure", ("erasure_id",), "recorded_at", final="status = 'done'"),
+    EvidenceTable("schema_version", Kind.SETUP, "version", ("version",), "applied_at"),
     EvidenceTable("runs", Kind.RUN, "run", ("run_id",), "started_at", final="status <> 'running'"),
     EvidenceTable("run_intervals", Kind.RUN, "run", ("run_id",), "recorded_at"),
     EvidenceTable("run_problems", Kind.RUN, "run", ("run_id",), "recorded_at", final=f"NOT {_AFTER_THE_RUN}"),

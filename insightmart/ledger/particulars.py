@@ -44,6 +44,7 @@ _KIND_BY_COMMAND = {
     "erase": Kind.ERASURE,
     "retention": Kind.RETENTION,
     "restore": Kind.RESTORE,
+    "setup": Kind.SETUP,
 }
 
 
@@ -150,6 +151,11 @@ def _runs(rows: Sequence[Row]) -> dict[str, Any]:
     )
 
 
+def _schema_version(rows: Sequence[Row]) -> dict[str, Any]:
+    row = rows[0]
+    return _without_nothing({"migration": row["name"], "acted": row["actor"], "commit": row["git_sha"]})
+
+
 def _run_intervals(rows: Sequence[Row]) -> dict[str, Any]:
     return {"intervals": len(rows)}
 
@@ -169,6 +175,7 @@ _SAYING: dict[str, Callable[[Sequence[Row]], dict[str, Any]]] = {
     "purges": _purges,
     "publications": _publications,
     "published_changes": _published_changes,
+    "schema_version": _schema_version,
     "runs": _runs,
     "run_intervals": _run_intervals,
     "run_problems": _run_problems,

@@ -14,6 +14,7 @@ from ingestion.loading.context import Window
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
 from insightmart.runs import RunProblem
+from insightmart.schema_version import SETUP
 from insightmart.settings import PROJECT, Settings
 from insightmart.transform.model_graph import PROD, short_name
 from insightmart.transform.watermarks import asked_once
@@ -263,9 +264,9 @@ def open_transformer(settings: Settings, warehouse: Warehouse, *, local: bool = 
     try:
         context = (Context if local else PublishedProject)(paths=str(PROJECT), gateway=settings.gateway)
     except SQLMeshError as error:
-        raise InsightMartError(
-            f"the SQLMesh project cannot be loaded: {' '.join(str(error).split())[:400]}", "Try `sqlmesh lint`"
-        ) from error
+        said = " ".join(str(error).split())[:400]
+        cure = SETUP if "sqlmesh migrate" in said else "Try `sqlmesh lint`"
+        raise InsightMartError(f"the SQLMesh project cannot be loaded: {said}", cure) from error
     try:
         yield Transformer(context, recorder, warehouse, settings.history_start)
     finally:

@@ -152,11 +152,13 @@ def test_every_setting_of_production_is_passed_and_accepted(
     assert str(settings.stores_url).startswith("s3://insightmart-dropsbucket-")
     # the login of deploy/snowflake
     assert (settings.snowflake_user, settings.snowflake_role) == ("INSIGHTMART_PIPELINE", "INSIGHTMART_PIPELINE")
-    assert [settings.warehouse_of(work) for work in ("load", "transform", "report")] == [
+    assert [settings.warehouse_of(work) for work in ("load", "transform", "gate", "report")] == [
         "INSIGHTMART_LOAD",
         "INSIGHTMART_TRANSFORM",
+        "INSIGHTMART_GATE",
         "INSIGHTMART_REPORT",
     ]
+    assert (settings.role_of("load"), settings.role_of("gate")) == ("INSIGHTMART_LOADER", "INSIGHTMART_PIPELINE")
 
 
 def every_secret() -> list[dict[str, Any]]:

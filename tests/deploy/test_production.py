@@ -137,8 +137,8 @@ def test_the_doctor_accepts_what_the_template_hands_over(
     assert {name: one for name, one in found.items() if one["status"] not in ("ok", "note")} == {}
     assert code == 0
     assert found["warehouse"]["detail"] == (
-        "Snowflake organisation-account answers user INSIGHTMART_PIPELINE as INSIGHTMART_PIPELINE on INSIGHTMART_LOAD,"
-        " INSIGHTMART_TRANSFORM, INSIGHTMART_REPORT"
+        "Snowflake organisation-account answers user INSIGHTMART_PIPELINE as INSIGHTMART_LOADER on INSIGHTMART_LOAD;"
+        " as INSIGHTMART_PIPELINE on INSIGHTMART_TRANSFORM, INSIGHTMART_GATE, INSIGHTMART_REPORT"
     )
     assert " models" in found["project"]["detail"]
     assert "user insightmart_state answers" in found["state"]["detail"]

@@ -59,6 +59,8 @@ def test_the_same_rows_land_as_on_duckdb(
         open_duckdb(local.database_path) as on_duckdb,
         open_warehouse(remote) as on_snowflake,
     ):
+        create_tables(on_duckdb)
+        create_tables(on_snowflake)
         for prepare, as_of in ((trade.first_day, FIRST_DAY), (trade.next_day, NEXT_DAY)):
             prepare()
             for source in SOURCES:

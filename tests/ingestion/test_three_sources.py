@@ -12,6 +12,7 @@ import pytest
 
 from ingestion.contracts import SOURCES
 from ingestion.loading.context import IngestContext, LoadResult
+from ingestion.ops_tables import create_tables
 from ingestion.warehouse import open_duckdb
 from insightmart.settings import Settings
 from insightmart.sources import ingest, load_each
@@ -30,6 +31,7 @@ def load(trade: Trade, home: Path, as_of: datetime, *, at_once: bool) -> None:
     """Load all sources, at once or one after the other."""
     settings = Settings(home=home, start=date(2026, 3, 1), _env_file=None, **trade.settings)  # type: ignore[call-arg]
     with open_duckdb(settings.database_path) as warehouse:
+        create_tables(warehouse)
         for sources in [SOURCES] if at_once else [[source] for source in SOURCES]:
             results = ingest(warehouse, settings, as_of, sources)
             assert [result.error for result in results] == [None] * len(sources)
@@ -60,6 +62,7 @@ def test_the_warehouse_keeps_its_memory_bounded_while_sources_are_read(trade: Tr
         return []
 
     with open_duckdb(settings.database_path) as warehouse:
+        create_tables(warehouse)
         usual = warehouse.value("SELECT current_setting('memory_limit')")
         load_each(warehouse, settings, FIRST_DAY, SOURCES, look)
         assert limits == ["600.0 MiB"] * len(SOURCES)

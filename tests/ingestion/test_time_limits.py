@@ -15,6 +15,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ingestion.contracts import SOURCES
+from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse, open_duckdb
 from insightmart import sources
 from insightmart.settings import Settings
@@ -70,10 +71,12 @@ def homes(
     first, both = (tmp_path_factory.mktemp(name) / "home" for name in ("first", "both"))
     trade.first_day()
     with open_duckdb(settings_of(first).database_path) as warehouse:
+        create_tables(warehouse)
         assert [one.problem for one in load(warehouse, settings_of(first), FIRST_DAY).values()] == [None] * 3
     shutil.copytree(first, both)
     trade.next_day()
     with open_duckdb(settings_of(both).database_path) as warehouse:
+        create_tables(warehouse)
         assert [one.problem for one in load(warehouse, settings_of(both), NEXT_DAY).values()] == [None] * 3
     return first, both
 
@@ -105,6 +108,7 @@ def test_a_source_that_hangs_costs_its_limit_once_and_keeps_nothing_else_back(
     shutil.copytree(first, home)
     settings = settings_of(home)
     with open_duckdb(settings.database_path) as warehouse:
+        create_tables(warehouse)
         for source in hanging:
             proxies[source].set(fault)
         # a day is missing, so a source has 24 times its limit

@@ -8,6 +8,7 @@ from datetime import datetime
 import pytest
 
 from ingestion.loading.originals import HomeOriginals
+from ingestion.ops_tables import create_tables
 from ingestion.warehouse import open_duckdb
 from insightmart.kept_originals import kept_originals
 from insightmart.settings import Settings
@@ -61,6 +62,7 @@ def test_a_bucket_that_takes_nothing_fails_the_load_and_nothing_is_recorded(
     settings.stores_url = f"s3://{drops.bucket}/in"
     settings.kept_url = "s3://nowhere-at-all/home"
     with open_duckdb(settings.database_path) as warehouse:
+        create_tables(warehouse)
         [failed] = ingest(warehouse, settings, datetime(2026, 3, 5, 11, 40), ["stores"])
         assert failed.error is not None
         assert "the original of a file that cannot be trusted cannot be kept: s3://nowhere-at-all/home" in failed.error

@@ -20,7 +20,7 @@ import insightmart.transform.sqlmesh_patches  # noqa: F401  which a project that
 from ingestion.warehouse import DATABASE
 from insightmart import runs
 from insightmart.errors import InsightMartError
-from insightmart.gateway import dlt_destination, open_beside, open_warehouse
+from insightmart.gateway import dlt_destination, open_beside, open_to_read, open_warehouse
 from insightmart.runs import recorded_run
 from insightmart.settings import Settings, load_settings
 from insightmart.snowflake_sessions import connect, query_tag, working_on
@@ -61,17 +61,31 @@ def test_every_way_to_the_account_is_told_the_same(account: Any, settings: Setti
         told = dict(opened["session_parameters"])
         assert json.loads(told.pop("QUERY_TAG"))["app"] == "insightmart"
         assert told == TOLD
-        assert (opened["application"], opened["role"]) == ("insightmart", "INSIGHTMART_TRANSFORMER")
+        assert (opened["application"], opened["role"]) == ("insightmart", "INSIGHTMART_PIPELINE")
 
 
-def test_each_kind_of_work_has_its_warehouse(account: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SNOWFLAKE_LOAD_WAREHOUSE", "INSIGHTMART_LOAD")
-    monkeypatch.setenv("SNOWFLAKE_REPORT_WAREHOUSE", "INSIGHTMART_REPORT")
+def test_each_kind_of_work_has_its_warehouse_and_its_role(
+    account: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for work in ("LOAD", "GATE", "REPORT"):
+        monkeypatch.setenv(f"SNOWFLAKE_{work}_WAREHOUSE", f"INSIGHTMART_{work}")
+    monkeypatch.setenv("SNOWFLAKE_LOAD_ROLE", "INSIGHTMART_LOADER")
+    monkeypatch.setenv("SNOWFLAKE_REPORT_ROLE", "INSIGHTMART_AUDITOR")
     settings = load_settings()
-    with open_warehouse(settings) as warehouse, open_beside(warehouse, settings), open_warehouse(settings, "report"):
+    with (
+        open_warehouse(settings) as warehouse,
+        open_beside(warehouse, settings),
+        open_warehouse(settings, "gate"),
+        open_to_read(settings),
+    ):
         _dlt_client(settings).open_connection()
-    used = [opened["warehouse"] for opened in account.connections]
-    assert used == ["INSIGHTMART_TRANSFORM", "INSIGHTMART_LOAD", "INSIGHTMART_REPORT", "INSIGHTMART_LOAD"]
+    assert [(opened["warehouse"], opened["role"]) for opened in account.connections] == [
+        ("INSIGHTMART_TRANSFORM", "INSIGHTMART_PIPELINE"),
+        ("INSIGHTMART_LOAD", "INSIGHTMART_LOADER"),
+        ("INSIGHTMART_GATE", "INSIGHTMART_PIPELINE"),
+        ("INSIGHTMART_REPORT", "INSIGHTMART_AUDITOR"),
+        ("INSIGHTMART_LOAD", "INSIGHTMART_LOADER"),
+    ]
 
 
 def test_a_statement_carries_the_run_and_the_model_it_is_for(account: Any, settings: Settings) -> None:

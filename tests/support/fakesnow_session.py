@@ -63,14 +63,16 @@ _HANDING_ON = ("ingestion.warehouse", "insightmart.snowflake_sessions", "insight
 
 
 class Session:
-    """What was sent, in order, with the tag of each statement and the model or module it came from; what each
-    connection was opened with; the columns of each file put into a stage, and the files there, by stage path."""
+    """What was sent, in order, with the tag of each statement, the model or module it came from and the role of its
+    connection; what each connection was opened with; the columns of each file put into a stage, and the files there, by
+    stage path."""
 
     def __init__(self, stages: Path) -> None:
         self.statements: list[str] = []  # each in a line
         self.texts: list[str] = []  # as they were sent
         self.tags: list[dict[str, str]] = []
         self.origins: list[str] = []
+        self.roles: list[str] = []
         self.connections: list[dict[str, Any]] = []
         self.put: list[pa.Schema] = []
         self.stages = stages
@@ -79,7 +81,7 @@ class Session:
     def execute(self, cursor: FakeSnowflakeCursor, run: Any, command: str, *arguments: Any, **named: Any) -> Any:
         """One call of a cursor's ``execute``."""
         with self._one_at_a_time:
-            self._note(command, named)
+            self._note(cursor, command, named)
             if put := _PUT.match(command):
                 return run(cursor, self._put(put))
             if copy := _COPY.match(command):
@@ -113,11 +115,12 @@ class Session:
                     run(cursor, command, values)
         return cursor
 
-    def _note(self, command: str, named: Mapping[str, Any]) -> None:
+    def _note(self, cursor: FakeSnowflakeCursor, command: str, named: Mapping[str, Any]) -> None:
         self.statements.append(" ".join(command.split()))
         self.texts.append(command)
         self.tags.append(json.loads(named.get("_statement_params", {}).get("QUERY_TAG", "{}")))
         self.origins.append(self.tags[-1].get("model") or _module_at_work())
+        self.roles.append(cursor._conn.role or "")
 
     def _put(self, put: re.Match[str]) -> str:
         source = Path(put["path"])
@@ -296,7 +299,7 @@ def _keep_account_usage(session: Session) -> None:
         cursor.execute("CREATE SCHEMA IF NOT EXISTS snowflake.account_usage")
         for name, columns in _ACCOUNT_USAGE.items():
             cursor.execute(f"CREATE TABLE IF NOT EXISTS snowflake.account_usage.{name} ({columns})")
-    for noted in (session.statements, session.texts, session.tags, session.origins, session.connections):
+    for noted in (session.statements, session.texts, session.tags, session.origins, session.roles, session.connections):
         noted.clear()
 
 

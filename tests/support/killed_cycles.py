@@ -25,9 +25,11 @@ from sqlmesh.core.snapshot.evaluator import SnapshotEvaluator
 from ingestion.loading import package as loads
 from insightmart import lease, lock
 from insightmart.commands import cycle
+from insightmart.gateway import open_warehouse
 from insightmart.logs import configure_logging
 from insightmart.reconciliation import reconcile
 from insightmart.runs import plan_under_way
+from insightmart.schema_version import bring_up
 from insightmart.settings import load_settings
 from insightmart.transform import sqlmesh_patches
 from tests.support.fakesnow_session import fake_account
@@ -59,8 +61,12 @@ def run(settings: dict[str, str], as_of: str, step: str | None, account: str, qu
         STEPS[step]()
     configure_logging()
     reached = fake_account(Path(account) / "stages", Path(account)) if account else nullcontext()
-    with reached, cycle.open_cycles(load_settings()) as cycle_at:
-        result = cycle_at(datetime.fromisoformat(as_of))
+    with reached:
+        if account:  # as `insightmart setup` does
+            with open_warehouse(load_settings()) as warehouse:
+                bring_up(warehouse, load_settings())
+        with cycle.open_cycles(load_settings()) as cycle_at:
+            result = cycle_at(datetime.fromisoformat(as_of))
     for line in result.errors:
         print(line, file=sys.stderr)
     return bool(result.errors)

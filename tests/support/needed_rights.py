@@ -18,6 +18,7 @@ _CHANGES = {exp.Insert: {"INSERT"}, exp.Copy: {"INSERT"}, exp.Delete: {"DELETE"}
     exp.Merge: {"INSERT", "UPDATE"}
 }
 _NO_RIGHT = re.compile(r"(BEGIN|COMMIT|ROLLBACK|SELECT CURRENT_|ALTER SESSION|USE )", re.I)
+_ALTERED_VIEW = re.compile(r'ALTER VIEW (?:"?INSIGHTMART"?\.)?"?(?P<schema>\w+)"?\.', re.I)  # sqlglot knows none
 _STAGED = re.compile(r"""(?:PUT|REMOVE|COPY INTO)\s.*?@"?(?P<schema>\w+)"?\."?%""", re.I | re.S)
 
 
@@ -32,6 +33,9 @@ def needed_rights(statements: Iterable[str]) -> set[tuple[str, str]]:
             if not statement.startswith("COPY"):
                 continue
             statement = re.sub(r"(?s)\sFROM\s.*", " FROM @stage", statement)
+        if view := _ALTERED_VIEW.match(statement):
+            found.add((f"tables in {_spelled(view['schema'])}", OWNERSHIP))
+            continue
         for parsed in sqlglot.parse(statement.replace("%s", "?"), dialect="snowflake"):
             found |= _of(parsed) if parsed is not None else set()
     return found
@@ -58,13 +62,21 @@ def _of(parsed: exp.Expr) -> set[tuple[str, str]]:
 
 
 def _schema(table: exp.Table) -> str:
-    return table.db if table.db.startswith("sqlmesh__") else table.db.upper()
+    return _spelled(table.db)
+
+
+def _spelled(schema: str) -> str:
+    return schema if schema.startswith("sqlmesh__") else schema.upper()
 
 
 def lacking(role: str, needed: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
-    """What a role must not do of what is needed. Whoever may create tables in a schema owns those of the pipeline."""
+    """What a role must not do of what is needed. Whoever may create tables or views in a schema owns those of the
+    pipeline, and may do with them what there is to be done."""
     rights = all_rights(read_roles(PROJECT / PRIVILEGES, read_parameters(PROJECT / PARAMETERS)))[role]
-    own = {
-        (f"tables in {on.removeprefix('schema ')}", OWNERSHIP) for on, has in rights.items() if "CREATE TABLE" in has
-    }
-    return {(on, right) for on, right in needed if right not in rights.get(on, ())} - own
+    own = {on.removeprefix("schema "): has for on, has in rights.items() if on.startswith("schema ")}
+
+    def owns(on: str, right: str) -> bool:
+        has = own.get(on.removeprefix("tables in "), frozenset()) if on.startswith("tables in ") else frozenset()
+        return "CREATE TABLE" in has or ("CREATE VIEW" in has and right in ("SELECT", OWNERSHIP))
+
+    return {(on, right) for on, right in needed if right not in rights.get(on, ()) and not owns(on, right)}

@@ -219,6 +219,7 @@ def test_a_level_that_is_read_again_beside_a_new_count_of_the_other_corrects_not
 
 def test_a_warehouse_from_before_gets_the_columns(at: At, online: OnlineShop) -> None:
     context = at("2026-03-05T10:00")
+    context.warehouse.execute("DROP TABLE ops.schema_version")
     for column in ("sku_on_hand", "sku_on_order"):
         context.warehouse.execute(f"ALTER TABLE raw.shopify_inventory DROP COLUMN {column}")
     create_tables(context.warehouse)

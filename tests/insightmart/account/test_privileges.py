@@ -18,7 +18,7 @@ from insightmart.settings import PROJECT
 from tests.support.needed_rights import OWNERSHIP, lacking, needed_rights
 
 FOLDER = PROJECT / "deploy" / "snowflake"
-PROGRAMS = {"INSIGHTMART_PIPELINE": "PIPELINE", "INSIGHTMART_TABLEAU": "REPORTER"}
+PROGRAMS = {"INSIGHTMART_PIPELINE": {"PIPELINE", "LOADER"}, "INSIGHTMART_TABLEAU": {"REPORTER"}}
 
 _ROLE = re.compile(r"GRANT ROLE INSIGHTMART_(\w+) TO (ROLE|USER) (\w+)")
 _DATABASE_ROLE = re.compile(r"GRANT DATABASE ROLE (SNOWFLAKE\.\w+) TO ROLE INSIGHTMART_(\w+)")
@@ -70,7 +70,7 @@ def granted(sent: Iterable[str]) -> Found:
                     rights
                 )
     assert lasting["ALL"] == lasting["FUTURE"], "what is there and what will be are granted alike"
-    assert users == {user: {role} for user, role in PROGRAMS.items()}
+    assert users == PROGRAMS
 
     def of(role: str) -> dict[str, set[str]]:
         found: dict[str, set[str]] = defaultdict(set)
@@ -182,7 +182,7 @@ def test_the_two_that_people_ask_about_in_full() -> None:
 
 def test_no_program_has_the_owner() -> None:
     parameters = read_parameters(PROJECT / PARAMETERS)
-    assert {f"INSIGHTMART_{name}": user.role for name, user in parameters.users.items()} == PROGRAMS
+    assert {f"INSIGHTMART_{name}": {user.role, *user.also} for name, user in parameters.users.items()} == PROGRAMS
     assert (FOLDER / GRANTS.name).read_text(encoding="utf-8").count("TO ROLE INSIGHTMART_REPORTER;") > 10
 
 

@@ -18,10 +18,12 @@ from insightmart.commands.cycle import CycleResult
 from sandbox.state import SandboxState
 from tests.support.built_homes import copy_home, new_home
 from tests.support.inbox import received
+from tests.support.new_account import APART, each_role_may_do_what_it_does, set_up
 from tests.support.snowflake_account import ACCOUNT
 from tests.support.statements import as_the_corpus_says, counted_by_phase, sent_as_promised, unparsable
 from tests.support.web_hook import web_hook
 from tests.support.whole_cycles import FIRST_CYCLE, PROJECT, Place, Sandbox, played, tied_to_the_truth, total
+from tests.support.workshop import CommandLine
 
 pytestmark = pytest.mark.slow
 
@@ -143,14 +145,18 @@ def test_a_killed_cycle_is_finished_by_the_next_one(
 
 
 def test_both_engines_certify_the_same_and_refuse_the_same(
-    sandbox: Sandbox, first_cycle: Callable[[Sandbox], Path], fake_account: Any, cache: pytest.Cache
+    sandbox: Sandbox,
+    first_cycle: Callable[[Sandbox], Path],
+    fake_account: Any,
+    insightmart: CommandLine,
+    cache: pytest.Cache,
 ) -> None:
     """A first cycle, an hour with late corrections, and 16 hours with a bad one among them, on DuckDB and through the
     Snowflake connector. The hour stays in its budget of statements, and Snowflake's dialect knows all that is sent.
 
     fakesnow stands in for the account; SQLMesh's state is in a real PostgreSQL database, as in production.
     """
-    account = {**ACCOUNT, **sandbox.add_state("sqlmesh")}
+    account = {**ACCOUNT, **APART, **sandbox.add_state("sqlmesh")}
     homes = {"local": sandbox.home.parent / "local", "snowflake": sandbox.home.parent / "snowflake"}
     copy_home(first_cycle(sandbox) / "home", homes["local"])
     new_home(sandbox.factory, homes["snowflake"])
@@ -166,6 +172,8 @@ def test_both_engines_certify_the_same_and_refuse_the_same(
         return before
 
     with fake_account(sandbox.home.parent / "stages") as session:
+        on_account = {**sandbox.settings, **account, "INSIGHTMART_HOME": str(homes["snowflake"])}
+        set_up(on_account, insightmart, session)
         for as_of, hours, is_refused in (
             (FIRST_CYCLE, 0, False),
             ("2026-03-06T01:05", 1, False),
@@ -178,7 +186,7 @@ def test_both_engines_certify_the_same_and_refuse_the_same(
             with counted_by_phase(session.statements) as sent:
                 on_snowflake, found = cycle(account, as_of)
             if hours == 1:
-                sent_as_promised(sent, len(session.connections) - connected)
+                sent_as_promised(sent, session.connections[connected:])
             for name, rows in expected.items():
                 assert found[name] == rows, name
             assert on_snowflake == on_duckdb
@@ -190,5 +198,6 @@ def test_both_engines_certify_the_same_and_refuse_the_same(
     assert on_duckdb.corrections_closed > 0
     assert [one for one in session.statements if "open-sesame" in one] == []
     assert {tag["app"] for tag in session.tags} == {"insightmart"}
+    each_role_may_do_what_it_does(session)
     assert sum("metering_daily_history" in one for one in session.statements) == 1  # what it costs, once a day
     assert unparsable(as_the_corpus_says(session.texts, session.origins), cache) == {}

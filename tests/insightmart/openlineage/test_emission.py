@@ -47,7 +47,7 @@ def session(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, url: str, com
     monkeypatch.setenv("OLTP_DSN", f"postgresql://me:{SECRET}@db.example:5433/shop")
     monkeypatch.setenv("STORES_URL", "s3://drops/stores/")
     monkeypatch.setenv("SHOPIFY_URL", f"https://me:{SECRET}@shop.example")
-    return Session(command, load_settings(), warehouse)
+    return Session(command, load_settings(), warehouse, utc_now())
 
 
 def load(warehouse: Warehouse, source: str, entity: str, rows: int) -> None:
