@@ -19,6 +19,7 @@ NOTHING_CHANGES = "No model, check or audit is another one: prod would stay what
 MINUTES_PAST = timedelta(minutes=5)
 SAID = 40  # lines of a command that failed
 REFUSED = "insightmart.errors.GateError: "  # of a line in which a gate says why
+OURS = "insightmart: "  # begins the line in which a command of ours does
 
 
 class StepFailed(Exception):
@@ -164,7 +165,7 @@ def refusal_text(failed: StepFailed) -> str:
     """A step that failed, for the comment: nothing in it becomes a link, a mention or HTML."""
     lines = "\n".join(failed.lines)
     fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall(r"`+", lines)), 3)
-    refusals = dict.fromkeys(found for line in failed.lines if (found := line.partition(REFUSED)[2].strip()))
-    told = "".join(f"- `{refusal}`\n" for refusal in (refusal.replace("`", "'") for refusal in refusals))
+    said = [line.partition(REFUSED)[2] or line.partition(OURS)[2] * line.startswith(OURS) for line in failed.lines]
+    told = "".join(f"- `{line}`\n" for line in dict.fromkeys(line.strip().replace("`", "'") for line in said if line))
     whole = f"<details><summary>What it said</summary>\n\n{fence}\n{lines}\n{fence}\n\n</details>"
     return f"### InsightMart: this cannot be promoted\n\n{failed.title}: it failed.\n\n{told}\n{whole}\n"

@@ -57,6 +57,8 @@ def test_a_command_runs_with_the_code_of_its_project_and_its_failure_ends_the_re
     assert code.content == f"refused by ```gate```\n  {REFUSED}gate.sales: few `x`\n"
     assert "\n- `gate.sales: few 'x'`\n" in text
     assert "The change, through the gates: it failed." in text
+    ours = refusal_text(StepFailed("Tests", ["x Unit tests", "insightmart: pr_1 is not promoted: 8 unit tests failed"]))
+    assert "\n- `pr_1 is not promoted: 8 unit tests failed`\n" in ours
     assert "exit code 1" in (tmp_path / "log").read_text(encoding="utf-8")
 
 
