@@ -13,6 +13,7 @@ from typing import NoReturn
 import click
 
 from insightmart.errors import FAILED, USAGE, InsightMartError
+from insightmart.kept_private import close_home, keep_process_private
 
 # name -> (module, function, one line of help): the help is kept here so that listing the commands imports none of them.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -193,6 +194,7 @@ def main() -> None:
     """Console script: run the command and turn an expected failure into one line and its exit code."""
     from insightmart.logs import configure_logging
 
+    keep_process_private()
     debug = "--debug" in sys.argv
     configure_logging(debug)
     put_lines = _keep_lines()
@@ -255,6 +257,7 @@ def _keep_lines() -> Callable[[], None]:
     except InsightMartError:
         keep_log(None)
         return lambda: None
+    close_home(settings.home)
     is_put = settings.kept_url is not None and command in COMMANDS.keys() - OF_THIS_MACHINE
     keep_log(settings.home, are_collected=is_put)
     kept("began", command=command)

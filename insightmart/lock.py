@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from ingestion.clock import utc_now
 from insightmart.errors import LockedError
+from insightmart.kept_private import make_home
 from insightmart.lease import lease
 from insightmart.settings import Settings
 
@@ -48,7 +49,7 @@ def _lock_of_home(settings: Settings, command: str) -> Iterator[str]:
     Yields:
         A name of its file that no other file has, on any machine; empty where the system does not tell.
     """
-    settings.home.mkdir(parents=True, exist_ok=True)
+    make_home(settings.home)
     holder = settings.home / "writer.json"
     lock = FileLock(settings.home / "writer.lock")
     try:

@@ -25,6 +25,7 @@ def create_source_tables(evaluator: t.Any) -> t.List[str]:
     from ingestion.warehouse import Warehouse
     from insightmart.errors import ConfigurationError
     from insightmart.journal.publish import publish_prod
+    from insightmart.kept_private import close_home
     from insightmart.recorded_settings import keep_or_refuse
     from insightmart.runs import command_under_way
     from insightmart.schema_version import make_ready
@@ -39,6 +40,7 @@ def create_source_tables(evaluator: t.Any) -> t.List[str]:
             adapter, settings, is_local = evaluator.engine_adapter, load_settings(), evaluator.gateway == "local"
             connection, dialect = (adapter.cursor, "duckdb") if is_local else (adapter.connection, "snowflake")
             warehouse = Warehouse(connection, dialect)
+            close_home(settings.home)
             make_ready(warehouse, settings)
             keep_or_refuse(warehouse, settings)
         return publish_prod(evaluator) or ["SELECT 1"]

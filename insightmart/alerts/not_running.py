@@ -25,6 +25,7 @@ from insightmart.alerts.sending import place_of
 from insightmart.certification.verdict import spoken
 from insightmart.errors import ConfigurationError, InsightMartError, LockedError
 from insightmart.kept_place import kept_place
+from insightmart.kept_private import make_home
 from insightmart.progress import console
 from insightmart.settings import AlertSettings, load_alert_settings, load_settings
 from insightmart.status.problem import Problem
@@ -125,7 +126,7 @@ def _without_secrets(error: Exception) -> str:
 def _home(settings: AlertSettings) -> Path:
     """The home; where it cannot be written, a folder of this user for what would be told every hour otherwise."""
     with suppress(OSError):
-        settings.home.mkdir(parents=True, exist_ok=True)
+        make_home(settings.home)
         with tempfile.NamedTemporaryFile(dir=settings.home):
             return settings.home
     other = Path(tempfile.gettempdir()) / f"insightmart-{os.getuid()}"

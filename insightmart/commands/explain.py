@@ -73,7 +73,7 @@ def explain_command(what: tuple[str, ...], where: str | None, as_json: bool, pag
     if page:
         subject = " ".join([*what, where or ""]).strip()
         text = render("explanation.html.j2", subject=subject, nodes=nodes, read_at=utc_now())
-        click.echo(replace_page(page, text))
+        click.echo(replace_page(page, text, 0o600))
         return
     if as_json:
         click.echo(json.dumps([node.plain() for node in nodes], indent=2))

@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from insightmart.doctor.findings import Check, Flaw
+from insightmart.kept_private import open_to_others
 from insightmart.settings import PROJECT, Settings
 from insightmart.snowflake_sessions import Workload
 
@@ -63,6 +64,8 @@ def _home(settings: Settings) -> str:
         raise Flaw(f"{settings.home} cannot be written: {error.strerror}", cure) from None
     if free < FREE_DISK:
         raise Flaw(f"{settings.home}: {free / 2**30:.1f} GiB free", "Free at least 2 GiB there")
+    if seen := [path.name for path, _ in open_to_others(settings.home)]:  # of another user, whom no command of ours is
+        raise Flaw(f"others may see {', '.join(sorted(seen))} in {settings.home}", "chmod -R go= FILES, as their owner")
     return f"{settings.home}, {free / 2**30:.0f} GiB free"
 
 

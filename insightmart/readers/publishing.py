@@ -55,7 +55,9 @@ def publish_copy(warehouse: Warehouse, home: Path, *, of_a_cycle: bool = False) 
     target = copy_path(home)
     unfinished = target.with_name("unfinished.duckdb")
     try:
-        target.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        if not target.parent.is_dir():
+            target.parent.mkdir(parents=True)
+            target.parent.chmod(0o750)
         basis = Basis.of(warehouse)
         if not (of_a_cycle and _continued(warehouse, target, unfinished, basis)):
             _remove(unfinished)

@@ -9,15 +9,22 @@ from pathlib import Path
 from insightmart.errors import InsightMartError
 
 
-def replace_page(target: Path, text: str) -> Path:
+def replace_page(target: Path, text: str, mode: int = 0o644) -> Path:
     """Write a page all at once, and the folder it lies in.
+
+    Args:
+        target: the page.
+        text: what is in it.
+        mode: who may read it; status pages are for everybody.
 
     Raises:
         InsightMartError: the folder cannot be written.
     """
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _write(target, text)
+        if not target.parent.is_dir():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.parent.chmod(mode | (mode & 0o444) >> 2)  # whoever may read a page may come to it
+        _write(target, text, mode)
     except OSError as error:
         raise InsightMartError(
             f"{target} cannot be written: {error.strerror}", "Choose a folder you may write to (--out)"
@@ -25,13 +32,13 @@ def replace_page(target: Path, text: str) -> Path:
     return target
 
 
-def _write(target: Path, text: str) -> None:
+def _write(target: Path, text: str, mode: int) -> None:
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=".index-", suffix=".html")
     temporary = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
