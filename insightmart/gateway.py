@@ -10,6 +10,7 @@ import duckdb
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from ingestion.warehouse import Warehouse, open_duckdb
+from insightmart.damage import damaged
 from insightmart.errors import InsightMartError
 from insightmart.read_copy import copy_path
 from insightmart.settings import Settings
@@ -69,13 +70,22 @@ def open_to_read(settings: Settings, *, is_whole: bool = False) -> Warehouse:
     if settings.gateway != "local":
         return Warehouse(connect(settings, "report", **OPTIONS), "snowflake")
     copy = copy_path(settings.home)
-    file = settings.database_path if is_whole or not copy.exists() else copy
-    if not file.exists():
+    is_copy = copy.exists() and not is_whole
+    if not is_copy and not settings.database_path.exists():
         return Warehouse(duckdb.connect(), "duckdb")  # nothing has been loaded yet
     try:
-        return _opened(file, is_read=True)
+        try:
+            return _opened(copy if is_copy else settings.database_path, is_read=True)
+        except _DamagedError:
+            if not is_copy:
+                raise
+            return _opened(settings.database_path, is_read=True)  # the next cycle writes the copy anew
     except _InUse as error:
         raise error.told from None
+
+
+class _DamagedError(InsightMartError):
+    """A local file is no database any more."""
 
 
 class _InUse(Exception):
@@ -90,6 +100,8 @@ def _opened(file: Path, *, is_read: bool) -> Warehouse:
     try:
         return Warehouse(duckdb.connect(str(file), read_only=True), "duckdb") if is_read else open_duckdb(file)
     except duckdb.IOException as error:
+        if told := damaged(file, error):
+            raise _DamagedError(told.cause, told.cure) from None
         if "lock" not in str(error).lower():
             raise InsightMartError(f"{file} cannot be opened: {error}") from None
         holder = re.search(r"PID (\d+)", str(error))

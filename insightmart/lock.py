@@ -62,7 +62,7 @@ def _lock_of_home(settings: Settings, command: str) -> Iterator[str]:
                 f"`insightmart {known['command']}` (process {known['pid']}) has been writing since {known['since']} UTC"
             )
             since = datetime.fromisoformat(known["since"])
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged
             who = "another process is writing"
         raise LockedError(who, since) from None
     try:

@@ -52,6 +52,14 @@ class _KeptLines(RotatingFileHandler):
         """Say nothing: the disk is full, or the folder is gone."""
 
 
+class _MadeAnew(logging.Handler):
+    """What SQLMesh's cache says of a file that it cannot read, once a process: nothing of it is needed."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.setLevel(logging.CRITICAL)
+        structlog.get_logger().warning("files of the cache cannot be read and are made anew", first=str(record.args))
+
+
 _kept: _KeptLines | None = None
 _lines: deque[str] | None = None  # of this process, where they are to be put somewhere else as well
 
@@ -61,6 +69,9 @@ def configure_logging(debug: bool = False) -> None:
     logging.basicConfig(level=logging.DEBUG if debug else logging.CRITICAL, stream=sys.stderr, force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.INFO if debug else logging.CRITICAL)
+    cache = logging.getLogger("sqlmesh.utils.cache")
+    cache.handlers, cache.propagate = [_MadeAnew(logging.WARNING)], False
+    cache.setLevel(logging.WARNING)
     level = logging.DEBUG if debug else logging.INFO
 
     def shown(_: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

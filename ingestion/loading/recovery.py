@@ -43,8 +43,15 @@ def clean_pipeline(context: IngestContext, source: str) -> dlt.Pipeline:
     killed = "it ended before its package was in; its rows were deleted"
     if _started(context, source):
         _recover(context, source, killed)
-    pipeline = _pipeline(context, source)
-    if pipeline.has_pending_data:  # of another warehouse, or of this one before it was restored
+    try:
+        pipeline = _pipeline(context, source)
+        is_pending = pipeline.has_pending_data
+        for name in pipeline.schema_names:
+            pipeline.schemas[name]  # read now: what is damaged raises here, and not in the middle of a load
+    except Exception as error:  # noqa: BLE001 whatever is wrong with a folder of which nothing is needed
+        context.progress(f"{source}: dlt's working folder was damaged ({type(error).__name__}) and is made anew")
+        is_pending = True
+    if is_pending:  # of another warehouse, or of this one before it was restored
         _recover(context, source, killed)
         pipeline = _pipeline(context, source)
     return pipeline
@@ -65,7 +72,10 @@ def _recover(context: IngestContext, source: str, error: str) -> None:
     """
     if context.limit.is_given_up:
         raise context.limit.error
-    shutil.rmtree(working_directory(context, source), ignore_errors=True)
+    directory = working_directory(context, source)
+    shutil.rmtree(directory, ignore_errors=True)
+    if directory.is_file():  # it took the folder's place
+        directory.unlink()
     known = context.warehouse.value(
         "SELECT COUNT(*) FROM information_schema.tables"
         " WHERE table_schema IN ('RAW', 'raw') AND table_name IN ('_DLT_LOADS', '_dlt_loads')"

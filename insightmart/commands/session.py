@@ -14,6 +14,7 @@ from ingestion.clock import as_of_or_now, utc_now
 from ingestion.migrations import applied
 from ingestion.warehouse import Warehouse
 from insightmart.backups.unfinished import refuse_unfinished
+from insightmart.damage import refuse_lost_file
 from insightmart.errors import ConfigurationError, InsightMartError
 from insightmart.gateway import open_to_read, open_warehouse
 from insightmart.ledger.kept_heads import keep_head
@@ -114,11 +115,12 @@ def writing(settings: Settings, command: str, *, sets_up: bool = False) -> Itera
 
     Raises:
         ConfigurationError: the warehouse was set up with other settings.
-        InsightMartError: another process writes (exit code 75), or the warehouse cannot be opened, or is of another
+        InsightMartError: another process writes (exit code 75), or the warehouse is lost or cannot be opened, or is of another
             version and does not become one of this by itself.
     """
     with writer_lock(settings, command):
         refuse_unfinished(settings.home)
+        refuse_lost_file(settings)
         with opened_to_write(settings, command, sets_up=sets_up) as session:
             yield session
 

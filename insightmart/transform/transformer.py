@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import duckdb
+
 from ingestion.loading.context import Window
 from ingestion.warehouse import Warehouse
+from insightmart.damage import damaged, refuse_lost_state, state_file
 from insightmart.errors import InsightMartError
 from insightmart.runs import RunProblem
 from insightmart.schema_version import SETUP
@@ -244,7 +247,7 @@ def open_transformer(settings: Settings, warehouse: Warehouse, *, local: bool = 
     """Load the project: the models that prod was built of, or with ``local`` (and where there is no prod) the files.
 
     Raises:
-        InsightMartError: a model, check or configuration file cannot be read.
+        InsightMartError: a model, check or configuration file cannot be read, or the state is damaged or lost.
     """
     from insightmart.transform.time_zones import compiled_when_asked_for
 
@@ -257,6 +260,8 @@ def open_transformer(settings: Settings, warehouse: Warehouse, *, local: bool = 
     from insightmart.transform.recorder import Recorder
     from insightmart.transform.statement_templates import TEMPLATES
 
+    if settings.gateway == "local" and not state_file(settings).exists():  # before SQLMesh makes one
+        refuse_lost_state(warehouse, settings)
     TEMPLATES.keep_in(settings.home / "cache")
     recorder = Recorder()
     set_console(recorder)
@@ -267,7 +272,12 @@ def open_transformer(settings: Settings, warehouse: Warehouse, *, local: bool = 
         said = " ".join(str(error).split())[:400]
         cure = SETUP if "sqlmesh migrate" in said else "Try `sqlmesh lint`"
         raise InsightMartError(f"the SQLMesh project cannot be loaded: {said}", cure) from error
+    except duckdb.Error as error:
+        raise damaged(state_file(settings), error) or error from None
     try:
-        yield Transformer(context, recorder, warehouse, settings.history_start)
+        transformer = Transformer(context, recorder, warehouse, settings.history_start)
+        if not transformer.is_set_up():
+            refuse_lost_state(warehouse, settings)
+        yield transformer
     finally:
         context.close()

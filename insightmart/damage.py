@@ -1,0 +1,97 @@
+"""The warehouse and SQLMesh's state belong together: what is said where one is damaged, or lost beside the other.
+
+Nothing is changed then: a warehouse without its state would be built anew beside what is certified, a state without its
+warehouse believes that all is done.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import duckdb
+
+from ingestion.warehouse import Warehouse
+from insightmart.errors import InsightMartError
+from insightmart.settings import Settings
+
+RESTORE = (
+    "Nothing was changed. `insightmart restore` puts the warehouse and its state back as they were backed up together;"
+    " the next cycle catches up from the sources"
+)
+_BRING_BACK = (
+    "Nothing was changed. Bring both back to one instant: Snowflake by Time Travel, the state database by its snapshot"
+    " (docs/where-things-are-kept.md)"
+)
+# of DuckDB 1.5, whose error classes do not tell a damaged file from one that is in use
+_DAMAGED = re.compile(r"not a valid DuckDB database file|Corrupt database|Could not read enough bytes|Is a directory")
+
+
+def damaged(file: Path, error: Exception) -> InsightMartError | None:
+    """What is said of a file of DuckDB that it cannot read; None where the error is another one."""
+    if not _DAMAGED.search(str(error)):
+        return None
+    return InsightMartError(f"{file} is damaged: {str(error).splitlines()[0]}", RESTORE)
+
+
+def state_file(settings: Settings) -> Path:
+    """Where SQLMesh keeps its state on the local gateway."""
+    return settings.home / "state.duckdb"
+
+
+def refuse_lost_file(settings: Settings) -> None:
+    """Before a local warehouse is made: there was one, if the state beside it knows an environment.
+
+    Raises:
+        InsightMartError: the warehouse's file is lost, or the state's is damaged.
+    """
+    file = state_file(settings)
+    if settings.gateway != "local" or settings.database_path.exists() or not file.exists():
+        return
+    try:
+        with duckdb.connect(str(file), read_only=True) as state:
+            known = state.execute("SELECT COUNT(*) FROM sqlmesh._environments").fetchone()
+    except duckdb.CatalogException:  # SQLMesh has opened it, and kept nothing yet
+        return
+    except duckdb.IOException as error:
+        if told := damaged(file, error):
+            raise told from None
+        return  # in use: whoever has it has a warehouse too
+    if known and known[0]:
+        raise InsightMartError(
+            f"{settings.database_path} is lost, and the state beside it believes all is done", RESTORE
+        )
+
+
+def refuse_lost_state(warehouse: Warehouse, settings: Settings) -> None:
+    """Where the state knows no environment: nothing may be published yet.
+
+    Raises:
+        InsightMartError: the state is lost.
+    """
+    if _has_tables(warehouse, "certified"):
+        where = str(state_file(settings)) if settings.gateway == "local" else "in the state database"
+        raise InsightMartError(
+            f"SQLMesh's state, {where}, is lost: tables are certified, and it knows of none", _cure(settings)
+        )
+
+
+def refuse_lost_warehouse(warehouse: Warehouse, settings: Settings) -> None:
+    """Where the state knows prod, and no cycle of this warehouse has ended yet: its tables have to be there.
+
+    Raises:
+        InsightMartError: the warehouse is lost.
+    """
+    if not _has_tables(warehouse, "sqlmesh__certified"):
+        raise InsightMartError(
+            "the warehouse is lost: it has no table of SQLMesh's, whose state believes all is done", _cure(settings)
+        )
+
+
+def _cure(settings: Settings) -> str:
+    return RESTORE if settings.gateway == "local" else _BRING_BACK
+
+
+def _has_tables(warehouse: Warehouse, schema: str) -> bool:
+    statement = "SELECT COUNT(*) FROM information_schema.tables WHERE LOWER(table_schema) = ?"
+    return bool(warehouse.value(statement, [schema]))

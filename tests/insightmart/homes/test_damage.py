@@ -1,0 +1,78 @@
+"""Files of the home that are damaged or gone: what can be made anew is, and what cannot is one line and changes nothing."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.homeless import Gateway, PlayedDay
+
+pytestmark = pytest.mark.slow
+
+GARBAGE = b"\x00\xff no database, no JSON, no archive \n" * 500
+KINDS: dict[str, bytes | None] = {"garbage": GARBAGE, "empty": b"", "gone": None}
+# of dlt's folder of a source; each kind of damage meets each of them, at one source or another
+OF_DLT = ("state.json", "schemas/{source}.schema.json", "load/.version")
+
+
+def damage(path: Path, content: bytes | None) -> None:
+    if content is None:
+        path.unlink(missing_ok=True)
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def test_what_can_be_made_anew_is_and_the_figures_are_exact(day: PlayedDay, local: Gateway) -> None:
+    cache = local.home / "cache"
+    for shared in [path for path in cache.iterdir() if path.is_symlink()]:
+        target = shared.resolve()
+        shared.unlink()
+        shutil.copytree(target, shared)
+    for number, (kind, content) in enumerate(KINDS.items()):
+        truth = day.advance(day.hour + 1)
+        for place, source in enumerate(("oltp", "shopify", "stores")):
+            damage(local.home / "dlt" / source / OF_DLT[(number + place) % 3].format(source=source), content)
+        for folder in cache.iterdir():
+            for path in sorted(folder.iterdir())[:: 1 if folder.name == "lineage" else 5]:
+                damage(path, content)
+        for name in ("readers/INSIGHTMART.duckdb", "status/index.html", "status/index.json", "writer.json"):
+            damage(local.home / name, content)
+        damage(local.home / "ledger" / "heads.json", content)
+        damage(local.home / "shopify" / "bulk.jsonl", content)
+        code, said = local.run("cycle", "--as-of", day.now, EVIDENCE_URL=f"s3://{local.bucket.name}/ledger")
+        assert (code, local.inexact(truth)) == (0, set()), (kind, said)
+        assert ("dlt's working folder was damaged" in said) == (content is not None), (kind, said)
+        assert ("files of the cache cannot be read and are made anew" in said) == (content is not None), (kind, said)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["INSIGHTMART.duckdb", "state.duckdb"])
+def test_what_cannot_is_one_line_that_names_the_command_and_changes_nothing(
+    day: PlayedDay,
+    local: Gateway,
+    name: str,
+    kind: str,
+) -> None:
+    for entry in local.home.iterdir():
+        if entry.name not in ("cache", "INSIGHTMART.duckdb", "state.duckdb"):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    damage(local.home / name, KINDS[kind])
+    before = {path.name: path.read_bytes() for path in local.home.glob("*.duckdb")}
+    for _ in range(2):
+        code, said = local.run("cycle", "--as-of", day.now)
+        [line] = [line for line in said.splitlines() if line.startswith("insightmart: ")]
+        assert code == 1
+        assert str(local.home / name) in line
+        assert (" is lost" if kind == "gone" else " is damaged: ") in line
+        assert line.endswith("the next cycle catches up from the sources")
+        assert "`insightmart restore`" in line
+        assert {path.name: path.read_bytes() for path in local.home.glob("*.duckdb")} == before
+
+
+def test_readers_read_the_warehouse_while_their_copy_is_damaged(local: Gateway) -> None:
+    for content in (GARBAGE, b""):
+        damage(local.home / "readers" / "INSIGHTMART.duckdb", content)
+        assert local.run("sql", "SELECT COUNT(*) FROM certified.fct_orders")[0] == 0
