@@ -16,13 +16,14 @@ from insightmart.errors import InsightMartError
 from insightmart.settings import Settings
 
 RESTORE = (
-    "Nothing was changed. `insightmart restore` puts the warehouse and its state back as they were backed up together;"
-    " the next cycle catches up from the sources"
+    "`insightmart restore` puts the warehouse and its state back as they were backed up together; the next cycle"
+    " catches up from the sources"
 )
 _BRING_BACK = (
-    "Nothing was changed. Bring both back to one instant: Snowflake by Time Travel, the state database by its snapshot"
+    "Bring both back to one instant: Snowflake by Time Travel, the state database by its snapshot"
     " (docs/where-things-are-kept.md)"
 )
+_UNTOUCHED = "; nothing was changed"
 # of DuckDB 1.5, whose error classes do not tell a damaged file from one that is in use
 _DAMAGED = re.compile(r"not a valid DuckDB database file|Corrupt database|Could not read enough bytes|Is a directory")
 
@@ -31,12 +32,8 @@ def damaged(file: Path, error: Exception) -> InsightMartError | None:
     """What is said of a file of DuckDB that it cannot read; None where the error is another one."""
     if not _DAMAGED.search(str(error)):
         return None
-    return InsightMartError(f"{file} is damaged: {str(error).splitlines()[0]}", RESTORE)
-
-
-def state_file(settings: Settings) -> Path:
-    """Where SQLMesh keeps its state on the local gateway."""
-    return settings.home / "state.duckdb"
+    said = str(error).splitlines()[0].rstrip("!.")
+    return InsightMartError(f"{file} is damaged: {said}", RESTORE)
 
 
 def refuse_lost_file(settings: Settings) -> None:
@@ -45,7 +42,7 @@ def refuse_lost_file(settings: Settings) -> None:
     Raises:
         InsightMartError: the warehouse's file is lost, or the state's is damaged.
     """
-    file = state_file(settings)
+    file = settings.state_path
     if settings.gateway != "local" or settings.database_path.exists() or not file.exists():
         return
     try:
@@ -59,7 +56,7 @@ def refuse_lost_file(settings: Settings) -> None:
         return  # in use: whoever has it has a warehouse too
     if known and known[0]:
         raise InsightMartError(
-            f"{settings.database_path} is lost, and the state beside it believes all is done", RESTORE
+            f"{settings.database_path} is lost, and the state beside it believes all is done{_UNTOUCHED}", RESTORE
         )
 
 
@@ -70,9 +67,10 @@ def refuse_lost_state(warehouse: Warehouse, settings: Settings) -> None:
         InsightMartError: the state is lost.
     """
     if _has_tables(warehouse, "certified"):
-        where = str(state_file(settings)) if settings.gateway == "local" else "in the state database"
+        where = str(settings.state_path) if settings.gateway == "local" else "in the state database"
         raise InsightMartError(
-            f"SQLMesh's state, {where}, is lost: tables are certified, and it knows of none", _cure(settings)
+            f"SQLMesh's state, {where}, is lost: tables are certified, and it knows of none{_UNTOUCHED}",
+            _cure(settings),
         )
 
 
@@ -84,7 +82,8 @@ def refuse_lost_warehouse(warehouse: Warehouse, settings: Settings) -> None:
     """
     if not _has_tables(warehouse, "sqlmesh__certified"):
         raise InsightMartError(
-            "the warehouse is lost: it has no table of SQLMesh's, whose state believes all is done", _cure(settings)
+            f"the warehouse is lost: it has no table of SQLMesh's, whose state believes all is done{_UNTOUCHED}",
+            _cure(settings),
         )
 
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import duckdb
 import structlog
 
 from ingestion.clock import as_of_or_now, utc_now
 from ingestion.migrations import applied
 from ingestion.warehouse import Warehouse
 from insightmart.backups.unfinished import refuse_unfinished
-from insightmart.damage import refuse_lost_file
+from insightmart.damage import damaged, refuse_lost_file
 from insightmart.errors import ConfigurationError, InsightMartError
 from insightmart.gateway import open_to_read, open_warehouse
 from insightmart.ledger.kept_heads import keep_head
@@ -121,8 +122,11 @@ def writing(settings: Settings, command: str, *, sets_up: bool = False) -> Itera
     with writer_lock(settings, command):
         refuse_unfinished(settings.home)
         refuse_lost_file(settings)
-        with opened_to_write(settings, command, sets_up=sets_up) as session:
-            yield session
+        try:
+            with opened_to_write(settings, command, sets_up=sets_up) as session:
+                yield session
+        except duckdb.Error as error:  # a block that nothing has read before
+            raise damaged(settings.database_path, error) or error from None
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import duckdb
 
 from ingestion.loading.context import Window
 from ingestion.warehouse import Warehouse
-from insightmart.damage import damaged, refuse_lost_state, state_file
+from insightmart.damage import damaged, refuse_lost_state
 from insightmart.errors import InsightMartError
 from insightmart.runs import RunProblem
 from insightmart.schema_version import SETUP
@@ -260,7 +260,7 @@ def open_transformer(settings: Settings, warehouse: Warehouse, *, local: bool = 
     from insightmart.transform.recorder import Recorder
     from insightmart.transform.statement_templates import TEMPLATES
 
-    if settings.gateway == "local" and not state_file(settings).exists():  # before SQLMesh makes one
+    if settings.gateway == "local" and not settings.state_path.exists():  # before SQLMesh makes one
         refuse_lost_state(warehouse, settings)
     TEMPLATES.keep_in(settings.home / "cache")
     recorder = Recorder()
@@ -273,7 +273,7 @@ def open_transformer(settings: Settings, warehouse: Warehouse, *, local: bool = 
         cure = SETUP if "sqlmesh migrate" in said else "Try `sqlmesh lint`"
         raise InsightMartError(f"the SQLMesh project cannot be loaded: {said}", cure) from error
     except duckdb.Error as error:
-        raise damaged(state_file(settings), error) or error from None
+        raise damaged(settings.state_path, error) or error from None
     try:
         transformer = Transformer(context, recorder, warehouse, settings.history_start)
         if not transformer.is_set_up():

@@ -19,7 +19,7 @@ from insightmart.settings import load_settings
 from insightmart.snowflake_sessions import close_waiting
 from insightmart.tie_out import tie_out
 from tests.insightmart.commands.test_cycle import FIRST_CYCLE, Sandbox
-from tests.support.built_homes import copy_home
+from tests.support.built_homes import copy_home, new_home
 from tests.support.kept_bucket import KeptBucket
 from tests.support.workshop import CommandLine
 
@@ -61,18 +61,25 @@ class Gateway:
     environment: Mapping[str, str]
     bucket: KeptBucket
     insightmart: CommandLine
+    factory: pytest.TempPathFactory
 
     @property
-    def is_local(self) -> bool:
-        return self.environment["INSIGHTMART_GATEWAY"] == "local"
+    def gateway(self) -> str:
+        return self.environment["INSIGHTMART_GATEWAY"]
 
-    def lose_the_home(self) -> None:
-        if not self.is_local:
-            shutil.rmtree(self.home, ignore_errors=True)
-            return
-        for entry in self.home.iterdir():
-            if entry.name not in WAREHOUSE:
+    def lose_the_home(self, *, is_cache_shared: bool) -> None:
+        """Delete the home, on DuckDB all of it but the warehouse and its state.
+
+        Args:
+            is_cache_shared: link what is cached of the project's files alone, which all homes of a test run share.
+        """
+        for entry in [*self.home.iterdir()] if self.home.exists() else ():
+            if self.gateway != "local" or entry.name not in WAREHOUSE:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        if is_cache_shared:
+            new_home(self.factory, self.home)
+        elif self.gateway != "local":
+            shutil.rmtree(self.home, ignore_errors=True)
 
     def run(self, *command: str, **settings: str) -> tuple[int, str]:
         """A command: its exit code, and what it says."""
@@ -102,7 +109,11 @@ def _set(environment: Mapping[str, str]) -> Iterator[None]:
 
 @pytest.fixture
 def gateway(
-    day: PlayedDay, tmp_path: Path, insightmart: CommandLine, monkeypatch: pytest.MonkeyPatch
+    day: PlayedDay,
+    tmp_path: Path,
+    insightmart: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[dict[str, str]], Gateway]:
     """``gateway(environment)``: a home that is not there yet, the sandbox's sources, a bucket."""
     monkeypatch.delenv("INSIGHTMART_AS_OF", raising=False)
@@ -112,7 +123,8 @@ def gateway(
     def make(environment: dict[str, str]) -> Gateway:
         home = tmp_path / environment["INSIGHTMART_GATEWAY"]
         bucket = KeptBucket(day.sandbox.settings["AWS_ENDPOINT_URL"])
-        return Gateway(home, {**environment, **bucket.environment, "INSIGHTMART_HOME": str(home)}, bucket, insightmart)
+        own = {**environment, **bucket.environment, "INSIGHTMART_HOME": str(home)}
+        return Gateway(home, own, bucket, insightmart, tmp_path_factory)
 
     return make
 

@@ -1,4 +1,4 @@
-"""Files of the home that are damaged or gone: what can be made anew is, and what cannot is one line and changes nothing."""
+"""Files of the home, damaged or gone: what can be made anew is; what cannot is one line, and nothing changes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from insightmart.damage import refuse_lost_state, refuse_lost_warehouse
+from insightmart.errors import InsightMartError
+from insightmart.settings import Settings
+from tests.support.both_engines import ENGINES, opened
 from tests.support.homeless import Gateway, PlayedDay
 
 pytestmark = pytest.mark.slow
@@ -76,3 +80,21 @@ def test_readers_read_the_warehouse_while_their_copy_is_damaged(local: Gateway) 
     for content in (GARBAGE, b""):
         damage(local.home / "readers" / "INSIGHTMART.duckdb", content)
         assert local.run("sql", "SELECT COUNT(*) FROM certified.fct_orders")[0] == 0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_one_half_is_missed_by_the_other_on_both_engines(
+    engine: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.gateway = "local" if engine == "duckdb" else engine
+    cure = "`insightmart restore`" if engine == "duckdb" else "Snowflake by Time Travel"
+    with opened(engine, tmp_path / "warehouse", monkeypatch) as warehouse:
+        refuse_lost_state(warehouse, settings)  # nothing is published yet
+        with pytest.raises(InsightMartError, match=f"the warehouse is lost.*{cure}"):
+            refuse_lost_warehouse(warehouse, settings)
+        for schema in ("certified", '"sqlmesh__CERTIFIED"'):
+            warehouse.execute(f"CREATE SCHEMA {schema}")
+            warehouse.execute(f"CREATE TABLE {schema}.fct_orders (order_id VARCHAR)")
+        refuse_lost_warehouse(warehouse, settings)
+        with pytest.raises(InsightMartError, match=f"SQLMesh's state, .*, is lost.*{cure}"):
+            refuse_lost_state(warehouse, settings)
