@@ -205,9 +205,11 @@ def _kept(settings: Settings) -> str:
     messages = place.sizes(f"{FOLDER}/")
     if lost := sum(name.startswith(f"{FOLDER}/{ASIDE}/") for name in messages):
         raise Flaw(
-            f"{place.url} answers; {lost} messages in it were never taken", "Read them there, and delete them", "note"
+            f"{place.url} answers; {lost} of the messages in it were never taken",
+            "Read them there, and delete them",
+            "note",
         )
-    return f"{place.url} answers; {len(messages)} messages wait in it"
+    return f"{place.url} answers; messages that wait in it: {len(messages)}"
 
 
 def _mail(settings: Settings) -> str:

@@ -18,9 +18,9 @@ from insightmart.gateway import open_warehouse
 from insightmart.settings import load_settings
 from insightmart.snowflake_sessions import close_waiting
 from insightmart.tie_out import tie_out
-from tests.insightmart.commands.test_cycle import FIRST_CYCLE, Sandbox
 from tests.support.built_homes import copy_home, new_home
 from tests.support.kept_bucket import KeptBucket
+from tests.support.whole_cycles import FIRST_CYCLE, Sandbox
 from tests.support.workshop import CommandLine
 
 WAREHOUSE = ("INSIGHTMART.duckdb", "INSIGHTMART.duckdb.wal", "state.duckdb", "state.duckdb.wal")

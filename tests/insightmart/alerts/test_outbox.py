@@ -11,6 +11,8 @@ from ingestion.clock import utc_now
 from insightmart.alerts import not_running
 from insightmart.alerts.outbox import Outbox, Parcel
 from insightmart.alerts.post import keep, send_out
+from insightmart.doctor.findings import Flaw
+from insightmart.doctor.remote import REMOTE
 from insightmart.settings import Settings
 from tests.support.inbox import Inbox
 from tests.support.kept_bucket import KeptBucket
@@ -83,6 +85,8 @@ def test_a_spoilt_message_is_put_aside_and_said_and_the_others_go_out(
     assert "cannot be read, so that nobody gets it: 20260306T100500000000-000_spoilt.json" in problem.message
     assert subjects(inbox) == ["sound"]
     assert list(bucket.files()) == ["outbox/undeliverable/20260306T100500000000-000_spoilt.json"]
+    with pytest.raises(Flaw, match="1 of the messages in it were never taken"):
+        REMOTE["kept"](settings)
     assert send_out(settings, pause=0) == []
 
 

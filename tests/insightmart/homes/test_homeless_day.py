@@ -17,10 +17,10 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.insightmart.commands.test_cycle import FIRST_CYCLE
 from tests.support.homeless import Gateway, PlayedDay
 from tests.support.inbox import free_port
 from tests.support.snowflake_account import ACCOUNT
+from tests.support.whole_cycles import FIRST_CYCLE
 
 pytestmark = pytest.mark.slow
 
