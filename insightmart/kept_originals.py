@@ -29,10 +29,8 @@ class KeptOriginals:
         return self._place.address(_name(file_hash))
 
     def read(self, file_hash: str) -> bytes | None:
-        try:
-            content = self._place.read(_name(file_hash))
-        except InsightMartError as error:
-            raise SourceError("stores", error.cause, error.cure) from None
+        """Raises InsightMartError: the bucket cannot be read."""
+        content = self._place.read(_name(file_hash))
         return self._home.read(file_hash) if content is None else content
 
     def sizes(self) -> dict[str, int]:

@@ -19,7 +19,7 @@ class Originals(Protocol):
         """Keep a file; returns where, for people. Raises SourceError: it cannot be kept."""
 
     def read(self, file_hash: str) -> bytes | None:
-        """The bytes that are kept under a name, None where nothing is. Raises SourceError: nobody can say."""
+        """The bytes that are kept under a name, None where nothing is."""
 
     def sizes(self) -> dict[str, int]:
         """Everything that is kept: bytes by name."""

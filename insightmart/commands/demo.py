@@ -116,6 +116,7 @@ def _sandbox(home: Path, size: str, keep: bool) -> Iterator[None]:
         progress.outcome = f"{first} hours of business"
     os.environ.update(json.loads(_call(home, "env", "--json")))
     os.environ.pop("INSIGHTMART_AS_OF", None)
+    os.environ["KEPT_URL"] = ""  # its home keeps it all, whatever .env says
     try:
         yield
     finally:
