@@ -57,7 +57,8 @@ class _MadeAnew(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.setLevel(logging.CRITICAL)
-        structlog.get_logger().warning("files of the cache cannot be read and are made anew", first=str(record.args))
+        first = record.args[0] if isinstance(record.args, tuple) and record.args else record.getMessage()
+        structlog.get_logger().warning("files of the cache cannot be read and are made anew", first=str(first))
 
 
 _kept: _KeptLines | None = None

@@ -48,7 +48,7 @@ def test_what_can_be_made_anew_is_and_the_figures_are_exact(day: PlayedDay, loca
         damage(local.home / "shopify" / "bulk.jsonl", content)
         code, said = local.run("cycle", "--as-of", day.now, EVIDENCE_URL=f"s3://{local.bucket.name}/ledger")
         assert (code, local.inexact(truth)) == (0, set()), (kind, said)
-        assert ("dlt's working folder was damaged" in said) == (content is not None), (kind, said)
+        assert "dlt's working folder was damaged" in said, (kind, said)
         assert ("files of the cache cannot be read and are made anew" in said) == (content is not None), (kind, said)
 
 

@@ -29,8 +29,6 @@ HOURS = range(1, 25) if LINES else range(1, 3)
 SPOILT = 1  # the hour whose cycle meets the file, which is read again after it
 HELD_BACK = range(17, 25)  # hours in whose cycles a bad hour of sales may be held back by its gate
 EBCDIC = "cp037"
-# The settings of SQLMesh's state, and what a connection to PostgreSQL calls them.
-STATE = {"HOST": "host", "PORT": "port", "USER": "user", "PASSWORD": "password", "DATABASE": "dbname"}
 OF_STOCK = ("fct_inventory", "agg_inventory_daily")
 
 
@@ -61,10 +59,9 @@ def test_every_figure_is_exact_though_the_home_is_lost_before_each_command(
     fake_account: Any,
     tmp_path: Path,
 ) -> None:
-    state = day.sandbox.add_database("homeless")
-    snowflake = gateway({**ACCOUNT, **{f"STATE_{name}": state[key] for name, key in STATE.items()}})
+    snowflake = gateway({**ACCOUNT, **day.sandbox.add_state("homeless")})
     both = (local, snowflake)
-    with fake_account(tmp_path / "stages"):
+    with fake_account(tmp_path / "stages") as session:
         if LINES:
             assert snowflake.run("cycle", "--as-of", FIRST_CYCLE)[0] == 0
         for hour in HOURS:
@@ -73,13 +70,14 @@ def test_every_figure_is_exact_though_the_home_is_lost_before_each_command(
                 spoilt = SpoiltFile(day.sandbox.settings)
             for one in both:
                 one.lose_the_home(is_cache_shared=not LINES)
-                began = time.monotonic()
+                began, sent = time.monotonic(), len(session.statements)
                 down = {"SMTP_URL": f"smtp://127.0.0.1:{free_port()}"} if hour == SPOILT else {}
                 code, said = one.run("cycle", "--as-of", day.now, **down)
                 wrong = one.inexact(truth)
                 if LINES:
                     with Path(LINES).open("a") as file:
-                        line = f"{day.now} {one.gateway} exit {code}, {time.monotonic() - began:.0f} s, inexact {wrong}"
+                        took = f"{time.monotonic() - began:.0f} s, {len(session.statements) - sent} statements"
+                        line = f"{day.now} {one.gateway}: exit {code}, {took}, inexact: {sorted(wrong) or 'none'}"
                         print(line, *said.splitlines()[-4:], sep="\n    ", file=file)
                 if hour == SPOILT:
                     assert {what.partition(":")[0] for what in wrong} <= set(OF_STOCK), said
