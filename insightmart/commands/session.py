@@ -116,8 +116,8 @@ def writing(settings: Settings, command: str, *, sets_up: bool = False) -> Itera
 
     Raises:
         ConfigurationError: the warehouse was set up with other settings.
-        InsightMartError: another process writes (exit code 75), or the warehouse is lost or cannot be opened, or is of another
-            version and does not become one of this by itself.
+        InsightMartError: another process writes (exit code 75), or the warehouse is lost or cannot be opened, or is of
+            another version and does not become one of this by itself.
     """
     with writer_lock(settings, command):
         refuse_unfinished(settings.home)
