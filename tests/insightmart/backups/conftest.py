@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import duckdb
@@ -44,6 +45,12 @@ class Copied:
         """Folders of the copies in the home, the oldest first."""
         return sorted((self.home / "backups").iterdir())
 
+    @property
+    def last_copied(self) -> int:
+        """Number of the last entry of the ledger in the latest copy."""
+        found: int = json.loads((self.copies[-1] / "manifest.json").read_text(encoding="utf-8"))["ledger_sequence"]
+        return found
+
     def files(self) -> dict[str, bytes]:
         """What stands in the home under the names of the two files."""
         paths = (self.settings.database_path, self.settings.state_path)
@@ -57,7 +64,7 @@ class Copied:
 
 @pytest.fixture(scope="session")
 def copied_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Entries 1 and 2 are in the copy; entry 3, a note, and a table of the state are not."""
+    """The copy has the first entries; the last one, a note, and a table of the state are not in it."""
     home = tmp_path_factory.mktemp("copied")
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**SHAPE, "INSIGHTMART_HOME": str(home), "INSIGHTMART_GATEWAY": "local"}.items():
