@@ -81,8 +81,8 @@ def restore_command(place: str | None, is_listed: bool, yes: bool, as_json: bool
         with opened_to_write(settings, "restore") as session, session.recorded_run(now) as run:
             run.summary = enter_in(session.warehouse, settings, manifest, begun, aside, run.run_id, now)
         note_ended(settings.home)
-    migrate = "`sqlmesh migrate`, then " if needs_migration(manifest) else ""
-    click.echo(f"The copy {manifest.name} is in place. Next: {migrate}`insightmart cycle`, which catches up.")
+    setup = "`insightmart setup`, then " if needs_migration(manifest) else ""
+    click.echo(f"The copy {manifest.name} is in place. Next: {setup}`insightmart cycle`, which catches up.")
     return 0
 
 
