@@ -1,0 +1,201 @@
+"""`python -m tests.faults.kill_points`: a command killed between every two statements, and healed by the next cycle."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import click
+from tenacity import retry, retry_if_result, wait_fixed
+
+from bench.business import as_of, open_business
+from insightmart.console_tables import print_table
+from tests.faults.whole import REPOSITORY, faults_of, insightmart, instant, truth, unsound
+
+PENDING = 6  # images on the disk at once
+LEAST = 130  # images that the cycle of an hour has at the least
+
+
+@dataclass(frozen=True)
+class Healed:
+    """What became of one kill.
+
+    Attributes:
+        number: of the image, in the order they were taken.
+        before: the statement that was never sent.
+        faults: what was wrong after the rerun; empty: all as it should be.
+    """
+
+    number: int
+    before: str
+    statement: int
+    faults: tuple[str, ...] = ()
+
+
+@dataclass
+class Killed:
+    """A command that was killed everywhere.
+
+    Attributes:
+        statements: how many moments there are between two of them.
+        images: how many of these left another disk.
+        healed: those that were tried.
+    """
+
+    command: str
+    statements: int = 0
+    images: int = 0
+    healed: list[Healed] = field(default_factory=list)
+
+    @property
+    def wrong(self) -> list[Healed]:
+        """Those that one rerun did not heal."""
+        return [one for one in self.healed if one.faults]
+
+
+def kill_everywhere(
+    environment: Mapping[str, str],
+    command: tuple[str, ...],
+    heal: Callable[[Path, Mapping[str, str]], list[str]],
+    only: Collection[int] = (),
+    workers: int = 2,
+    told: Callable[[Healed], None] = lambda healed: None,
+) -> Killed:
+    """Run a command once, and go on from every disk that a kill of it would leave.
+
+    Args:
+        environment: settings of the pipeline; INSIGHTMART_HOME is where the command runs, to its end.
+        command: ``insightmart`` or ``sqlmesh`` and its arguments.
+        heal: is given the home of an image and the settings that point at it; goes on as cron would, and says what is
+            wrong then.
+        only: which images are tried, by number from 1; none given: all.
+        workers: how many are tried at once.
+        told: called with each as it is done.
+
+    Raises:
+        RuntimeError: the command itself failed.
+    """
+    killed = Killed(" ".join(command))
+    with tempfile.TemporaryDirectory(prefix="kill-points-") as directory:
+        folder = Path(directory) / "images"
+        folder.mkdir()
+        numbers = ",".join(map(str, sorted(only))) or "all"
+        arguments = [sys.executable, "-m", "tests.faults.disk_images", str(folder), str(PENDING), numbers, *command]
+        with (
+            subprocess.Popen(
+                arguments,
+                cwd=REPOSITORY,
+                env=dict(environment),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            ) as process,
+            ThreadPoolExecutor(workers + 1) as threads,
+        ):
+            said = threads.submit(process.communicate)
+            healing = [
+                threads.submit(_healed, image, environment, heal, told) for image in _images(folder, only, said.done)
+            ]
+            killed.healed = [one.result() for one in healing]
+            text = said.result()[0]
+        ended = json.loads((Path(directory) / "statements.json").read_text(encoding="utf-8"))
+        if ended["code"]:
+            raise RuntimeError(f"{killed.command} itself failed ({ended['code']}): {text[-800:]}")
+    killed.statements, killed.images = ended["statements"], ended["images"]
+    return killed
+
+
+def _images(folder: Path, only: Collection[int], is_over: Callable[[], bool]) -> Iterator[Path]:
+    """Images as they become complete, in their order."""
+    for number in sorted(only) or count(1):
+        image = folder / f"{number:05d}"
+        waiting = retry(retry=retry_if_result(lambda ready: not ready), wait=wait_fixed(0.1))
+        waiting(lambda at=image: (at / "complete").exists() or is_over())()
+        if not (image / "complete").exists():
+            return
+        yield image
+
+
+def _healed(
+    image: Path,
+    environment: Mapping[str, str],
+    heal: Callable[[Path, Mapping[str, str]], list[str]],
+    told: Callable[[Healed], None],
+) -> Healed:
+    point = json.loads((image / "point.json").read_text(encoding="utf-8"))
+    home = image / "home"
+    try:
+        wrong = heal(home, {**environment, "INSIGHTMART_HOME": str(home)})
+    except Exception as error:  # noqa: BLE001 - a rerun that ends badly is what is looked for
+        wrong = [f"{type(error).__name__}: {error}"]
+    finally:
+        with suppress(OSError):
+            shutil.rmtree(image)
+    healed = Healed(int(image.name), point["before"], point["statement"], tuple(wrong))
+    told(healed)
+    return healed
+
+
+def next_cycle(hour: int, expected: Mapping[str, Any]) -> Callable[[Path, Mapping[str, str]], list[str]]:
+    """Healing by the cycle that cron starts at this hour, held against the truth of the hour."""
+
+    def heal(home: Path, environment: Mapping[str, str]) -> list[str]:
+        code, said = insightmart(environment, "cycle", "--as-of", instant(as_of(hour)))
+        wrong = [f"the cycle ended with {code}: {said}"] if code else []
+        return wrong + faults_of(home, expected) + unsound(home, environment)
+
+    return heal
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.option("--hour", type=int, default=25, show_default=True, help="The hour whose cycle is killed; 24: the first.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Chooses which images are tried.")
+@click.option("--sample", type=click.IntRange(1, LEAST - 1), help="Try so many, chosen by the seed (default: all).")
+@click.option("--only", type=int, multiple=True, help="Try only the image of this number; may be repeated.")
+@click.option("--workers", type=click.IntRange(1), default=os.cpu_count() or 1, help="How many are tried at once.")
+def main(hour: int, seed: int, sample: int | None, only: tuple[int, ...], workers: int) -> None:
+    """Kill a cycle of a small business at every point between two of its statements, and let the next one heal it.
+
+    The home is copied wherever a statement left another disk, which is what a kill there leaves. From each copy one
+    cycle goes on; then every certified total is the truth, journal and ledger are sound, nothing seems to go on.
+    """
+    with tempfile.TemporaryDirectory(prefix="kill-points-") as directory, open_business(Path(directory), "tiny") as own:
+        for earlier in range(24, hour):
+            code, said = insightmart(own.environment, "cycle", "--as-of", instant(as_of(earlier)))
+            if code:
+                raise click.ClickException(f"the cycle of hour {earlier} failed: {said}")
+            own.advance()
+        heal = next_cycle(hour, truth(own.environment))
+        command = ("insightmart", "cycle", "--as-of", instant(as_of(hour)))
+
+        def told(one: Healed) -> None:
+            click.echo(f"{one.number:5} {'; '.join(one.faults) or 'exact'}   {one.before[:80]}", err=True)
+
+        some = only or (random.Random(seed).sample(range(1, LEAST), sample) if sample else ())
+        killed = kill_everywhere(own.environment, command, heal, some, workers, told)
+    print_table(
+        f"{killed.command}, killed between its statements",
+        ("Statements>", "Other disks>", "Tried>", "Exact after one rerun>"),
+        [[killed.statements, killed.images, len(killed.healed), len(killed.healed) - len(killed.wrong)]],
+        "",
+    )
+    for one in killed.wrong:
+        click.echo(f"{one.before}\n  {'; '.join(one.faults)}")
+        click.echo(f"  again: python -m tests.faults.kill_points --hour {hour} --only {one.number}")
+    raise SystemExit(1 if killed.wrong else 0)
+
+
+if __name__ == "__main__":
+    main()
