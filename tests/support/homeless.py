@@ -62,6 +62,7 @@ class Gateway:
     bucket: KeptBucket
     insightmart: CommandLine
     factory: pytest.TempPathFactory
+    commands: int = 0  # that were run
 
     @property
     def gateway(self) -> str:
@@ -83,6 +84,7 @@ class Gateway:
 
     def run(self, *command: str, **settings: str) -> tuple[int, str]:
         """A command: its exit code, and what it says."""
+        self.commands += 1
         with _set({**self.environment, **settings}):
             code, _, said = self.insightmart(*command)
             close_waiting()  # each is a process of its own
