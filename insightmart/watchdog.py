@@ -91,7 +91,8 @@ class Watchdog:
         """
         if self._is_asking:
             self.at = self.at or under_way()
-            self._stop()
+            with suppress(Exception):  # what could not be stopped is waited for, until the process is ended
+                self._stop()
             raise TimeIsUp
 
     def _after(self, seconds: float, work: Callable[[], None]) -> None:

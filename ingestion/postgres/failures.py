@@ -36,7 +36,8 @@ def as_psycopg_errors() -> Iterator[None]:
         except KeyError:
             kind = psycopg.OperationalError
         raise kind(str(error)) from None
-    except (asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    # InternalClientError: the end of the connection was heard before the statement was sent
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
         raise psycopg.OperationalError(f"connection lost: {error}") from None
 
 

@@ -209,11 +209,10 @@ class Transformer:
         return outcome
 
     def interrupt(self) -> None:
-        """Stop the statements of SQLMesh that are under way on DuckDB, from whichever thread; seen on 0.236.4."""
-        cursors = self.context.engine_adapter._connection_pool._thread_cursors  # type: ignore[attr-defined]
-        for cursor in list(cursors.values()):
-            if hasattr(cursor, "interrupt"):
-                cursor.interrupt()
+        """Stop a statement of SQLMesh's that is under way on DuckDB, where it has one cursor; seen on 0.236.4."""
+        cursor = getattr(self.context.engine_adapter._connection_pool, "_cursor", None)
+        if cursor is not None and hasattr(cursor, "interrupt"):
+            cursor.interrupt()
 
     def models(self) -> dict[str, str]:
         """The project's own models: name as it is written, for example ``core.fct_orders__oltp``, -> SQLMesh's name."""

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import duckdb
 import pytest
 
 from insightmart.settings import PROJECT
 from insightmart.watchdog import TimeIsUp, Watchdog, watched
+from tests.support.built_homes import SHAPE, copy_home, project_in
 
 pytestmark = pytest.mark.usefixtures("ends")
 FOR_EVER = "SELECT SUM(HASH(range)) FROM range(100000000000)"
@@ -43,6 +45,19 @@ def test_a_statement_is_interrupted_and_its_connection_goes_on(watchdog: Watchdo
             connection.execute(FOR_EVER)
         assert watchdog.is_up(caught.value)
         assert connection.execute("SELECT 7").fetchall() == [(7,)]
+
+
+@pytest.mark.slow
+def test_a_statement_of_sqlmesh_is_interrupted_and_its_connection_goes_on(
+    watchdog: Watchdog, set_up_home: Path, tmp_path: Path
+) -> None:
+    with project_in(copy_home(set_up_home, tmp_path / "home"), SHAPE) as (_, transformer):
+        adapter = transformer.context.engine_adapter
+        watchdog.begin(0.5, stop=transformer.interrupt)
+        with pytest.raises(RuntimeError) as caught, adapter.transaction():
+            adapter.execute(FOR_EVER)
+        assert watchdog.is_up(caught.value)
+        assert adapter.fetchone("SELECT 7") == (7,)
 
 
 def test_who_takes_it_for_a_failure_and_goes_on_is_asked_again(watchdog: Watchdog) -> None:
