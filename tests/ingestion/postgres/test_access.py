@@ -203,3 +203,22 @@ def test_a_replica_that_is_gone_is_explained(at: At) -> None:
     source = OltpSource("postgresql://x@127.0.0.1:1,127.0.0.1:2/shop", attempts=1)
     with pytest.raises(SourceError, match="Check OLTP_DSN"):
         ingest(at("2026-03-05T10:00"), source, entities=["orders"])
+
+
+@pytest.mark.parametrize(("locked", "other"), [("orders", "customers"), ("customers", "orders")])
+def test_what_cannot_be_read_of_one_keeps_no_other_back_and_is_read_by_the_next_cycle(
+    at: At, oltp: Oltp, locked: str, other: str
+) -> None:
+    """Also what is read daily: it does not wait for the next day."""
+    oltp.add("orders", order_id=1, updated_at="2026-03-05 00:01+00")
+    oltp.add("customers", customer_id=7, updated_at="2026-03-05 00:01+00")
+    ingest(at("2026-03-05T00:05"), oltp.source, entities=[locked, other])
+    with oltp.admin.transaction():
+        oltp.execute(f"LOCK TABLE {locked} IN ACCESS EXCLUSIVE MODE")
+        with pytest.raises(SourceError, match="canceling statement due to statement timeout"):
+            ingest(at("2026-03-06T00:05"), replace(oltp.source, statement_timeout=1), entities=[locked, other])
+    again = at("2026-03-06T01:05")
+    covered = dict(again.warehouse.rows("SELECT entity, covered_through FROM ops.source_watermarks"))
+    assert covered == {other: datetime(2026, 3, 6, 0, 5), locked: datetime(2026, 3, 5, 0, 5)}
+    results = {one.entity: one for one in ingest(again, oltp.source, entities=[locked, other])}
+    assert results[locked].covered_through == again.as_of

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -238,25 +237,6 @@ def test_a_lost_connection_is_tried_again_from_the_start(at: At, oltp: Oltp, mon
         ("failed", 1),
         ("loaded", 2),
     ]
-
-
-@pytest.mark.parametrize(("locked", "other"), [("orders", "customers"), ("customers", "orders")])
-def test_what_cannot_be_read_of_one_keeps_no_other_back_and_is_read_by_the_next_cycle(
-    at: At, oltp: Oltp, locked: str, other: str
-) -> None:
-    """Also what is read daily: it does not wait for the next day."""
-    oltp.add("orders", **order())
-    oltp.add("customers", customer_id=7, updated_at="2026-03-05 08:00+00")
-    ingest(at("2026-03-05T00:05"), oltp.source, entities=[locked, other])
-    with oltp.admin.transaction():
-        oltp.execute(f"LOCK TABLE {locked} IN ACCESS EXCLUSIVE MODE")
-        with pytest.raises(SourceError, match="canceling statement due to statement timeout"):
-            ingest(at("2026-03-06T00:05"), replace(oltp.source, statement_timeout=1), entities=[locked, other])
-    again = at("2026-03-06T01:05")
-    covered = dict(again.warehouse.rows("SELECT entity, covered_through FROM ops.source_watermarks"))
-    assert covered == {other: datetime(2026, 3, 6, 0, 5), locked: datetime(2026, 3, 5, 0, 5)}
-    results = by_entity(ingest(again, oltp.source, entities=[locked, other]))
-    assert (results[locked].rows, results[locked].covered_through) == (1, again.as_of)
 
 
 def failure(context: IngestContext, source: OltpSource) -> SourceError:
