@@ -192,11 +192,12 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
 def main() -> None:
     """Console script: run the command and turn an expected failure into one line and its exit code."""
-    from insightmart.logs import configure_logging
+    from insightmart.logs import configure_logging, show_tracebacks_without_secrets
 
     keep_process_private()
     debug = "--debug" in sys.argv
     configure_logging(debug)
+    show_tracebacks_without_secrets()
     put_lines = _keep_lines()
     try:
         _run(debug)
@@ -205,6 +206,7 @@ def main() -> None:
 
 
 def _run(debug: bool) -> NoReturn:
+    from insightmart.hidden_secrets import without_secrets
     from insightmart.logs import kept
 
     started = time.monotonic()
@@ -220,7 +222,7 @@ def _run(debug: bool) -> NoReturn:
         kept("failed", error=str(error), exit_code=error.exit_code)
         if debug:
             raise
-        click.echo(f"insightmart: {error}", err=True)
+        click.echo(without_secrets(f"insightmart: {error}"), err=True)
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
@@ -229,7 +231,8 @@ def _run(debug: bool) -> NoReturn:
         if debug:
             raise
         line = str(error).splitlines()[0] if str(error) else ""
-        click.echo(f"insightmart: unexpected {type(error).__name__}: {line} (run again with --debug)", err=True)
+        said = without_secrets(f"unexpected {type(error).__name__}: {line}")
+        click.echo(f"insightmart: {said} (run again with --debug)", err=True)
         raise SystemExit(FAILED) from None
     code = code if isinstance(code, int) else 0
     kept("ended", exit_code=code, seconds=round(time.monotonic() - started, 3))

@@ -11,22 +11,27 @@ import json
 import logging
 import os
 import sys
+import threading
+import traceback
 from collections import deque
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import structlog
 
+from insightmart.hidden_secrets import without_secrets
 from insightmart.runs import run_under_way
-from insightmart.settings import load_settings
 
 FILE_BYTES, FILES_KEPT = 10 * 2**20, 9  # ten files of ten megabytes: some months of hourly cycles
 LINES_COLLECTED = 20_000  # a cycle has some hundred
 
+_TEXTS = (str, dict, list, tuple)
 _QUIET = (
+    "openlineage",
     "soda",
     "dlt",
     "sqlmesh",
@@ -68,6 +73,8 @@ _lines: deque[str] | None = None  # of this process, where they are to be put so
 def configure_logging(debug: bool = False) -> None:
     """Send our own lines to standard error; the libraries' lines only with `debug`."""
     logging.basicConfig(level=logging.DEBUG if debug else logging.CRITICAL, stream=sys.stderr, force=True)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_WithoutSecrets(logging.BASIC_FORMAT))
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.INFO if debug else logging.CRITICAL)
     cache = logging.getLogger("sqlmesh.utils.cache")
@@ -160,10 +167,26 @@ def silenced(library: str) -> Iterator[None]:
 
 
 def _without_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    secrets = load_settings().secrets
     for key, value in event.items():
-        if isinstance(value, str):
-            for secret in secrets:
-                value = value.replace(secret, "***")
-            event[key] = value
+        is_plain = value is None or isinstance(value, int | float)
+        event[key] = value if is_plain else without_secrets(value if isinstance(value, _TEXTS) else str(value))
     return event
+
+
+class _WithoutSecrets(logging.Formatter):
+    """Lines of libraries, which may show what they send."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return str(without_secrets(super().format(record)))
+
+
+def show_tracebacks_without_secrets() -> None:
+    """What ends this process or a thread of it unexpectedly is shown as Python does, but for secrets."""
+
+    def shown(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+        sys.stderr.write(without_secrets("".join(traceback.format_exception(kind, error, trace))))
+
+    def shown_of_thread(found: threading.ExceptHookArgs) -> None:
+        shown(found.exc_type, found.exc_value, found.exc_traceback)
+
+    sys.excepthook, threading.excepthook = shown, shown_of_thread

@@ -21,6 +21,7 @@ from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
 from insightmart.checkout import look_at
 from insightmart.errors import InsightMartError, sentence
+from insightmart.hidden_secrets import without_secrets
 from insightmart.settings import Settings
 
 CI_ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILD_USER_ID")  # GitHub, GitLab, Jenkins
@@ -102,6 +103,10 @@ class RunProblem:
     subject: str
     message: str
     cure: str = ""
+
+    def __post_init__(self) -> None:
+        """What was said by others may quote what they were sent."""
+        object.__setattr__(self, "message", without_secrets(self.message))
 
     @property
     def line(self) -> str:

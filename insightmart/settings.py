@@ -279,6 +279,14 @@ class Settings(AlertSettings):
         return [secret.get_secret_value() for secret in found if secret]
 
 
+_last_read: Settings | None = None
+
+
+def last_read() -> Settings | None:
+    """What ``load_settings`` gave last in this process."""
+    return _last_read
+
+
 def load_alert_settings() -> AlertSettings:
     """The settings of alerts, where those of the pipeline cannot be used: one that is wrong itself is left out."""
     try:
@@ -297,6 +305,7 @@ def load_settings() -> Settings:
     Raises:
         ConfigurationError: a value cannot be used; the message names the variable, never the value.
     """
+    global _last_read
     try:
         settings = Settings()  # type: ignore[call-arg]
     except ValidationError as error:
@@ -308,6 +317,7 @@ def load_settings() -> Settings:
             f"{name} cannot be used: {first['msg']}", f"Set {name} in the environment or in .env"
         ) from None
     refuse_plain_services(settings.allowed_plain)
+    _last_read = settings
     # SQLMesh and Soda read the same variables: relative paths and defaults must mean the same to them.
     settings.home = settings.home.resolve()
     os.environ["INSIGHTMART_HOME"] = str(settings.home)

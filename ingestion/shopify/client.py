@@ -236,9 +236,12 @@ class ShopifyClient:
         except _TryAgainError as last:
             raise SourceError(
                 SOURCE,
-                f"no proper answer in {stop.tries} attempts: {last.cause}".replace(self.source.token or "\0", "***"),
+                self._without_token(f"no proper answer in {stop.tries} attempts: {last.cause}"),
                 "Check SHOPIFY_URL and https://www.shopifystatus.com; the next run reads the same window again",
             ) from None
+
+    def _without_token(self, text: str) -> str:
+        return text.replace(self.source.token or "\0", "***")
 
     def _wait(self, state: RetryCallState) -> float:
         error = _raised(state)
@@ -303,7 +306,7 @@ class ShopifyClient:
     def _raise(self, errors: Any, document: str) -> None:
         listed: list[dict[str, Any]] = errors if isinstance(errors, list) else [{"message": str(errors)}]
         codes = {(error.get("extensions") or {}).get("code") for error in listed}
-        message = "; ".join(str(error.get("message")) for error in listed)
+        message = self._without_token("; ".join(str(error.get("message")) for error in listed))
         if "THROTTLED" in codes:
             raise _TryAgainError(message, self._points.seconds_until_affordable(document) or None, throttled=True)
         if "MAX_COST_EXCEEDED" in codes:

@@ -24,6 +24,7 @@ from insightmart.alerts.routes import read_routes
 from insightmart.alerts.sending import place_of
 from insightmart.certification.verdict import spoken
 from insightmart.errors import ConfigurationError, InsightMartError, LockedError
+from insightmart.hidden_secrets import without_secrets
 from insightmart.kept_place import kept_place
 from insightmart.kept_private import make_home
 from insightmart.progress import console
@@ -114,13 +115,10 @@ def _without_secrets(error: Exception) -> str:
     """What an unexpected error says; only its type where it is not known what must not be said."""
     name = type(error).__name__
     try:
-        secrets = load_settings().secrets
+        settings = load_settings()
     except InsightMartError:
         return f"unexpected {name}"
-    text = (str(error).splitlines() or [""])[0]
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return f"unexpected {name}: {text}"
+    return without_secrets(f"unexpected {name}: {(str(error).splitlines() or [''])[0]}", settings)  # type: ignore[no-any-return]
 
 
 def _home(settings: AlertSettings) -> Path:

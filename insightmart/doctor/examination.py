@@ -12,6 +12,7 @@ from insightmart.doctor.local import LOCAL
 from insightmart.doctor.remote import REMOTE as SOURCES
 from insightmart.doctor.writer import STATE
 from insightmart.errors import ConfigurationError, InsightMartError
+from insightmart.hidden_secrets import without_secrets
 from insightmart.settings import Settings
 
 REMOTE = SOURCES | STATE
@@ -72,6 +73,4 @@ def _side_by_side(checks: dict[str, Check], settings: Settings) -> Iterator[Call
 
 
 def _masked(text: str, settings: Settings) -> str:
-    for secret in settings.secrets:
-        text = text.replace(secret, "***")
-    return without_control(text)
+    return without_control(without_secrets(text, settings))

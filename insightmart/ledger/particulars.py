@@ -6,14 +6,11 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from insightmart.ledger.canonical import canonical_value
 from insightmart.ledger.chain import Kind
 from insightmart.ledger.evidence_tables import Covered, Row
-from insightmart.settings import Settings
 
-HIDDEN = "***"
 NAMED = 50  # names that a list of an entry has at most
 PASSED = "pass"
 ERROR_LENGTH = 300
@@ -194,28 +191,3 @@ def _window(rows: Sequence[Row]) -> list[Any]:
 
 def _without_nothing(found: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value not in (None, "", 0, [], {})}
-
-
-def without_secrets(value: Any, settings: Settings) -> Any:
-    """A value with every secret of the settings hidden, in whatever text it stands: the ledger is kept for ever."""
-    if isinstance(value, str):
-        for secret in _secrets(settings):
-            value = value.replace(secret, HIDDEN)
-        return value
-    if isinstance(value, Mapping):
-        return {str(without_secrets(name, settings)): without_secrets(item, settings) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [without_secrets(item, settings) for item in value]
-    return value
-
-
-def _secrets(settings: Settings) -> list[str]:
-    """The secrets, and the passwords in those that are addresses; the longest first, so that none stays in part."""
-    found = set(settings.secrets)
-    for secret in settings.secrets:
-        try:
-            password = urlsplit(secret).password
-        except ValueError:
-            continue
-        found |= {password, unquote(password)} if password else set()
-    return sorted(filter(None, found), key=len, reverse=True)

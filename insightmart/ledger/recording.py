@@ -16,10 +16,11 @@ from typing import Any
 from ingestion.clock import utc_now
 from ingestion.warehouse import BOUND_AT_ONCE, Warehouse
 from insightmart.checkout import Checkout, lock_hash, look_at
+from insightmart.hidden_secrets import without_secrets
 from insightmart.ledger.canonical import canonical_json, canonical_value, digest
 from insightmart.ledger.chain import COLUMNS, CONTINUES_AFTER, NOTHING_BEFORE, Entry, Head, Kind
 from insightmart.ledger.evidence_tables import Covered, by_subject, count_before, rows_since
-from insightmart.ledger.particulars import kind_of, particulars, without_secrets
+from insightmart.ledger.particulars import kind_of, particulars
 from insightmart.runs import actor
 from insightmart.settings import Settings
 

@@ -14,7 +14,7 @@ import structlog
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
 from insightmart.checkout import look_at
-from insightmart.ledger.particulars import without_secrets
+from insightmart.hidden_secrets import without_secrets
 from insightmart.openlineage.delivery import Delivery
 from insightmart.runs import ProblemKind, Run, RunProblem, problem_lines
 from insightmart.settings import PROJECT, Settings

@@ -12,11 +12,11 @@ import pytest
 
 from ingestion.warehouse import Warehouse, open_duckdb
 from insightmart.commands.session import writing
+from insightmart.hidden_secrets import without_secrets
 from insightmart.ledger.canonical import canonical_row, digest, sha256
 from insightmart.ledger.chain import Entry
 from insightmart.ledger.evidence_tables import EVIDENCE, columns_of
 from insightmart.ledger.kept_heads import Outside
-from insightmart.ledger.particulars import without_secrets
 from insightmart.ledger.recording import enter
 from insightmart.ledger.verification import entries_in_order, verify
 from insightmart.runs import ProblemKind, RunProblem
