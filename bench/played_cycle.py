@@ -135,17 +135,17 @@ def play(home: Path, span: Span, counting: bool = False, files: Path | None = No
     counts = connect_counted(settings.database_path) if files is None else Counts()
     played = Played()
 
-    def loaded(warehouse: Any, *_: Any) -> list[Any]:
+    def loaded(warehouse: Any, *_: Any, **__: Any) -> list[Any]:
         if files:
             copy_into_raw(warehouse.connection, files)
             record(warehouse, span)
         return []
 
     def measured(phase: str, run: Callable[..., Any]) -> Callable[..., Any]:
-        def measuring(*arguments: Any) -> Any:
+        def measuring(*arguments: Any, **named: Any) -> Any:
             seconds, statements = _processor_seconds(), counts.statements
             try:
-                return run(*arguments)
+                return run(*arguments, **named)
             finally:
                 played.seconds[phase] = _processor_seconds() - seconds
                 played.statements[phase] = counts.statements - statements
