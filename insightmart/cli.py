@@ -199,10 +199,26 @@ def main() -> None:
     configure_logging(debug)
     show_tracebacks_without_secrets()
     put_lines = _keep_lines()
+    code: object = FAILED
     try:
         _run(debug)
+    except SystemExit as ended:
+        code = ended.code
+        raise
     finally:
         put_lines()
+        _leave_who_still_reads(code)
+
+
+def _leave_who_still_reads(code: object) -> None:
+    """End the process here where a source that was given up is still waited for: Python would do so for ever."""
+    loads = sys.modules.get("insightmart.sources")
+    if loads is not None and loads.still_reading():
+        if not isinstance(sys.exception(), SystemExit):
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else FAILED)
 
 
 def _run(debug: bool) -> NoReturn:
@@ -236,11 +252,6 @@ def _run(debug: bool) -> NoReturn:
         raise SystemExit(FAILED) from None
     code = code if isinstance(code, int) else 0
     kept("ended", exit_code=code, seconds=round(time.monotonic() - started, 3))
-    loads = sys.modules.get("insightmart.sources")
-    if loads is not None and loads.still_reading():  # Python would wait for it, for ever
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
     raise SystemExit(code)
 
 

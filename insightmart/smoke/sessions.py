@@ -50,17 +50,17 @@ def role_and_warehouses(trial: Trial) -> str:
             wrong.append(f"{workload}: {refusal}")
             continue
         for kind, found, named in (
-            ("role", role, settings.snowflake_role),
+            ("role", role, settings.role_of(workload)),
             ("warehouse", warehouse, settings.warehouse_of(workload)),
         ):
             if _unquoted(found) != _unquoted(named):
                 wrong.append(f"{workload}: the {kind} is {found}, not {named}")
         if total != 3:
             wrong.append(f"{workload}: 1 and 2 are {total} on {warehouse}")
-        used.append(f"{workload} on {warehouse}")
+        used.append(f"{workload} as {role} on {warehouse}")
     if wrong:
         raise DidNotHold("; ".join(wrong))
-    return f"{settings.snowflake_role}: {', '.join(used)}"
+    return ", ".join(used)
 
 
 def _kinds(trial: Trial) -> dict[str, Callable[[], SnowflakeSession]]:

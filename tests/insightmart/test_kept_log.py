@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
-from tests.insightmart.test_cli import process
+import pytest
+
+from tests.insightmart.test_cli import PROJECT, process
 from tests.support.kept_bucket import KeptBucket
 
 
@@ -42,3 +47,41 @@ def test_a_bucket_that_takes_nothing_is_said_and_the_command_ends_as_it_did(
     refused = process(tmp_path, "sql", "SELECT 1", KEPT_URL="https://kept.example.com")
     assert refused.returncode == 2
     assert "KEPT_URL cannot be used: Value error, must be s3://BUCKET/PREFIX" in refused.stderr
+
+
+# A source that hangs, with a thread of a library that Python waits for at its end.
+HANGING = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from insightmart import cli, sources
+
+class Hangs(sources._SourceLoad):
+    def run(self):
+        ThreadPoolExecutor().submit(Event().wait)
+        Event().wait()
+
+Hangs("oltp", None, None).start()
+sys.argv = ["insightmart", *sys.argv[1:]]
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["quarantine", "list"], 0), (["sql", "SELECT 1"], 2)])
+def test_a_command_that_leaves_a_source_behind_ends_and_its_lines_are_put(
+    tmp_path: Path, endpoint: str, aws: None, arguments: list[str], code: int
+) -> None:
+    bucket = KeptBucket(endpoint)
+    settings = {"INSIGHTMART_HOME": str(tmp_path / "none"), "PYTHON_DOTENV_DISABLED": "1", **bucket.environment}
+    done = subprocess.run(
+        [sys.executable, "-c", HANGING, *arguments],
+        cwd=PROJECT,
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    [content] = bucket.files().values()
+    assert json.loads(content.decode().splitlines()[-1])["exit_code"] == code

@@ -160,6 +160,19 @@ def test_the_schema_is_dropped_after_an_error_and_kept_when_asked(
     assert tried("--write", name)[GONE]["seen"].endswith(f"drop them when nobody needs them: {kept}")
 
 
+def test_each_kind_of_work_is_held_to_its_own_role(
+    account: Any, tried: Trying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As deploy/aws/cycle.yaml sets them: loads have a role of their own."""
+    name = "role and warehouse of each kind of work can be used"
+    monkeypatch.setenv("SNOWFLAKE_ROLE", "INSIGHTMART_PIPELINE")
+    monkeypatch.setenv("SNOWFLAKE_LOAD_ROLE", "INSIGHTMART_LOADER")
+    one = tried(name)[name]
+    assert one["verdict"] == "held", one["seen"]
+    assert "load as INSIGHTMART_LOADER on " in one["seen"]
+    assert "transform as INSIGHTMART_PIPELINE on " in one["seen"]
+
+
 @pytest.mark.parametrize(
     ("gateway", "arguments", "told"),
     [
