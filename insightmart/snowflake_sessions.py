@@ -188,7 +188,7 @@ class SnowflakeSession:
                 if told is None:
                     raise
                 raise told from None  # what dlt and SQLMesh show is the end of the chain
-            except Exception:
+            except BaseException:  # also Ctrl-C and a cycle's time that is over: the statement may still run
                 self._is_doubtful = True
                 raise
             self._is_in_transaction &= not _ENDED.match(command)

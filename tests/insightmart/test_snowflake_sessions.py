@@ -24,6 +24,7 @@ from insightmart.gateway import dlt_destination, open_beside, open_to_read, open
 from insightmart.runs import recorded_run
 from insightmart.settings import Settings, load_settings
 from insightmart.snowflake_sessions import connect, query_tag, working_on
+from insightmart.watchdog import TimeIsUp
 from tests.support.snowflake_account import ACCOUNT
 
 TOLD = {
@@ -129,6 +130,20 @@ def test_a_closed_session_is_the_next_one_of_its_kind(account: Any, settings: Se
 def test_a_session_on_which_a_statement_failed_is_not_used_again(account: Any, settings: Settings) -> None:
     with open_warehouse(settings) as warehouse, pytest.raises(snowflake.connector.errors.ProgrammingError):
         warehouse.execute("SELECT * FROM nothing.of_that_name")
+    with open_warehouse(settings) as warehouse:
+        assert warehouse.value("SELECT 1") == 1
+    assert len(account.connections) == 2
+
+
+def test_a_session_whose_statement_was_interrupted_is_not_used_again(
+    account: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise TimeIsUp
+
+    with open_warehouse(settings) as warehouse, monkeypatch.context() as over, pytest.raises(TimeIsUp):
+        over.setattr(FakeSnowflakeCursor, "execute", interrupted)
+        warehouse.execute("SELECT 1")
     with open_warehouse(settings) as warehouse:
         assert warehouse.value("SELECT 1") == 1
     assert len(account.connections) == 2
