@@ -197,3 +197,13 @@ def create_tables(
         with warehouse.transaction() if warehouse.dialect == "duckdb" else nullcontext():
             apply(warehouse, migration, actor, git_sha, raw_owner)
     return due
+
+
+def table_statements() -> list[str]:
+    """What an earlier version of ``macros/source_tables.py`` executes, each of which may be repeated.
+
+    SQLMesh keeps the macros that prod was built with and calls them before each of its runs, until prod is planned
+    anew. A warehouse that was built before there were versions asks for this
+    (tests/insightmart/transform/test_earlier_macros.py).
+    """
+    return [statement for migration in migrations() for statement in migration.statements]
