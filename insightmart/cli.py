@@ -214,8 +214,9 @@ def _leave_who_still_reads(code: object) -> None:
     """End the process here where a source that was given up is still waited for: Python would do so for ever."""
     loads = sys.modules.get("insightmart.sources")
     if loads is not None and loads.still_reading():
-        if not isinstance(sys.exception(), SystemExit):
-            traceback.print_exc()
+        kind, error, frames = sys.exc_info()
+        if kind is not None and error is not None and not isinstance(error, SystemExit):
+            sys.excepthook(kind, error, frames)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code if isinstance(code, int) else FAILED)
