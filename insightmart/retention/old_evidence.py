@@ -14,8 +14,9 @@ from ingestion.warehouse import Warehouse
 from insightmart.ledger.evidence_tables import EVIDENCE, EvidenceTable, columns_of
 from insightmart.ledger.recording import BEGINNING, LEDGER
 
-# What was deleted, who was forgotten, which months are closed: few rows, that later work has to know for ever.
-_REMEMBERED = ("purges", "erasures", "closes")
+# What was deleted, who was forgotten, which months are closed, how the tables came to be: few rows, that later work has
+# to know for ever.
+_REMEMBERED = ("purges", "erasures", "closes", "schema_version")
 _TEXT = {
     "duckdb": "STRFTIME({}, '%Y-%m-%dT%H:%M:%S.%f')",
     "snowflake": "TO_CHAR({}, 'YYYY-MM-DD\"T\"HH24:MI:SS.FF6')",

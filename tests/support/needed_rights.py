@@ -57,7 +57,11 @@ def _of(parsed: exp.Expr) -> set[tuple[str, str]]:
             found.add((f"tables in {_schema(target)}", OWNERSHIP))
         if not isinstance(parsed, exp.Delete | exp.Update | exp.Merge):  # those look at the rows that are there
             tables = tables[1:]
-    read = {_schema(table) for table in tables} - {"", "INFORMATION_SCHEMA"}
+    metered = {table for table in tables if table.db.upper() == "ACCOUNT_USAGE"}
+    found |= {
+        ("SNOWFLAKE.USAGE_VIEWER", "as the role") for _ in metered
+    }  # of what cycles read; no statement of anybody
+    read = {_schema(table) for table in tables if table not in metered} - {"", "INFORMATION_SCHEMA"}
     return found | {(f"tables in {schema}", "SELECT") for schema in read}
 
 

@@ -41,4 +41,5 @@ def each_role_may_do_what_it_does(session: Any) -> None:
     sent: dict[str, set[str]] = {}
     for role, text in zip(session.roles, session.texts, strict=True):
         sent.setdefault(role.removeprefix("INSIGHTMART_"), set()).add(text)
-    assert {role: found for role, texts in sent.items() if (found := lacking(role, needed_rights(texts)))} == {}
+    missing = {role: found for role, texts in sent.items() if (found := lacking(role, needed_rights(texts)))}
+    assert missing == {}, missing
