@@ -12,8 +12,11 @@ from typing import get_args
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from ingestion.migrations import applied
 from insightmart.doctor.findings import Check, Flaw
+from insightmart.errors import InsightMartError
 from insightmart.kept_private import open_to_others
+from insightmart.schema_version import SETUP, refuse_others
 from insightmart.settings import PROJECT, Settings
 from insightmart.snowflake_sessions import Workload
 
@@ -82,7 +85,8 @@ def _warehouse(settings: Settings) -> str:
 
 
 def _account(settings: Settings) -> str:
-    """Every warehouse, by a statement that computes something: a login alone shows neither budget nor rights."""
+    """Every warehouse, by a statement that computes something: a login alone shows neither budget nor rights; and
+    whether `insightmart setup` is due."""
     from insightmart.gateway import open_warehouse
 
     seen: dict[str, dict[str, None]] = {}
@@ -93,7 +97,13 @@ def _account(settings: Settings) -> str:
             )
         seen.setdefault(role, {})[name] = None  # more than one kind of work may have the same
     used = "; ".join(f"as {role} on {', '.join(names)}" for role, names in seen.items())
-    return f"Snowflake {settings.snowflake_account} answers user {settings.snowflake_user} {used}"
+    said = f"Snowflake {settings.snowflake_account} answers user {settings.snowflake_user} {used}"
+    with open_warehouse(settings) as warehouse:
+        try:
+            refuse_others(applied(warehouse), SETUP)
+        except InsightMartError as error:
+            raise Flaw(f"{said}; {error.cause}", error.cure, "note") from None
+    return said
 
 
 def _project(settings: Settings) -> str:

@@ -136,10 +136,12 @@ def test_the_doctor_accepts_what_the_template_hands_over(
     code, found = examined()
     assert {name: one for name, one in found.items() if one["status"] not in ("ok", "note")} == {}
     assert code == 0
-    assert found["warehouse"]["detail"] == (
+    said, _, lacks = found["warehouse"]["detail"].partition("; this warehouse is")
+    assert said == (
         "Snowflake organisation-account answers user INSIGHTMART_PIPELINE as INSIGHTMART_LOADER on INSIGHTMART_LOAD;"
         " as INSIGHTMART_PIPELINE on INSIGHTMART_TRANSFORM, INSIGHTMART_GATE, INSIGHTMART_REPORT"
     )
+    assert "it lacks 1 (tables)" in lacks and "insightmart setup" in found["warehouse"]["cure"]
     assert " models" in found["project"]["detail"]
     assert "user insightmart_state answers" in found["state"]["detail"]
     for name in ("stores", "shopify", "oltp", "mail", "pages", "evidence"):
@@ -152,6 +154,7 @@ def test_it_accepts_the_names_of_the_secrets_as_well(
 ) -> None:
     task(by_name(production))
     code, found = examined("state", "warehouse", "shopify", "mail")
+    assert found.pop("warehouse")["status"] == "note"  # nobody has set it up yet
     assert (code, {one["status"] for one in found.values()}) == (0, {"ok"}), found
     # a command of SQLMesh that does not load the project, which plain `sqlmesh` has no value for
     done = CliRunner().invoke(cli, ["sqlmesh", "migrate"], standalone_mode=False)
