@@ -22,7 +22,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from ingestion.encryption import refuse_plain_request
 from ingestion.loading.context import SourceError, TimeLimit
-from ingestion.shopify.received import Received
+from ingestion.shopify.received import Received, whole_body
 
 SOURCE = "shopify"
 VERSION_HEADER = "X-Shopify-API-Version"
@@ -255,15 +255,17 @@ class ShopifyClient:
             self.source.pause(min(seconds, self._limit.left))
             self._limit.check()
         try:
-            answer = self._http.post(self._path, content=orjson.dumps({"query": document, "variables": variables}))
+            asked = orjson.dumps({"query": document, "variables": variables})
+            with self._http.stream("POST", self._path, content=asked) as answer:
+                content = whole_body(answer)
         except (httpx.UnsupportedProtocol, httpx.LocalProtocolError):
             raise SourceError(SOURCE, "SHOPIFY_URL or SHOPIFY_TOKEN is malformed", "Correct the two settings") from None
         except httpx.RequestError as error:
             raise _TryAgainError(f"{type(error).__name__} {error}") from None
-        self.received.add(answer.content)
+        self.received.add(content)
         self._check_status(answer)
         try:
-            body = orjson.loads(answer.content)
+            body = orjson.loads(content)
         except orjson.JSONDecodeError:
             raise _TryAgainError("the answer broke off (JSON incomplete)") from None
         if not isinstance(body, dict):

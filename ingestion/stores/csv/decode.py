@@ -11,6 +11,7 @@ from ingestion.stores.csv.western import may_be_western
 
 # Bytes of one file, unpacked: 3 million counts, or ten thousand times a row for a day; more is an attack or a mistake.
 MAX_BYTES = {"inventory": 128 << 20, "reference": 4 << 20, "tills": 4 << 20}
+MAX_LINES = 4_000_000  # of one file: each may be a reject, which is kept with far more bytes than a line has
 _BYTE_ORDER_MARKS = (  # UTF-32 first: its little-endian mark begins with that of UTF-16
     (b"\xef\xbb\xbf", "utf-8"),
     (b"\xff\xfe\x00\x00", "utf-32-le"),

@@ -12,7 +12,7 @@ from datetime import date, datetime
 import numpy as np
 
 from ingestion.stores.csv.declared import NOTHING, Declared
-from ingestion.stores.csv.decode import GUESSED, MAX_BYTES, UntrustedFileError, as_utf8, unpack
+from ingestion.stores.csv.decode import GUESSED, MAX_BYTES, MAX_LINES, UntrustedFileError, as_utf8, unpack
 from ingestion.stores.csv.layout import CR, LF, LINE_END, QUOTE, Layout, header_record, knows_a_column, layout_of
 from ingestion.stores.csv.western import NOT_WESTERN
 
@@ -90,6 +90,8 @@ def read_file(drop: Drop, content: bytes, declared: Declared = NOTHING) -> CsvFi
     empty = CsvFile(drop, file_hash, content_hash, None)
     if not text or text.isspace():
         return empty
+    if max(text.count(b"\n"), text.count(b"\r")) > MAX_LINES:
+        raise UntrustedFileError("file_too_large", f"the file has more than {MAX_LINES:,} lines")
     header, start, line = header_record(text)
     body = text[start:]
     holds_records = bool(body) and not body.isspace()

@@ -198,3 +198,9 @@ def test_a_page_that_costs_too_much_is_halved(online: OnlineShop) -> None:
         pages = [data["orders"]["nodes"] for data in client.pages(costly, {}, lambda data: data["orders"])]
     assert [node["id"] for page in pages for node in page] == [f"gid://shopify/Order/{n}" for n in range(1, 601)]
     assert [len(page) for page in pages] == [31] * 19 + [11]
+
+
+def test_an_answer_without_end_is_given_up(online: OnlineShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingestion.shopify.received.LONGEST_ANSWER", 20)
+    with ShopifyClient(online.source) as client, pytest.raises(SourceError, match="more than 20 bytes"):
+        client.query("{ shop { name } }")

@@ -130,3 +130,9 @@ def test_a_file_without_records_is_empty(content: bytes) -> None:
 def test_content_is_known_again_when_it_is_packed() -> None:
     plain, packed = read_file(INVENTORY, TEXT.encode()), read_file(INVENTORY, zipped(TEXT.encode()))
     assert plain.content_hash == plain.file_hash == packed.content_hash != packed.file_hash
+
+
+def test_lines_that_would_all_be_rejected_are_not_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingestion.stores.csv.file.MAX_LINES", 1000)
+    assert fault(HEADER + "x\n" * 1000) == "file_too_large"
+    assert fault(HEADER + "x\r" * 1001) == "file_too_large"
