@@ -79,6 +79,12 @@ kill-points: $(SETUP) ## Kill a cycle between every two of its statements, and l
 soak: $(SETUP) ## Play a month of hourly cycles with trouble at random (SOAK_FLAGS="--hours 48 --seed 2")
 	$(BIN)/python -m tests.faults.soak $(SOAK_FLAGS)
 
+FUZZ_EXAMPLES ?= 20000
+
+fuzz: $(SETUP) ## Try the readers of files and of bulk results on damaged input for minutes (FUZZ_EXAMPLES=20000)
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -q tests/ingestion/stores/csv/test_properties.py \
+		tests/ingestion/shopify/test_fuzzed_bulk.py
+
 docs: $(SETUP) ## Write pages, contracts, data sources, column comments, schema checks and grants from what defines them; build var/site
 	INSIGHTMART_HOME=var/lint $(BIN)/python -m insightmart.definitions.documentation
 	$(BIN)/python -m insightmart.account

@@ -173,6 +173,8 @@ class _Reader:
             self._add_sales(kinds["sale"])
         except UnfitError as error:
             raise IncompleteResultError(f"a line of its file cannot be read: {error}") from None
+        except (KeyError, TypeError, AttributeError, ValueError) as error:  # a line of another shape, or none of ours
+            raise IncompleteResultError(f"a line of its file has another shape: {type(error).__name__}") from None
         self.objects += len(records)
         self.roots += len(orders)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
@@ -18,7 +19,8 @@ from ingestion.stores.csv.typed import COUNT_SLACK, parse
 HOUR, NOW = datetime(2026, 3, 5, 10), datetime(2026, 3, 5, 12)
 DROP = Drop("inventory", "inventory/store_007.csv", 7, date(2026, 3, 5), HOUR, NOW)
 COLUMNS = ("store_id", "sku", "on_hand", "on_order", "counted_at")
-QUICK = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "100"))  # `make fuzz` tries many times as many
+QUICK = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @dataclass(frozen=True)
