@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SQLMESH := INSIGHTMART_HOME=var/lint $(BIN)/sqlmesh --log-file-dir var/lint/logs
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-models test-python test-fast check mutants review docs format lint types hooks bench sandbox image checkov lock clean
+.PHONY: help setup demo test test-models test-python test-fast check mutants fuzz review docs format lint types hooks bench sandbox image checkov lock clean
 
 help: ## List these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
