@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SQLMESH := INSIGHTMART_HOME=var/lint $(BIN)/sqlmesh --log-file-dir var/lint/logs
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-models test-python test-fast check mutants fuzz review docs format lint types hooks bench sandbox image checkov lock clean
+.PHONY: help setup demo test test-models test-python test-fast check mutants fuzz kill-points soak sbom review docs format lint types hooks bench sandbox image checkov lock clean
 
 help: ## List these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ FUZZ_EXAMPLES ?= 20000
 fuzz: $(SETUP) ## Try the readers of files and of bulk results on damaged input for minutes (FUZZ_EXAMPLES=20000)
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -q tests/ingestion/stores/csv/test_properties.py \
 		tests/ingestion/shopify/test_fuzzed_bulk.py
+
+sbom: $(SETUP) ## Write var/sbom.json, the locked packages as a list of materials (CycloneDX)
+	$(BIN)/python -m verification.sbom var/sbom.json
 
 docs: $(SETUP) ## Write pages, contracts, data sources, column comments, schema checks and grants from what defines them; build var/site
 	INSIGHTMART_HOME=var/lint $(BIN)/python -m insightmart.definitions.documentation

@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 
 from insightmart.cli import COMMANDS
 from insightmart.settings import PROJECT, Settings
+from verification.sbom import materials
 
 MEGABYTE = 2**20
 # Homes and checkouts of particular machines; /tmp, /usr and /path/to are nobody's.
@@ -93,6 +94,26 @@ def test_no_file_is_large() -> None:
 
 def test_no_secrets_file_is_tracked() -> None:
     assert [path.name for path in tracked() if path.name == ".env" or path.suffix in (".pem", ".p8", ".key")] == []
+
+
+SECRET = re.compile(
+    r"AKIA[0-9A-Z]{16}\b|shpat_[0-9a-f]{32}|\bgh[pousr]_[A-Za-z0-9]{36}|\bxox[abpr]-\d{8,}-"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----\n[A-Za-z0-9+/=]{40}"
+)
+
+
+def test_no_file_holds_a_key_of_a_form_that_services_give_out() -> None:
+    assert [path.relative_to(PROJECT).as_posix() for path in tracked() if SECRET.search(text_of(path))] == []
+    assert SECRET.search("-----BEGIN PRIVATE KEY-----\n" + "M" * 64)
+    assert SECRET.search("AKIA" + "A1" * 8)
+
+
+def test_the_list_of_materials_names_every_locked_package_with_its_hashes() -> None:
+    listed = materials(read("requirements.lock"))["components"]
+    locked = re.findall(r"(?m)^([A-Za-z0-9._-]+)==([^\s;\\]+)", read("requirements.lock"))
+    assert [(one["name"], one["version"]) for one in listed] == [(canonicalize_name(name), of) for name, of in locked]
+    assert all(one["externalReferences"][0]["hashes"] for one in listed)
+    assert len({one["purl"] for one in listed}) == len(listed) > 200
 
 
 # --- layout ------------------------------------------------------------------------------------------------------
