@@ -2,7 +2,8 @@
 
 On Snowflake the home is deleted as a whole. On DuckDB the warehouse and SQLMesh's state are files in it: there all but
 those two is. Two hours of the day are played, with late corrections, a file that cannot be read until the encoding of
-its store is declared, and a mail server that is down; with `HOMELESS_DAY=FILE` all 24, of which FILE gets a line each.
+its store is declared, and a mail server that is down at the first report; with `HOMELESS_DAY=FILE` all 24, of which
+FILE gets a line for each cycle.
 """
 
 from __future__ import annotations
