@@ -109,7 +109,8 @@ def _safe(value: Any) -> str | None:
     """A field of CSV: numbers as they are, negative ones too; a text never a formula."""
     if value is None or isinstance(value, bool | int | float | Decimal):
         return None if value is None else _spelled(value)
-    return without_formula(_spelled(value))
+    text = without_formula(_spelled(value))
+    return without_control(text) if sys.stdout.isatty() else text  # a file has what the warehouse has
 
 
 def _is_number(place: int, rows: Sequence[Sequence[Any]]) -> bool:
