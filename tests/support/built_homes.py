@@ -42,7 +42,7 @@ def shared_folder(factory: pytest.TempPathFactory) -> Path:
 
 def new_home(factory: pytest.TempPathFactory, home: Path) -> Path:
     """This folder as an empty home with the cache that all homes of this run share."""
-    (home / "cache").mkdir(parents=True, exist_ok=True)
+    (home / "cache").mkdir(mode=0o700, parents=True, exist_ok=True)
     for name in SHARED:
         kept = shared_folder(factory) / "cache" / name
         kept.mkdir(parents=True, exist_ok=True)
