@@ -7,6 +7,7 @@ cycle needs to create anything; everybody else asks once and refuses to go on wi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 from ingestion.migrations import Applied, Migration, applied, migrations
 from ingestion.ops_tables import create_tables
@@ -55,15 +56,24 @@ def bring_up(warehouse: Warehouse, settings: Settings) -> list[Migration]:
     """Apply what a warehouse still needs; safe to repeat. Returns what was applied.
 
     Raises:
-        InsightMartError: it is not one that this code can bring up.
+        InsightMartError: it is not one that this code can bring up, or a statement is refused.
     """
-    if not due(applied(warehouse)):
+    if not (missing := due(applied(warehouse))):
         return []
     by = actor(settings), look_at().commit
-    if warehouse.dialect == "snowflake" and settings.role_of("load") != settings.role_of("transform"):
-        with open_beside(warehouse, settings) as loading:
+    is_apart = warehouse.dialect == "snowflake" and settings.role_of("load") != settings.role_of("transform")
+    try:
+        with open_beside(warehouse, settings) if is_apart else nullcontext() as loading:
             return create_tables(warehouse, *by, raw_owner=loading)
-    return create_tables(warehouse, *by)
+    except InsightMartError:
+        raise
+    except Exception as error:
+        to = f"{missing[-1].version} ({missing[-1].name})"
+        raise InsightMartError(
+            f"the tables could not be brought to version {to}: {' '.join(str(error).split())[:400]}",
+            "What was applied before stays; where a right is missing, see docs/snowflake-account.md. Then run"
+            " `insightmart setup` again",
+        ) from error
 
 
 def make_ready(warehouse: Warehouse, settings: Settings) -> None:

@@ -86,6 +86,23 @@ def test_setup_says_what_it_would_do_does_it_and_then_nothing(settings: Settings
     assert insightmart("ledger", "verify")[0] == 0
 
 
+def test_a_statement_that_is_refused_is_one_line_and_the_next_set_up_goes_on(
+    settings: Settings, insightmart: CommandLine
+) -> None:
+    with open_duckdb(settings.database_path) as warehouse:
+        warehouse.execute("CREATE SCHEMA raw")
+        warehouse.execute("CREATE VIEW raw.oltp_orders AS SELECT 1 AS one")
+    code, _, err = insightmart("setup")
+    assert code == 1
+    assert err.splitlines()[-1].startswith("insightmart: the tables could not be brought to version 2 (columns of")
+    assert "run `insightmart setup` again" in err.splitlines()[-1]
+    with open_duckdb(settings.database_path) as warehouse:
+        assert warehouse.rows("SELECT version FROM ops.schema_version") == [(1,)]
+        warehouse.execute("DROP VIEW raw.oltp_orders")
+        warehouse.execute("CREATE TABLE raw.oltp_orders (order_id BIGINT)")
+    assert insightmart("setup")[0] == 0
+
+
 def test_a_version_of_before_the_ledger_leaves_it_sound(settings: Settings, insightmart: CommandLine) -> None:
     """As plain `sqlmesh plan` leaves it, where it is the first command."""
     with open_duckdb(settings.database_path) as warehouse:
