@@ -171,6 +171,8 @@ def load_each(
             for one in loads:
                 one.wait()
         except BaseException:  # the cycle's time is over
+            for one in loads:  # all of them first: who waits below for a load to end may be interrupted again
+                one.limit.give_up()
             for one in loads:
                 one.give_up()
             raise
@@ -207,6 +209,11 @@ class _SourceLoad(threading.Thread):
         self._load = load
         self._own: Warehouse | None = None
         self._step: Step | None = None
+
+    @property
+    def limit(self) -> TimeLimit:
+        """How long it may take."""
+        return self._begun.limit
 
     def run(self) -> None:
         """Load; whatever happens is kept for the thread that can report it."""

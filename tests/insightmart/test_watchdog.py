@@ -6,12 +6,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from insightmart.settings import PROJECT
+from ingestion.loading.context import IngestContext, LoadResult, TimeLimit
+from ingestion.ops_tables import create_tables
+from ingestion.warehouse import open_duckdb
+from insightmart import sources
+from insightmart.settings import PROJECT, Settings
 from insightmart.watchdog import TimeIsUp, Watchdog, watched
 from tests.support.built_homes import SHAPE, copy_home, project_in
 
@@ -94,3 +99,37 @@ def test_a_process_in_which_nothing_hears_is_ended() -> None:
     )
     assert (done.returncode, done.stdout) == (1, "recorded\n")
     assert "the process ends" in done.stderr
+
+
+def test_all_sources_are_given_up_though_the_wait_for_one_is_interrupted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cycle's time is over while one source writes and another one still reads: that one must not write later."""
+    at_work, go_on = threading.Barrier(3), threading.Event()
+    limits: dict[str, TimeLimit] = {}
+
+    def load(context: IngestContext, source: str) -> list[LoadResult]:
+        limits[source] = context.limit
+        at_work.wait()
+        go_on.wait()
+        return []
+
+    def interrupted(*_: object) -> None:
+        at_work.wait()
+        raise TimeIsUp
+
+    def again(*_: object) -> None:
+        raise TimeIsUp
+
+    monkeypatch.setattr(sources._SourceLoad, "wait", interrupted)
+    monkeypatch.setattr(sources._SourceLoad, "give_up", again)
+    settings = Settings(home=tmp_path, STORES_URL="s3://shop/in", SHOPIFY_URL="http://127.0.0.1:9", _env_file=None)  # type: ignore[call-arg]
+    with open_duckdb(tmp_path / "INSIGHTMART.duckdb") as warehouse:
+        create_tables(warehouse)
+        with pytest.raises(TimeIsUp):
+            sources.load_each(warehouse, settings, datetime(2026, 3, 6), ("stores", "shopify"), load)
+        assert {source: limit.is_given_up for source, limit in limits.items()} == {"stores": True, "shopify": True}
+        go_on.set()
+        for thread in threading.enumerate():
+            if thread.name in limits:
+                thread.join()
