@@ -212,8 +212,8 @@ def main() -> None:
 
 def _leave_who_still_reads(code: object) -> None:
     """End the process here where a source that was given up is still waited for: Python would do so for ever."""
-    loads = sys.modules.get("insightmart.sources")
-    if loads is not None and loads.still_reading():
+    watchdog = sys.modules.get("insightmart.watchdog")
+    if watchdog is not None and watchdog.is_kept_waiting():
         kind, error, frames = sys.exc_info()
         if kind is not None and error is not None and not isinstance(error, SystemExit):
             sys.excepthook(kind, error, frames)

@@ -22,6 +22,7 @@ from insightmart.plain_connections import verified_dsn
 from insightmart.progress import Step, end, step
 from insightmart.runs import ProblemKind, RunProblem, problem_lines
 from insightmart.settings import Settings
+from insightmart.watchdog import leave_alone
 
 if TYPE_CHECKING:
     from ingestion.loading.context import IngestContext, LoadResult, TimeLimit, Window
@@ -261,6 +262,7 @@ class _SourceLoad(threading.Thread):
         limit = self._begun.limit
         with LOADING:
             limit.give_up()
+            leave_alone(self)
             if self._own is not None:
                 self._own.take_away()
         self.result = Ingested(self.name, problem=source_problem(self.name, limit.error.cause, limit.error.cure))
@@ -268,11 +270,6 @@ class _SourceLoad(threading.Thread):
         if self._step is not None:
             self._step.failed, self._step.outcome = True, problem_lines(self.result.problems)[0]
             end(self._step)
-
-
-def still_reading() -> bool:
-    """Whether a source that was given up is still waited for, by a thread that nobody can end."""
-    return any(isinstance(thread, _SourceLoad) for thread in threading.enumerate())
 
 
 def source_problem(source: str, cause: str, cure: str) -> RunProblem:

@@ -14,15 +14,20 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from insightmart.errors import FAILED
 from insightmart.logs import kept
 from insightmart.progress import under_way
 
+T = TypeVar("T")
+
 SIGNAL = signal.SIGUSR2  # no library here uses it; Ctrl-C and `kill` mean what they always do
 AGAIN = 2.0  # seconds until a cycle is asked once more: a library may have taken it for a failure of a statement
 GRACE = 120.0  # seconds after its limit in which a cycle has to record and to tell what happened
 RECORDING = 5.0  # seconds of them to record that it could not
+
+_left_alone: list[threading.Thread] = []
 
 
 class TimeIsUp(BaseException):
@@ -117,6 +122,42 @@ class Watchdog:
             )
             sys.stderr.flush()
         os._exit(FAILED)
+
+
+def within(seconds: float, work: Callable[[], T]) -> T:
+    """What the work returns; for what has limits for each wait, and no sum of them. What takes longer is left alone.
+
+    Raises:
+        TimeoutError: it took longer.
+    """
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def do() -> None:
+        try:
+            done.append(work())
+        except BaseException as error:  # noqa: BLE001 raised for whoever waits
+            failed.append(error)
+
+    thread = threading.Thread(target=do, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failed:
+        raise failed[0]
+    if not done:
+        leave_alone(thread)
+        raise TimeoutError
+    return done[0]
+
+
+def leave_alone(thread: threading.Thread) -> None:
+    """Nobody waits for it any more; nor must the process, when it ends."""
+    _left_alone.append(thread)
+
+
+def is_kept_waiting() -> bool:
+    """Whether Python would wait for something at its end that nobody waits for."""
+    return any(thread.is_alive() for thread in _left_alone)
 
 
 def _quietly(record: Callable[[], None]) -> None:

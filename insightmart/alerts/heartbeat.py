@@ -11,8 +11,10 @@ from ingestion.encryption import refuse_plain_request
 from insightmart.logs import silenced
 from insightmart.runs import ProblemKind, RunProblem
 from insightmart.settings import AlertSettings
+from insightmart.watchdog import within
 
-TIMEOUT = 5  # seconds to connect, and as many for the answer
+TIMEOUT = 5  # seconds to connect, and as many for each word of the answer
+SECONDS = 30.0  # for all of it, however slowly it comes
 ATTEMPTS = 2
 
 
@@ -34,8 +36,9 @@ def beat(settings: AlertSettings, pause: float = 1.0) -> RunProblem | None:
     )
     try:
         with silenced("httpx"):  # which would log the address
-            retrying(_get, address, [] if "HEARTBEAT_URL" in settings.allowed_plain else [refuse_plain_request])
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+            hooks = [] if "HEARTBEAT_URL" in settings.allowed_plain else [refuse_plain_request]
+            within(SECONDS, lambda: retrying(_get, address, hooks))
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         return RunProblem(
             ProblemKind.REPORT,
             "heartbeat",
@@ -53,7 +56,7 @@ def _get(address: str, hooks: list[Callable[[httpx.Request], None]]) -> None:
 def _reason(error: Exception) -> str:
     if isinstance(error, httpx.HTTPStatusError):
         return f"it was answered with {error.response.status_code}"
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, httpx.TimeoutException | TimeoutError):
         return "no answer in time"
     if isinstance(error, httpx.ConnectError):
         return "nobody answers there"

@@ -17,6 +17,7 @@ from tenacity import Retrying, retry_if_exception, retry_if_exception_type, stop
 
 from insightmart.errors import ConfigurationError, InsightMartError
 from insightmart.settings import AlertSettings
+from insightmart.watchdog import within
 
 TIMEOUT = 10  # seconds for every answer of the server
 ATTEMPTS = 3
@@ -137,7 +138,7 @@ def bounded_session(server: MailServer, timeout: float | None = None, limit: flo
     Raises:
         OSError, smtplib.SMTPException: as ``connect``; a session that was ended raises one of them where it stands.
     """
-    with connect(server, TIMEOUT if timeout is None else timeout) as session:
+    with within(limit, lambda: connect(server, TIMEOUT if timeout is None else timeout)) as session:
         watch = threading.Timer(limit, _end, [session])
         watch.daemon = True
         watch.start()

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,10 @@ from insightmart.ledger.links import Damage, Tampering
 from insightmart.runs import ProblemKind, RunProblem
 from insightmart.s3_place import S3Place, code_of
 from insightmart.settings import Settings
+from insightmart.watchdog import within
 
 KEPT_FOR = timedelta(days=7 * 365 + 2)  # seven years, as evidence is kept
+SECONDS = 60.0  # for one head, however slowly the answer comes
 WAITING = 1_000  # heads that wait at most; the newest stand for the others
 SETTING = "EVIDENCE_URL"
 FORM = f"Set {SETTING} to s3://BUCKET/PREFIX"
@@ -232,7 +235,9 @@ def keep_head(settings: Settings, head: Head) -> list[RunProblem]:
         store = HeadStore(settings.evidence_url, settings.aws_endpoint_url)
         while left:
             try:
-                is_locked = store.put(left[0])
+                is_locked = within(SECONDS, partial(store.put, left[0]))
+            except TimeoutError:
+                raise InsightMartError(f"{store.url} answers too slowly", f"Check {SETTING} and the network") from None
             except RewrittenError as error:
                 problems.append(RunProblem.of_error(ProblemKind.EVIDENCE, "ledger", error))
             else:

@@ -11,6 +11,7 @@ from insightmart.errors import InsightMartError
 from insightmart.runs import ProblemKind, RunProblem
 from insightmart.s3_place import S3Place
 from insightmart.settings import Settings
+from insightmart.watchdog import within
 
 SETTING = "STATUS_URL"
 RIGHTS = "s3:ListBucket and s3:PutObject"
@@ -82,7 +83,10 @@ def upload(settings: Settings, folder: Path) -> int:
 def upload_or_say(settings: Settings, folder: Path) -> list[RunProblem]:
     """The same, at the end of a cycle: what failed, for people."""
     try:
-        upload(settings, folder)
+        within(2 * SECONDS, lambda: upload(settings, folder))
+    except TimeoutError:
+        cure = f"Check {SETTING} and the network; the next cycle goes on"
+        return [RunProblem(ProblemKind.READERS, "the pages", f"{settings.status_url} answers too slowly", cure)]
     except InsightMartError as error:
         return [RunProblem.of_error(ProblemKind.READERS, "the pages", error)]
     return []

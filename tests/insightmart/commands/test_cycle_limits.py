@@ -55,7 +55,7 @@ def test_a_cycle_past_its_time_is_ended_and_a_source_that_hangs_holds_back_only_
     truth = json.loads(sandbox.call("truth", "--json"))
     total = truth["certified"]["fct_orders"]["rows"]
 
-    place.environment |= sandbox.settings
+    place.environment["OLTP_DSN"] = sandbox.settings["OLTP_DSN"]
     healed = place.run("insightmart", "cycle", "--as-of", "2026-03-06T01:07")
     assert healed.returncode == 0, healed.stderr
     assert place.query(online) == published
