@@ -196,7 +196,7 @@ def test_dlt_signs_on_as_the_settings_say(tmp_path: Path, given: dict[str, str],
     assert {name: sent[name] for name in ("account", "user", "role", "warehouse", "database", "authenticator")} == {
         "account": "acme-one",
         "user": "loader",
-        "role": "INSIGHTMART_TRANSFORMER",
+        "role": "INSIGHTMART_PIPELINE",
         "warehouse": "INSIGHTMART_TRANSFORM",
         "database": "INSIGHTMART",
         "authenticator": given.get("SNOWFLAKE_AUTHENTICATOR", "snowflake_jwt"),

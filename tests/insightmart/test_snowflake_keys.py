@@ -71,6 +71,22 @@ def handed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         (pem(ENCRYPTED).replace("\n", "\\n"), PASSPHRASE),
         (der(ENCRYPTED), PASSPHRASE),
     ],
+    ids=[
+        "PEM",
+        "PEM of OpenSSL",
+        "spaces around",
+        "\\n",
+        "\\r\\n",
+        "CRLF",
+        "line ends lost",
+        "in quotes",
+        "DER",
+        "PEM as base64",
+        "encrypted",
+        "encrypted, of OpenSSL",
+        "encrypted, \\n",
+        "encrypted DER",
+    ],
 )
 def test_a_key_is_taken_in_every_form(handed_over: Any, tmp_path: Path, text: str, passphrase: str) -> None:
     settings = handed_over(text, passphrase)

@@ -183,8 +183,8 @@ def test_an_account_that_does_not_say_what_it_costs_is_told_in_a_line(
     finally:
         warehouse.execute(f"ALTER TABLE {USAGE}.hidden RENAME TO {USAGE}.storage_usage")
     assert found.kind is ProblemKind.COST
-    assert found.message.startswith("role INSIGHTMART_TRANSFORMER cannot read SNOWFLAKE.ACCOUNT_USAGE: ")
-    assert "GRANT DATABASE ROLE SNOWFLAKE.USAGE_VIEWER TO ROLE INSIGHTMART_TRANSFORMER" in found.cure
+    assert found.message.startswith("role INSIGHTMART_PIPELINE cannot read SNOWFLAKE.ACCOUNT_USAGE: ")
+    assert "GRANT DATABASE ROLE SNOWFLAKE.USAGE_VIEWER TO ROLE INSIGHTMART_PIPELINE" in found.cure
 
 
 def test_the_command_tells_what_was_metered(place: tuple[Settings, Warehouse], tmp_path: Path) -> None:
