@@ -153,7 +153,7 @@ def test_operators_hear_of_cycles_that_fail_are_late_or_do_not_happen(stack: Sta
 def test_operators_hear_of_the_cost(stack: Stack) -> None:
     (said,) = stack.of_type("AWS::Budgets::Budget").values()
     limit = said["Budget"]["BudgetLimit"]
-    assert limit == {"Amount": 1500, "Unit": "USD"}
+    assert limit == {"Amount": 750, "Unit": "USD"}
     limit["Amount"] = str(limit["Amount"])  # a number in a template, a text in the interface
     budgets = stack.account.client("budgets")
     budgets.create_budget(AccountId="123456789012", **said)

@@ -133,7 +133,7 @@ def deploy(made: Account, stack_name: str, name: str, parameters: dict[str, str]
         for key in [*(key for key, one in left.items() if one["Type"].endswith("::Secret")), STATE_SECRET.split(".")[0]]
     }
     document = _with_arns(document, arns)
-    _as_moto_can(document["Resources"])
+    _as_moto_can(document["Resources"], stack_name)
     for key, one in left.items():
         document["Outputs"][key] = {"Value": {"Fn::ToJsonString": _with_arns(one["Properties"], arns)}}
     stacks = made.client("cloudformation")
@@ -154,14 +154,14 @@ def deploy(made: Account, stack_name: str, name: str, parameters: dict[str, str]
     )
 
 
-def _as_moto_can(resources: dict[str, Any]) -> None:
+def _as_moto_can(resources: dict[str, Any], stack_name: str) -> None:
     """What moto 5.2 cannot: names of repositories, a parameter group referred to, an image out of a launch template."""
     if "Instance" in resources:
         resources["Instance"]["Properties"]["ImageId"] = resources["Machine"]["Properties"]["LaunchTemplateData"][
             "ImageId"
         ]
     if "Images" in resources:
-        resources["Images"]["Properties"]["RepositoryName"] = "insightmart"
+        resources["Images"]["Properties"]["RepositoryName"] = stack_name
     if "StateDatabase" in resources:
         assert resources["StateDatabase"]["Properties"].pop("DBParameterGroupName") == {"Ref": "StateParameters"}
 

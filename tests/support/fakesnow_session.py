@@ -120,7 +120,7 @@ class Session:
         self.texts.append(command)
         self.tags.append(json.loads(named.get("_statement_params", {}).get("QUERY_TAG", "{}")))
         self.origins.append(self.tags[-1].get("model") or _module_at_work())
-        self.roles.append(cursor._conn.role or "")
+        self.roles.append(getattr(cursor._conn, "role", None) or "")
 
     def _put(self, put: re.Match[str]) -> str:
         source = Path(put["path"])
