@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from typing import NoReturn
 
 import structlog
+from tenacity import Retrying, retry_if_result, wait_fixed
 
 from insightmart.errors import LOCKED, InsightMartError, LockedError
 from insightmart.logs import kept
@@ -163,7 +164,9 @@ def _take(database: StateDatabase, command: str, lock_file: str) -> tuple[int, f
     who = {"command": command, "host": socket.gethostname(), "process": os.getpid(), "lock_file": lock_file or None}
     seen: Holder | None = None
     seen_at = 0.0
-    while True:
+
+    def look() -> tuple[int, float] | None:
+        nonlocal seen, seen_at
         asked_at = time.monotonic()
         is_dead = seen is not None and asked_at - seen_at >= QUIET
         mark = {"token": seen.token, "beats": seen.beats} if seen and is_dead else {"token": None, "beats": None}
@@ -176,7 +179,12 @@ def _take(database: StateDatabase, command: str, lock_file: str) -> tuple[int, f
             seen, seen_at = found, time.monotonic()
             if found.silent_for > BEAT + ANSWER:
                 log.warning("no sign of life of the writer, whose lock is taken over", holder=found.words, within=QUIET)
-        time.sleep(LOOK if found else 0)
+        return None
+
+    # it ends: within QUIET the lease is given back, renewed, or taken over
+    taken = Retrying(retry=retry_if_result(lambda one: one is None), wait=wait_fixed(LOOK))(look)
+    assert taken is not None
+    return taken
 
 
 class _Heart:

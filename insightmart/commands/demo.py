@@ -24,6 +24,7 @@ from ingestion.warehouse import Warehouse
 from insightmart.commands.cycle import CycleResult, open_cycles
 from insightmart.errors import FAILED, InsightMartError
 from insightmart.gateway import open_warehouse
+from insightmart.kept_private import make_home
 from insightmart.progress import console as progress_console
 from insightmart.progress import step
 from insightmart.runs import ProblemKind
@@ -108,7 +109,8 @@ def _sandbox(home: Path, size: str, keep: bool) -> Iterator[None]:
         if not (home / "sandbox").exists() and not (home / "INSIGHTMART.duckdb").exists() and any(home.iterdir()):
             raise InsightMartError(f"{home} holds something else than a demo", "Give an empty directory with --home")
         shutil.rmtree(home)
-    home.mkdir(parents=True)
+    make_home(home.parent)
+    make_home(home)
     first = str(CYCLES[0])
     parent = "0" if keep else str(os.getpid())
     with step("Starting PostgreSQL, S3, Shopify and a mail inbox") as progress:

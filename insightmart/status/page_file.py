@@ -10,7 +10,7 @@ from insightmart.errors import InsightMartError
 
 
 def replace_page(target: Path, text: str, mode: int = 0o644) -> Path:
-    """Write a page all at once, and the folder it lies in.
+    """Write a page all at once, and the folders it lies in.
 
     Args:
         target: the page.
@@ -21,9 +21,10 @@ def replace_page(target: Path, text: str, mode: int = 0o644) -> Path:
         InsightMartError: the folder cannot be written.
     """
     try:
-        if not target.parent.is_dir():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.parent.chmod(mode | (mode & 0o444) >> 2)  # whoever may read a page may come to it
+        missing = [folder for folder in target.parents if not folder.is_dir()]
+        for folder in reversed(missing):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(mode | (mode & 0o444) >> 2)  # whoever may read a page may come to it
         _write(target, text, mode)
     except OSError as error:
         raise InsightMartError(

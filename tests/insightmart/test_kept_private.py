@@ -12,6 +12,7 @@ import pytest
 
 from insightmart.kept_private import close_home, keep_process_private, make_home
 from insightmart.settings import PROJECT
+from insightmart.status.page_file import replace_page
 from tests.ingestion.conftest import Drops, aws, drops, endpoint  # noqa: F401 fixtures
 from tests.insightmart.test_cli import process
 
@@ -94,3 +95,17 @@ def test_a_limit_that_may_not_be_set_stops_nobody(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(resource, "setrlimit", refused)
     keep_process_private()
     assert os.umask(0o022) == 0o077
+
+
+def test_whoever_may_read_a_page_comes_to_it_also_to_the_first_one_of_its_folder(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        replace_page(tmp_path / "status" / "stores" / "1.html", "a store")
+        replace_page(tmp_path / "explained" / "order.html", "an order", mode=0o600)
+    finally:
+        os.umask(before)
+    found = {path.relative_to(tmp_path).as_posix(): path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert found == {
+        "status": 0o755, "status/stores": 0o755, "status/stores/1.html": 0o644,
+        "explained": 0o700, "explained/order.html": 0o600,
+    }  # fmt: skip

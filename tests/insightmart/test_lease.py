@@ -31,8 +31,8 @@ from insightmart.state_connection import StateDatabase
 from insightmart.transform import sqlmesh_patches
 from insightmart.transform.alone_on_prod import planned_alone
 from sandbox.servers import postgres as server
+from tests.faults.proxy import Fault, Proxy
 from tests.support.postgres_server import running_postgres
-from tests.support.silent_proxy import SilentProxy
 
 pytestmark = pytest.mark.slow
 SPEED = 5.0  # the bounds of the lease are so much shorter here: a take-over takes 6 s instead of 30
@@ -136,13 +136,13 @@ def one_dies_and_its_machine_goes_on(machines: Machines) -> None:
 
 
 def one_hears_nothing_of_the_database(machines: Machines) -> None:
-    proxy = SilentProxy(int(conninfo_to_dict(machines.dsn)["port"]))
-    first = machines.start("first", port=proxy.port)
-    assert machines.holds(first)
-    proxy.go_silent()
-    second = machines.start("second")
-    assert machines.holds(second)
-    code, said = machines.ended(first)
+    with Proxy(int(conninfo_to_dict(machines.dsn)["port"])) as proxy:
+        first = machines.start("first", port=proxy.port)
+        assert machines.holds(first)
+        proxy.set(Fault("deaf"))
+        second = machines.start("second")
+        assert machines.holds(second)
+        code, said = machines.ended(first)
     assert code == 75
     assert "insightmart: the writer's lock could not be renewed for 4 s: the state database (127.0.0.1:" in said
     assert machines.ended(second)[0] == 0

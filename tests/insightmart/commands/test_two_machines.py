@@ -30,7 +30,9 @@ NEXT_CYCLE = "2026-03-06T01:05"
         "duckdb",
         pytest.param(
             "snowflake",
-            marks=pytest.mark.skipif("TWO_MACHINES_ON_SNOWFLAKE" not in os.environ, reason="takes minutes"),
+            marks=pytest.mark.skipif(
+                "TWO_MACHINES_ON_SNOWFLAKE" not in os.environ, reason="minutes: TWO_MACHINES_ON_SNOWFLAKE=1 runs it"
+            ),
         ),
     ],
 )
