@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections import Counter
@@ -110,7 +111,8 @@ def as_the_corpus_says(sent: list[str], origins: list[str]) -> dict[str, str]:
     if place := os.environ.get("SNOWFLAKE_CORPUS"):
         keep_corpus(once, Path(place))
         return once
-    assert _unlike_the_corpus(once) == {}, RECORD
+    unlike = _unlike_the_corpus(once)
+    assert not unlike, f"{RECORD}\n{json.dumps(unlike, indent=2)}"
     return {statement: origin for statement, origin in once.items() if not of_a_model(origin)}
 
 
