@@ -2,8 +2,9 @@
 
 The one row of ``insightmart.writer`` names the holder, who renews it every few seconds. Whoever wants to write and sees
 it renewed is refused. Whoever sees it unchanged for ``QUIET`` seconds takes it over, and that is safe, because a holder
-that could not renew it has ended himself by then. Nobody's clock is compared with another one's: each side counts
-seconds of its own.
+that could not renew it has ended himself by then, and because what he has sent to Snowflake is stopped there first
+(``insightmart.left_at_work``). Nobody's clock is compared with another one's: each side counts seconds of its own, by a
+clock that goes on while its machine sleeps.
 
 Why no lock of a session (``pg_advisory_lock``): a restart or a failover of the server releases those at once, while
 their holder still writes; any broken connection loses them, and with them a cycle of hours; and a pooler hands the
@@ -17,6 +18,7 @@ import signal
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,9 +29,11 @@ import structlog
 from tenacity import Retrying, retry_if_result, wait_fixed
 
 from insightmart.errors import LOCKED, InsightMartError, LockedError
+from insightmart.left_at_work import DeadWriter, stop_what_is_left
 from insightmart.logs import kept
 from insightmart.runs import run_under_way
 from insightmart.settings import Settings
+from insightmart.snowflake_sessions import may_be_at_work, sending_as
 from insightmart.state_connection import StateDatabase
 
 BEAT = 5.0  # seconds between two renewals
@@ -49,23 +53,39 @@ CREATE TABLE IF NOT EXISTS insightmart.writer (
     command text, host text, process integer, lock_file text, run_id text,
     since timestamptz, alive_at timestamptz, released_at timestamptz
 );
+ALTER TABLE insightmart.writer
+    ADD COLUMN IF NOT EXISTS mark text, ADD COLUMN IF NOT EXISTS sends_as text,
+    ADD COLUMN IF NOT EXISTS unsettled jsonb NOT NULL DEFAULT '[]';
 INSERT INTO insightmart.writer (token, beats, released_at) VALUES (0, 0, clock_timestamp()) ON CONFLICT DO NOTHING
 """
+# `unsettled`: holders of whom something may still be at work on Snowflake, until a later one has seen to it.
+_LEFT = """
+unsettled || jsonb_build_object(
+    'command', command, 'mark', mark, 'run', run_id, 'user', sends_as, 'at', EXTRACT(EPOCH FROM alive_at)
+)
+"""
+_IS_READY = "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('insightmart.writer') AND attname = 'unsettled'"
 # Free, or of a process that is dead for certain, or seen for long enough without a renewal. Of two, one gets it.
-_TAKE = """
+_TAKE = f"""
 UPDATE insightmart.writer
 SET token = token + 1, beats = 0, command = %(command)s, host = %(host)s, process = %(process)s,
     lock_file = %(lock_file)s, run_id = NULL, since = clock_timestamp(), alive_at = clock_timestamp(),
-    released_at = NULL
+    released_at = NULL, mark = %(mark)s, sends_as = %(sends_as)s,
+    unsettled = CASE WHEN released_at IS NULL THEN {_LEFT} ELSE unsettled END
 WHERE released_at IS NOT NULL OR lock_file = %(lock_file)s OR (token = %(token)s AND beats = %(beats)s)
-RETURNING token
+RETURNING token, unsettled, EXTRACT(EPOCH FROM clock_timestamp())::float
 """
 _RENEW = """
 UPDATE insightmart.writer SET beats = beats + 1, alive_at = clock_timestamp(), run_id = %(run_id)s
 WHERE token = %(token)s AND released_at IS NULL
 RETURNING token
 """
-_RELEASE = "UPDATE insightmart.writer SET released_at = clock_timestamp() WHERE token = %(token)s"
+_SETTLED = "UPDATE insightmart.writer SET unsettled = '[]' WHERE token = %(token)s"
+_RELEASE = f"""
+UPDATE insightmart.writer
+SET released_at = clock_timestamp(), unsettled = CASE WHEN %(is_left)s THEN {_LEFT} ELSE unsettled END
+WHERE token = %(token)s
+"""
 _HOLDER = """
 SELECT command, host, process, since, EXTRACT(EPOCH FROM clock_timestamp() - alive_at)::float, token, beats
 FROM insightmart.writer
@@ -123,9 +143,16 @@ def holder_of(database: StateDatabase) -> Holder | None:
     return None
 
 
+def now() -> float:
+    """Seconds of a clock that nobody sets, and that goes on while the machine sleeps (`time.monotonic` does not)."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 @contextmanager
 def lease(settings: Settings, command: str, lock_file: str) -> Iterator[None]:
     """Hold the lease while writing. A process that cannot renew it ends, without a word to its caller.
+
+    What a holder who died has left at work on Snowflake is stopped first.
 
     Args:
         settings: where the state database is.
@@ -135,48 +162,77 @@ def lease(settings: Settings, command: str, lock_file: str) -> Iterator[None]:
 
     Raises:
         LockedError: another process holds it, and is alive.
-        InsightMartError: the state database cannot be used.
+        InsightMartError: the state database cannot be used, or what a dead one has left cannot be stopped.
     """
     global _is_held
     database = StateDatabase(settings)
+    mark = uuid.uuid4().hex[:16]
     try:
-        token, asked_at = _take(database, command, lock_file)
-        heart = _Heart(database, token, asked_at)
+        taken = _take(database, command, lock_file, {"mark": mark, "sends_as": settings.snowflake_user})
+        heart = _Heart(database, taken.token, taken.asked_at)
         _is_held = True
-        try:
-            yield
-        finally:
-            _is_held = False
-            heart.stop()
+        with sending_as(mark):
             try:
-                database.ask(_RELEASE, {"token": token})
-            except InsightMartError as error:
-                log.warning("the writer's lock was not given back: the next one waits", seconds=QUIET, error=str(error))
+                if taken.dead:
+                    _settle(settings, taken)
+                yield
+            finally:
+                _is_held = False
+                heart.stop()
+                _give_back(database, taken)
     finally:
         database.close()
 
 
-def _take(database: StateDatabase, command: str, lock_file: str) -> tuple[int, float]:
-    """The token of the lease, and when it was asked for, by the clock of `time.monotonic`."""
-    known = database.ask("SELECT to_regclass('insightmart.writer') IS NOT NULL")[0][0]
-    if not known or not database.ask("SELECT 1 FROM insightmart.writer"):
+@dataclass(frozen=True)
+class _Taken:
+    """A lease that was got: its token, when it was asked for, whom it was not given back by."""
+
+    token: int
+    asked_at: float
+    dead: list[DeadWriter]
+
+
+def _settle(settings: Settings, taken: _Taken) -> None:
+    """Until it is noted as done, whoever comes next does it again. The heart beats on a connection of its own."""
+    stop_what_is_left(settings, taken.dead)
+    database = StateDatabase(settings)
+    try:
+        database.ask(_SETTLED, {"token": taken.token})
+    finally:
+        database.close()
+
+
+def _give_back(database: StateDatabase, taken: _Taken) -> None:
+    try:
+        database.ask(_RELEASE, {"token": taken.token, "is_left": may_be_at_work()})
+    except InsightMartError as error:
+        log.warning("the writer's lock was not given back: the next one waits", seconds=QUIET, error=str(error))
+
+
+def _take(database: StateDatabase, command: str, lock_file: str, sender: dict[str, str | None]) -> _Taken:
+    if not database.ask(_IS_READY) or not database.ask("SELECT 1 FROM insightmart.writer"):
         database.ask(_TABLE)
-    who = {"command": command, "host": socket.gethostname(), "process": os.getpid(), "lock_file": lock_file or None}
+    who = sender | {"command": command, "host": socket.gethostname(), "lock_file": lock_file or None}
     seen: Holder | None = None
     seen_at = 0.0
 
-    def look() -> tuple[int, float] | None:
+    def look() -> _Taken | None:
         nonlocal seen, seen_at
-        asked_at = time.monotonic()
+        asked_at = now()
         is_dead = seen is not None and asked_at - seen_at >= QUIET
-        mark = {"token": seen.token, "beats": seen.beats} if seen and is_dead else {"token": None, "beats": None}
-        if taken := database.ask(_TAKE, who | mark):
-            return taken[0][0], asked_at
+        last = {"token": seen.token, "beats": seen.beats} if seen and is_dead else {"token": None, "beats": None}
+        for token, unsettled, at in database.ask(_TAKE, who | {"process": os.getpid()} | last):
+            dead = [
+                DeadWriter(one["command"], one["mark"], one["run"], one["user"], at - (one["at"] or 0))
+                for one in unsettled
+            ]
+            return _Taken(token, asked_at, dead)
         found = holder_of(database)
         if found and seen and (found.token, found.beats) != (seen.token, seen.beats):
             raise LockedError(found.words, found.since)
         if found and seen is None:
-            seen, seen_at = found, time.monotonic()
+            seen, seen_at = found, now()
             if found.silent_for > BEAT + ANSWER:
                 log.warning("no sign of life of the writer, whose lock is taken over", holder=found.words, within=QUIET)
         return None
@@ -205,33 +261,38 @@ class _Heart:
         _let_the_kernel_end(None)
 
     def _live(self) -> None:
-        pause, reason = BEAT, ""
-        while not self._stopped.wait(pause):
-            asked_at = time.monotonic()
+        due, reason = self._confirmed + BEAT, ""
+        # after a sleep of the machine the rest of this wait comes first, so it is a short one
+        while not self._stopped.wait(max(0.0, min(LOOK, due - now()))):
+            asked_at = now()
             left = self._confirmed + ENDED - asked_at
             if left <= 0:
-                _end(f"the writer's lock could not be renewed for {ENDED:.0f} s: {reason}")
+                _end(f"the writer's lock could not be renewed for {ENDED:.0f} s: {reason or 'the process stood still'}")
+            if asked_at < due:
+                continue
             values = {"token": self._token, "run_id": run_under_way()}
             try:
                 renewed = self._database.ask(_RENEW, values, seconds=min(ANSWER, left))
             except Exception as error:  # noqa: BLE001 whatever it is: the lease is not renewed
                 reason = error.cause if isinstance(error, InsightMartError) else f"{type(error).__name__}: {error}"
-                pause = max(0.0, min(LOOK, self._confirmed + ENDED - time.monotonic()))
+                due = min(now() + LOOK, self._confirmed + ENDED)
                 continue
             if not renewed:
                 _end("another process has taken over the writer's lock")
             self._confirm(asked_at)
-            pause = BEAT
+            due = now() + BEAT
 
     def _confirm(self, asked_at: float) -> None:
         self._confirmed = asked_at
-        _let_the_kernel_end(asked_at + KILLED - time.monotonic())
+        _let_the_kernel_end(asked_at + KILLED - now())
 
 
 def _let_the_kernel_end(seconds: float | None) -> None:
     """End this process in so many seconds, whatever it does then; None: not any more.
 
-    SIGALRM by its default needs no thread that gets its turn. A program that uses it for something else goes without.
+    SIGALRM by its default needs no thread that gets its turn. Its seconds are those that the machine is awake: after a
+    sleep the thread above is the first to see that it has been too long. A program that uses the signal for something
+    else goes without.
     """
     if signal.getsignal(signal.SIGALRM) is signal.SIG_DFL:
         signal.setitimer(signal.ITIMER_REAL, 0 if seconds is None else max(seconds, 0.001))

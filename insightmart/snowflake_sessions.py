@@ -34,6 +34,9 @@ _CHANGE = re.compile(r"(\s|/\*.*?\*/)*(BEGIN|COPY|DELETE|INSERT|MERGE|TRUNCATE|U
 _ENDED = re.compile(r"\s*(COMMIT|ROLLBACK)\b", re.I)
 
 _model: ContextVar[str | None] = ContextVar("model", default=None)
+_writer: str | None = None  # of the process: who holds the lease sends everything as its holder
+_under_way = 0  # statements that wait for their answer
+_is_left = False
 _idle: dict[tuple[Any, ...], list[Any]] = {}
 _one_at_a_time = threading.Lock()
 
@@ -48,9 +51,27 @@ def working_on(model: str) -> Iterator[None]:
         _model.reset(before)
 
 
+@contextmanager
+def sending_as(writer: str) -> Iterator[None]:
+    """What this process sends inside is tagged with the name of a holder of the writer's lease."""
+    global _writer, _is_left
+    _writer, _is_left = writer, False
+    try:
+        yield
+    finally:
+        _writer = None
+
+
+def may_be_at_work() -> bool:
+    """Whether a statement that this process sent as a writer may not have ended: somebody waits for its answer, or has
+    given up to."""
+    return _under_way > 0 or _is_left
+
+
 def query_tag() -> str:
-    """What QUERY_HISTORY shows beside each statement, as JSON: the run and, where one is at work, the model."""
-    known = {"app": APPLICATION, "run": run_under_way(), "model": _model.get()}
+    """What QUERY_HISTORY shows beside each statement, as JSON: the run, where one is at work the model, and the holder
+    of the writer's lease by the name that the lease has for him."""
+    known = {"app": APPLICATION, "run": run_under_way(), "model": _model.get(), "writer": _writer}
     return json.dumps({name: value for name, value in known.items() if value}, separators=(",", ":"))
 
 
@@ -144,6 +165,24 @@ def _lost(error: Exception) -> InsightMartError:
     )
 
 
+@contextmanager
+def _answered() -> Iterator[None]:
+    """A statement is under way; one that ends without an answer of the account's may go on there."""
+    global _under_way, _is_left
+    from snowflake.connector.errors import Error, InterfaceError, OperationalError
+
+    with _one_at_a_time:
+        _under_way += 1
+    try:
+        yield
+    except BaseException as error:
+        _is_left |= not isinstance(error, Error) or isinstance(error, (OperationalError, InterfaceError))
+        raise
+    finally:
+        with _one_at_a_time:
+            _under_way -= 1
+
+
 def close_waiting() -> None:
     """Close the sessions that nobody uses."""
     with _one_at_a_time:
@@ -179,7 +218,8 @@ class SnowflakeSession:
             tag = {"QUERY_TAG": query_tag(), **(options.pop("_statement_params", None) or {})}
             self._is_in_transaction |= bool(self._begins.match(command))
             try:
-                answer = execute(command, *values, _statement_params=tag, **options)
+                with _answered():
+                    answer = execute(command, *values, _statement_params=tag, **options)
             except Error as error:
                 self._is_doubtful = True
                 told = refusal(error, dict(self._kind))

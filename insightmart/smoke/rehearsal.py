@@ -13,6 +13,7 @@ from insightmart.settings import Settings
 from insightmart.smoke import (  # noqa: F401 each registers its checks
     bound_values,
     copied_files,
+    dead_writers,
     explained,
     granted_views,
     partitions,

@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
 
 import psycopg
 import pytest
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 from sqlmesh.core.context import GenericContext
 from sqlmesh.core.plan.evaluator import BuiltInPlanEvaluator
@@ -26,82 +23,22 @@ from insightmart.doctor.examination import examine
 from insightmart.errors import ConfigurationError, InsightMartError
 from insightmart.lease import is_held
 from insightmart.lock import writer_lock
-from insightmart.settings import PROJECT, Settings
+from insightmart.settings import Settings
 from insightmart.state_connection import StateDatabase
 from insightmart.transform import sqlmesh_patches
 from insightmart.transform.alone_on_prod import planned_alone
 from sandbox.servers import postgres as server
 from tests.faults.proxy import Fault, Proxy
+from tests.support.machines import Machines
 from tests.support.postgres_server import running_postgres
 
 pytestmark = pytest.mark.slow
-SPEED = 5.0  # the bounds of the lease are so much shorter here: a take-over takes 6 s instead of 30
 
 
 @pytest.fixture(scope="module")
 def admin_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with running_postgres(tmp_path_factory.mktemp("state")) as dsn:
         yield server.server_dsn(dsn)
-
-
-class Machines:
-    """Writers that share nothing but a state database, and the file that says who wrote in which order."""
-
-    def __init__(self, admin_dsn: str, folder: Path, database: str) -> None:
-        with psycopg.connect(admin_dsn, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {database}")  # type: ignore[call-overload]
-        self.dsn = make_conninfo(admin_dsn, dbname=database)
-        self.folder = folder / database
-        self.folder.mkdir()
-        self.written = self.folder / "written"
-        self.running: list[subprocess.Popen[str]] = []
-
-    def settings(self, home: str) -> dict[str, str]:
-        """The environment of a machine with this home."""
-        at = conninfo_to_dict(self.dsn)
-        return {
-            "INSIGHTMART_HOME": str(self.folder / home),
-            "INSIGHTMART_GATEWAY": "snowflake",
-            "STATE_HOST": "127.0.0.1",
-            "STATE_PORT": str(at["port"]),
-            "STATE_USER": str(at["user"]),
-            "STATE_PASSWORD": str(at["password"]),
-            "STATE_DATABASE": str(at["dbname"]),
-            "PYTHON_DOTENV_DISABLED": "1",
-        }
-
-    def start(self, name: str, home: str = "", port: int | None = None, speed: float = SPEED) -> subprocess.Popen[str]:
-        """A writer with a home of its own, or with that of another one."""
-        settings = self.settings(home or name) | ({"STATE_PORT": str(port)} if port else {})
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.lease_holder", name, str(self.written), str(speed)],
-            cwd=PROJECT,
-            env={**os.environ, **settings},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.running.append(process)
-        return process
-
-    def holds(self, process: subprocess.Popen[str]) -> bool:
-        """Wait until it has the lock, or has ended without it."""
-        assert process.stdout
-        return process.stdout.readline() == "holds\n"
-
-    def ended(self, process: subprocess.Popen[str]) -> tuple[int, str]:
-        """Let it end, and wait: its exit code and what it said."""
-        _, said = process.communicate(timeout=60)
-        return process.returncode, said
-
-    def order(self) -> list[str]:
-        """Who wrote after whom."""
-        return [name for name, _ in groupby(self.written.read_text(encoding="ascii").split())]
-
-    def ask(self, statement: str) -> list[tuple[object, ...]]:
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
-            return connection.execute(statement).fetchall()  # type: ignore[call-overload, no-any-return]
 
 
 def one_lives_and_one_dies(machines: Machines) -> None:
@@ -175,9 +112,8 @@ def test_of_all_who_want_to_write_one_does(admin_dsn: str, tmp_path: Path) -> No
             for done in [pool.submit(scene, own) for scene, own in zip(scenes, machines, strict=True)]:
                 done.result()
     finally:
-        for process in (process for own in machines for process in own.running):
-            process.kill()
-            process.communicate()
+        for own in machines:
+            own.end_all()
 
 
 def test_plain_sqlmesh_keeps_off_prod_while_somebody_writes(

@@ -5,10 +5,11 @@ them and runs them on DuckDB. This module adds what it lacks: a table's own stag
 REMOVE, values bound with their types, results as Arrow, several statements in one call, a session's schema named with
 its database, temporary tables in a schema, temporary views that their session alone sees, comments on the columns of a
 view, views in INFORMATION_SCHEMA.TABLES, EXPLAIN (which DuckDB answers with its own plan), SHOW PARAMETERS and the
-session's role and warehouse (as the connection was opened), LIST of a table's stage, sums of decimals that stay
-decimals, RTRIM of other characters than blanks, MERGE with an alias for its target, MD5 as a number, and the log of
-what was sent. And it refuses subqueries that Snowflake is reported to refuse (`linter/shapes.py`), which DuckDB
-answers.
+session's role and warehouse (as the connection was opened), LIST of a table's stage, what is at work in the account
+and how it is stopped (QUERY_HISTORY_BY_USER, SHOW TRANSACTIONS and two functions, on tables that tests fill), sums of
+decimals that stay decimals, RTRIM of other characters than blanks, MERGE with an alias for its target, MD5 as a number,
+and the log of what was sent. And it refuses subqueries that Snowflake is reported to refuse (`linter/shapes.py`), which
+DuckDB answers.
 
 What passing on it shows: which statements are sent, in which order, with which identifiers and bound values, and that
 rows arrive equal. What it does not show: that Snowflake compiles them, privileges, real COPY, clustering, cost, and
@@ -55,6 +56,9 @@ _LIST = re.compile(r"LIST (?P<stage>@\S+)$")
 _EXPLAIN = re.compile(r"EXPLAIN USING TEXT\s", re.I)
 _PARAMETERS = "SHOW PARAMETERS IN SESSION"
 _ROLE_AND_WAREHOUSE = "SELECT CURRENT_ROLE(), CURRENT_WAREHOUSE()"
+_HISTORY = re.compile(r"TABLE\(INSIGHTMART\.INFORMATION_SCHEMA\.QUERY_HISTORY_BY_USER\([^)]*\)\)")
+_CANCEL = re.compile(r"SELECT SYSTEM\$CANCEL_QUERY\('(?P<id>[\w-]+)'\)$")
+_ABORT = re.compile(r"SELECT SYSTEM\$ABORT_TRANSACTION\((?P<id>\d+)\)$")
 _TEMPORARY = re.compile(r"(CREATE\s+(?:OR\s+REPLACE\s+)?)TEMP(?:ORARY)?\s+((?:TABLE|VIEW)\s)", re.I)
 _TEMPORARY_VIEW = re.compile(r"CREATE\s+OR\s+REPLACE\s+TEMPORARY\s+VIEW\s+(?P<name>\w+\.\w+)\s", re.I)
 _COMMENTS_OF_A_VIEW = re.compile(r"(/\*.*?\*/\s*)?ALTER\s+VIEW\s.*\sCOMMENT\s", re.I | re.S)
@@ -93,6 +97,13 @@ class Session:
                 return run(cursor, "SELECT 'Statement executed successfully.' AS status")
             if command in (_PARAMETERS, _ROLE_AND_WAREHOUSE):
                 return run(cursor, _as_opened(cursor, command))
+            if (
+                _HISTORY.search(command)
+                or command == "SHOW TRANSACTIONS"
+                or _CANCEL.match(command)
+                or _ABORT.match(command)
+            ):
+                return run(cursor, self._of_the_account(run, cursor, command), *arguments, **named)
             if listed := _LIST.match(command):
                 files = [path.name for path in self._staged(listed["stage"]).rglob("*") if path.is_file()]
                 return run(cursor, _rows(["name"], [[name] for name in files]))
@@ -141,6 +152,20 @@ class Session:
         columns = ", ".join(f'"{name.upper()}"' for name in matched)
         connection.execute(f"INSERT INTO {table} ({columns}) SELECT {values} FROM '{file}'")
         return f"SELECT '{file.name}' AS file, 'LOADED' AS status"
+
+    def _of_the_account(self, run: Any, cursor: FakeSnowflakeCursor, command: str) -> str:
+        """What is at work in it: no session of this stand-in goes on by itself, so tests fill the tables that are
+        asked. What is to outlive being stopped has a ``will_not``."""
+        if stopped := _CANCEL.match(command):
+            of_it = f"query_id = '{stopped['id']}' AND execution_status <> 'success' AND NOT will_not"
+            run(cursor, f"UPDATE {AT_WORK} SET execution_status = 'failed_with_error' WHERE {of_it}")
+            return "SELECT 'terminated' AS said"
+        if stopped := _ABORT.match(command):
+            run(cursor, f"DELETE FROM {TRANSACTIONS} WHERE id = {stopped['id']}")
+            return "SELECT 'aborted' AS said"
+        if command == "SHOW TRANSACTIONS":
+            return f'SELECT id AS "id", session AS "session" FROM {TRANSACTIONS}'
+        return _HISTORY.sub(AT_WORK, command)
 
     def _staged(self, place: str) -> Path:
         return self.stages / re.sub(r"[^\w./%-]", "", place)
@@ -280,7 +305,11 @@ class _InPlace:
 
 
 # Views that any account has, with the columns that are asked for; here as tables, empty until a test fills them.
+AT_WORK, TRANSACTIONS = "snowflake.account_usage.statements_of_the_user", "snowflake.account_usage.transactions"
 _ACCOUNT_USAGE = {
+    "statements_of_the_user": "query_id VARCHAR, session_id NUMBER, query_tag VARCHAR, execution_status VARCHAR,"
+    " will_not BOOLEAN",
+    "transactions": "id NUMBER, session NUMBER",
     "metering_daily_history": "service_type VARCHAR, usage_date DATE, credits_billed NUMBER(38, 9)",
     "storage_usage": "usage_date DATE, storage_bytes NUMBER, stage_bytes NUMBER, failsafe_bytes NUMBER",
     "warehouse_metering_history": "start_time TIMESTAMP_LTZ, warehouse_name VARCHAR,"

@@ -1,10 +1,11 @@
 """A writer for tests: holds the lock, and writes a line a hundredth of a second as long as it lives.
 
-    python -m tests.support.lease_holder NAME FILE SPEED
+    python -m tests.support.lease_holder NAME FILE SPEED [stuck]
 
 The lines go to FILE: NAME and nothing else. It says ``holds`` on standard output when it has the lock, gives it back
 when its input ends, and ends with exit code and message of the command line where it is refused. The bounds of the
-lease are a SPEED-th of what they are.
+lease are a SPEED-th of what they are. The lease is held as if other machines could reach the file of DuckDB: nothing
+is left of anybody there, but one who is ``stuck`` waits for that for ever, and says ``waits``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import sys
 import threading
 
-from insightmart import lease
+from insightmart import lease, lock
 from insightmart.errors import InsightMartError
 from insightmart.lock import writer_lock
 from insightmart.logs import configure_logging
@@ -23,7 +24,10 @@ BOUNDS = ("BEAT", "ANSWER", "ENDED", "KILLED", "QUIET", "LOOK")
 
 
 def main() -> None:
-    name, file, speed = sys.argv[1:]
+    name, file, speed, *is_stuck = sys.argv[1:]
+    lock.is_shared = lambda _: True
+    if is_stuck:
+        lease.stop_what_is_left = lambda *_: (print("waits", flush=True), threading.Event().wait())  # type: ignore[assignment, misc, return-value]
     configure_logging()
     for bound in BOUNDS:
         setattr(lease, bound, getattr(lease, bound) / float(speed))

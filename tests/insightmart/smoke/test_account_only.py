@@ -13,10 +13,12 @@ import pytest
 from fakesnow.cursor import FakeSnowflakeCursor
 from snowflake.connector.errors import ProgrammingError
 
+from insightmart import left_at_work
 from insightmart.gateway import open_warehouse
 from insightmart.settings import load_settings
 from insightmart.smoke.rehearsal import CHECKS
 from insightmart.smoke.trial import Trial
+from tests.support.fakesnow_session import AT_WORK, TRANSACTIONS
 
 Answers = Mapping[str, Any]
 Judging = Callable[..., tuple[str, str]]
@@ -28,7 +30,7 @@ WINDOW = "\"ORDERED_AT\" BETWEEN CAST('2026-01-01' AS TIMESTAMP_NTZ) AND CAST('2
 @pytest.fixture
 def judged(account: Any, tried: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Judging:
     """Runs a check on an account that answers what a statement begins with as given: rows of (column, value), an error,
-    or what a function of the cursor makes of it."""
+    or what a function of the cursor and of what was sent with it makes of it."""
 
     def run(name: str, answers: Answers) -> tuple[str, str]:
         execute = FakeSnowflakeCursor.execute
@@ -36,7 +38,7 @@ def judged(account: Any, tried: Callable[..., Any], monkeypatch: pytest.MonkeyPa
         def answering(cursor: Any, command: str, *arguments: Any, **named: Any) -> Any:
             for beginning, answer in answers.items():
                 if command.startswith(beginning):
-                    found = answer(cursor) if callable(answer) else answer
+                    found = answer(cursor, named) if callable(answer) else answer
                     if isinstance(found, Exception):
                         raise found
                     rows = [" SELECT " + ", ".join(f"'{value}' AS \"{key}\"" for key, value in row) for row in found]
@@ -73,11 +75,11 @@ def test_a_transaction_is_aborted_from_outside(judged: Judging) -> None:
     name = "a transaction that is aborted from outside leaves nothing"
     begun: list[Any] = []
 
-    def current(cursor: Any) -> list[Any]:
+    def current(cursor: Any, _: Any) -> list[Any]:
         begun.append(cursor._duck_conn)
         return [[("id", 123)]]
 
-    def abort(_: Any) -> list[Any]:
+    def abort(*_: Any) -> list[Any]:
         begun[-1].rollback()
         return [[("said", "Aborted transaction id: 123")]]
 
@@ -85,6 +87,37 @@ def test_a_transaction_is_aborted_from_outside(judged: Judging) -> None:
     assert found == (
         "held",
         "Aborted transaction id: 123; rows as before, and another session writes them at once",
+    )
+
+
+def test_what_a_dead_writer_has_left_is_stopped(judged: Judging, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "what a dead writer has left at work is stopped"
+    monkeypatch.setattr(left_at_work, "PAUSE", 0.05)
+    statement = "0a1b2c3d-0000-4000-8000-000000000001"
+
+    def begin(_: Any, named: Any) -> list[Any]:
+        with open_warehouse(load_settings()) as account:
+            account.execute(f"DELETE FROM {AT_WORK}")
+            values = ["begun", 7, named["_statement_params"]["QUERY_TAG"], "success", False]
+            account.execute(f"INSERT INTO {AT_WORK} VALUES (?, ?, ?, ?, ?)", values)
+            account.execute(f"INSERT INTO {TRANSACTIONS} VALUES (123, 7)")
+        return [[("status", "begun")]]
+
+    def wait(_: Any, named: Any) -> list[Any] | Exception:
+        with open_warehouse(load_settings()) as account:
+            values = [statement, 8, named["_statement_params"]["QUERY_TAG"], "running", False]
+            account.execute(f"INSERT INTO {AT_WORK} VALUES (?, ?, ?, ?, ?)", values)
+            asked = f"SELECT execution_status FROM {AT_WORK} WHERE query_id = ?"
+            while account.value(asked, [statement]) == "running":
+                pass
+        return ProgrammingError(msg="SQL execution canceled", errno=604)
+
+    answers = {"BEGIN": begin, "SELECT CURRENT_TRANSACTION()": [[("id", 123)]], "SELECT SYSTEM$WAIT(300)": wait}
+    assert judged(name, answers) == ("held", "000604: SQL execution canceled; transaction 123 is gone")
+    done = {"SELECT SYSTEM$WAIT(300)": [[("said", "waited 300 seconds")]]}
+    assert judged(name, answers | done) == (
+        "did not hold",
+        "the statement was not cancelled: it came to its end",
     )
 
 

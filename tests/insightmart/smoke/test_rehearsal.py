@@ -64,7 +64,7 @@ def test_it_runs_to_its_end_says_what_held_and_leaves_nothing(
         name: "could not be tried" if name in untried else "held" for name in found
     }
     assert all(found[name]["seen"].startswith("fakesnow stands in for the account: ") for name in untried)
-    assert len(untried) == 8
+    assert len(untried) == 9
     assert found[COMPILES]["seen"] == (
         "4 of 5 statements compile; 1 read views of a gate's session, which --write makes;"
         " 2 can only be run: 1 BEGIN, 1 CREATE TABLE"
