@@ -81,9 +81,9 @@ soak: $(SETUP) ## Play a month of hourly cycles with trouble at random (SOAK_FLA
 
 FUZZ_EXAMPLES ?= 20000
 
-fuzz: $(SETUP) ## Try the readers of files and of bulk results on damaged input for minutes (FUZZ_EXAMPLES=20000)
+fuzz: $(SETUP) ## Try the readers of files and of the shop's answers on damaged input for minutes (FUZZ_EXAMPLES=20000)
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -q tests/ingestion/stores/csv/test_properties.py \
-		tests/ingestion/shopify/test_fuzzed_bulk.py
+		tests/ingestion/shopify/test_fuzzed_bulk.py tests/ingestion/shopify/test_fuzzed_answers.py
 
 sbom: $(SETUP) ## Write var/sbom.json, the locked packages as a list of materials (CycloneDX)
 	$(BIN)/python -m verification.sbom var/sbom.json

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ingestion.loading.context import SourceError
 from ingestion.shopify import queries
 from ingestion.shopify.client import SOURCE, ShopifyClient
+from ingestion.shopify.odd_answers import as_asked
 from ingestion.shopify.tables.shapes import Record
 
 AT_ONCE = 5  # operations an app may have at once since 2026-01; where Shopify says fewer, that holds
@@ -48,16 +49,17 @@ class Operation:
 
 
 def _operation(shown: Record) -> Operation:
-    return Operation(
-        id=shown["id"],
-        query=shown["query"],
-        status=shown["status"],
-        error_code=shown["errorCode"],
-        objects=int(shown["objectCount"]),
-        roots=int(shown["rootObjectCount"]),
-        size=None if shown["fileSize"] is None else int(shown["fileSize"]),
-        url=shown["url"],
-    )
+    with as_asked():
+        return Operation(
+            id=shown["id"],
+            query=shown["query"],
+            status=shown["status"],
+            error_code=shown["errorCode"],
+            objects=int(shown["objectCount"]),
+            roots=int(shown["rootObjectCount"]),
+            size=None if shown["fileSize"] is None else int(shown["fileSize"]),
+            url=shown["url"],
+        )
 
 
 class BulkRuns:
@@ -98,24 +100,31 @@ class BulkRuns:
 
     def _adopt(self, waiting: deque[str]) -> None:
         """Take over what runs already of our queries."""
-        for shown in self.client.query(queries.BULK_OPERATIONS)["bulkOperations"]["nodes"]:
-            operation = _operation(shown)
+        answer = self.client.query(queries.BULK_OPERATIONS)
+        with as_asked():
+            operations = [_operation(shown) for shown in answer["bulkOperations"]["nodes"]]
+        for operation in operations:
             if operation.status in ("CREATED", "RUNNING") and operation.query in waiting:
                 waiting.remove(operation.query)
                 self._open[operation.query] = operation
 
     def _start(self, waiting: deque[str]) -> None:
         while waiting and len(self._open) < AT_ONCE:
-            answer = self.client.query(queries.BULK_RUN, {"query": waiting[0]})["bulkOperationRunQuery"]
-            if answer["userErrors"]:
-                self._refused(answer["userErrors"], waiting)
+            found = self.client.query(queries.BULK_RUN, {"query": waiting[0]})
+            with as_asked():
+                answer = found["bulkOperationRunQuery"]
+                errors, begun = answer["userErrors"], answer["bulkOperation"]
+            if errors:
+                self._refused(errors, waiting)
                 return
-            self._open[waiting.popleft()] = _operation(answer["bulkOperation"])
+            self._open[waiting.popleft()] = _operation(begun)
 
     def _refused(self, errors: Sequence[Record], waiting: deque[str]) -> None:
         """Nothing to do about too many operations but to wait; anything else is an error."""
-        if not all(error["code"] in _TOO_MANY for error in errors):
-            message = "; ".join(error["message"] for error in errors)
+        with as_asked():
+            are_too_many = all(error["code"] in _TOO_MANY for error in errors)
+            message = "; ".join(str(error["message"]) for error in errors)
+        if not are_too_many:
             raise SourceError(
                 SOURCE,
                 f"Shopify refuses a bulk query: {message}",
@@ -127,7 +136,7 @@ class BulkRuns:
         """Ask about all that run; those that have ended."""
         ended = []
         for text, before in list(self._open.items()):
-            shown = self.client.query(queries.BULK_OPERATION, {"id": before.id})["bulkOperation"]
+            shown = self.client.query(queries.BULK_OPERATION, {"id": before.id}).get("bulkOperation")
             if shown is None:
                 raise SourceError(SOURCE, f"Shopify lost the bulk operation {before.id}", "Run again")
             now = self._open[text] = _operation(shown)

@@ -22,15 +22,15 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from ingestion.encryption import refuse_plain_request
 from ingestion.loading.context import SourceError, TimeLimit
+from ingestion.shopify.odd_answers import ODD, as_asked, check_connection
+from ingestion.shopify.received import SOURCE as SOURCE
 from ingestion.shopify.received import Received, whole_body
 
-SOURCE = "shopify"
 VERSION_HEADER = "X-Shopify-API-Version"
 MAX_THROTTLED = 100  # answers in a row; then somebody else is using up the shop's points
 LONGEST_WAIT = 300.0  # seconds; when Shopify asks for more, the next run is soon enough
 CONNECT_SECONDS = 5.0
 DOWNLOAD_BLOCK = 1 << 20
-ODD = "Nothing of this window was kept; the next run reads it again. Report it to Shopify if it stays"
 
 
 @dataclass(frozen=True)
@@ -157,11 +157,13 @@ class ShopifyClient:
                     ) from None
                 first //= 2
                 continue
-            with suppress(TypeError, LookupError):  # what is paged through is gone, or has edges: its reader looks
-                if None in connection(data)["nodes"]:
-                    raise SourceError(SOURCE, "a page has nothing where a record should be", ODD)
+            page = None
+            with suppress(TypeError, LookupError):  # what is paged through is gone: its reader looks
+                page = connection(data)
+            info = check_connection(page) if page is not None else None
             yield data
-            info = connection(data)["pageInfo"]
+            if info is None:
+                raise SourceError(SOURCE, "a page is not there", ODD)
             if not info["hasNextPage"]:
                 return
             after = info["endCursor"]
@@ -185,7 +187,9 @@ class ShopifyClient:
                     raise SourceError(SOURCE, "a single record costs too many points", cure) from None
                 at_once //= 2
                 continue
-            yield from (data[f"o{number}"] for number in range(len(part)))
+            with as_asked():
+                found = [data[f"o{number}"] for number in range(len(part))]
+            yield from found
             place += len(part)
 
     def download(self, url: str, path: Path) -> None:
@@ -252,7 +256,7 @@ class ShopifyClient:
     def _attempt(self, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         self._limit.check()
         if (seconds := self._points.seconds_until_affordable(document)) > 0:
-            self.source.pause(min(seconds, self._limit.left))
+            self.source.pause(min(seconds, LONGEST_WAIT, self._limit.left))
             self._limit.check()
         try:
             asked = orjson.dumps({"query": document, "variables": variables})
@@ -270,14 +274,14 @@ class ShopifyClient:
             raise _TryAgainError("the answer broke off (JSON incomplete)") from None
         if not isinstance(body, dict):
             raise _TryAgainError("an answer that is no GraphQL answer")
-        cost = (body.get("extensions") or {}).get("cost")
-        if cost:
-            self._points.update(document, cost)
+        with suppress(AttributeError, LookupError, TypeError, ValueError):  # then it is not known what queries cost
+            if cost := (body.get("extensions") or {}).get("cost"):
+                self._points.update(document, cost)
         if body.get("errors"):
             self._raise(body["errors"], document)
-        if body.get("data") is None:
+        data = body.get("data")
+        if not isinstance(data, dict):
             raise _TryAgainError("an answer without data")
-        data: dict[str, Any] = body["data"]
         return data
 
     def _check_status(self, answer: httpx.Response) -> None:
@@ -306,8 +310,10 @@ class ShopifyClient:
             )
 
     def _raise(self, errors: Any, document: str) -> None:
-        listed: list[dict[str, Any]] = errors if isinstance(errors, list) else [{"message": str(errors)}]
-        codes = {(error.get("extensions") or {}).get("code") for error in listed}
+        listed = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
+        listed = listed or [{"message": str(errors)[:500]}]
+        extensions = [error["extensions"] for error in listed if isinstance(error.get("extensions"), dict)]
+        codes = {str(one.get("code")) for one in extensions}
         message = self._without_token("; ".join(str(error.get("message")) for error in listed))
         if "THROTTLED" in codes:
             raise _TryAgainError(message, self._points.seconds_until_affordable(document) or None, throttled=True)
@@ -353,10 +359,10 @@ class _Points:
         if cost.get("requestedQueryCost") is not None:
             self.costs[document] = float(cost["requestedQueryCost"])
         if status := cost.get("throttleStatus"):
-            self.available = float(status["currentlyAvailable"])
-            self.maximum = float(status["maximumAvailable"])
-            self.rate = float(status["restoreRate"])
-            self.told_at = time.monotonic()
+            told = [float(status[name]) for name in ("currentlyAvailable", "maximumAvailable", "restoreRate")]
+            if all(map(math.isfinite, told)):
+                self.available, self.maximum, self.rate = told
+                self.told_at = time.monotonic()
 
     def seconds_until_affordable(self, document: str) -> float:
         """How long to wait until the budget holds what this query asked for last time; 0 when that is not known."""

@@ -29,6 +29,7 @@ from ingestion.loading.records import record
 from ingestion.loading.versions import is_latest_version, not_deleted
 from ingestion.shopify import touched_windows
 from ingestion.shopify.client import SOURCE, ShopifyClient
+from ingestion.shopify.odd_answers import as_asked
 from ingestion.shopify.pages import changed
 from ingestion.warehouse import bind
 
@@ -100,7 +101,10 @@ def _compare(
     known = _known(context, window, oldest)
     gone = known
     if known.num_rows:
-        listed = [_number(node["id"]) for nodes in changed(client, ORDER_IDS_PAGE, "orders", window) for node in nodes]
+        with as_asked():
+            listed = [
+                _number(node["id"]) for nodes in changed(client, ORDER_IDS_PAGE, "orders", window) for node in nodes
+            ]
         candidates = known.filter(pc.invert(pc.is_in(known["order_id"], pa.array(listed, pa.int64()))))
         gone = candidates.filter(pa.array(_are_gone(client, candidates["order_id"].to_pylist()), pa.bool_()))
     missing = Missing(known.num_rows, gone.num_rows, digest(gone, ORDERS))

@@ -28,6 +28,7 @@ from ingestion.loading.records import landed_sum
 from ingestion.loading.rejects import new_rejects, reject_key
 from ingestion.shopify import queries
 from ingestion.shopify.client import SOURCE, ShopifyClient
+from ingestion.shopify.odd_answers import as_asked, counted, goes_on
 from ingestion.shopify.received import Received
 from ingestion.shopify.shared_skus import SharedSkus
 from ingestion.shopify.tables.parsing import collector_paused
@@ -77,7 +78,8 @@ class RecordPages:
             with collector_paused():  # until the records are gone again; not while their tables are loaded
                 records: list[Record] = []
                 while more and len(records) < FLATTENED_AT_ONCE:
-                    page = next(pages, None)
+                    with as_asked():
+                        page = next(pages, None)
                     records += page or ()
                     more = page is not None
                 flattened = self.flattened(records)
@@ -174,12 +176,14 @@ class CountedPages(RecordPages):
 
     def counted_now(self) -> int | None:
         """How many records Shopify counts in the window; None when it says that it does not know exactly."""
-        answer = self.client.query(self.count, {"query": search(self.reading.window)})[f"{self.connection}Count"]
-        if answer is None or answer["precision"] != "EXACT":
+        found = self.client.query(self.count, {"query": search(self.reading.window)})
+        with as_asked():
+            answer = found[f"{self.connection}Count"]
+            is_exact = answer is not None and answer["precision"] == "EXACT"
+        if not is_exact:
             self.context.progress(f"shopify {self.item.name}: Shopify has no exact count of this window; not compared")
             return None
-        count: int = answer["count"]
-        return count
+        return counted(answer)
 
     def _unread(self, page: list[Record]) -> list[Record]:
         """What was not served before in this very version."""
@@ -242,7 +246,7 @@ class ProductPages(CountedPages):
         return page
 
     def _complete(self, product: Record) -> None:
-        if not product["variants"]["pageInfo"]["hasNextPage"]:
+        if not goes_on(product["variants"]):
             return
         variants: list[Record] = []
         for data in self.client.pages(

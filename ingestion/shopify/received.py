@@ -8,6 +8,7 @@ import httpx
 
 from ingestion.loading.context import SourceError
 
+SOURCE = "shopify"
 LONGEST_ANSWER = 128 << 20  # bytes; a page of 250 orders has some megabytes
 
 
@@ -45,5 +46,5 @@ def whole_body(answer: httpx.Response) -> bytes:
         content += block
         if len(content) > LONGEST_ANSWER:
             cure = "Nothing of this window was kept; the next run reads it again. Report it to Shopify if it stays"
-            raise SourceError("shopify", f"the shop answered with more than {LONGEST_ANSWER:,} bytes", cure)
+            raise SourceError(SOURCE, f"the shop answered with more than {LONGEST_ANSWER:,} bytes", cure)
     return bytes(content)

@@ -29,6 +29,7 @@ from ingestion.loading.deletions import DAYS_BACK
 from ingestion.loading.intervals import DAY
 from ingestion.loading.planning import Reading
 from ingestion.shopify.client import SOURCE, ShopifyClient
+from ingestion.shopify.odd_answers import as_asked
 from ingestion.shopify.pages import RecordPages
 from ingestion.shopify.tables.shapes import Record
 
@@ -80,7 +81,8 @@ def read_report(
     try:
         if not is_granted:
             raise SourceError(SOURCE, f"the token has no scope {REPORTS_SCOPE}", GRANT_REPORTS)
-        pages.days = _rows(client, first, last)
+        with as_asked():
+            pages.days = _rows(client, first, last)
     except SourceError as error:
         message = f"the shop's own sales report cannot be read, its days stay unreconciled: {error.cause}"
         context.notices.append(Notice(REPORTS.table, message, error.cure))

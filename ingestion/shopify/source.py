@@ -29,6 +29,7 @@ from ingestion.shopify.bulk import BulkRuns, Operation
 from ingestion.shopify.bulk_orders import BulkOrders, IncompleteResultError, result
 from ingestion.shopify.client import SOURCE, ShopifyClient, ShopifySource
 from ingestion.shopify.deleted_orders import ALL_ORDERS_DAYS, is_due, look_for_deleted
+from ingestion.shopify.odd_answers import as_asked, counted
 from ingestion.shopify.pages import PAGES, OrderPages, RecordPages, search, seconds
 from ingestion.shopify.sales_reports import REPORTS, REPORTS_SCOPE, read_report
 from ingestion.shopify.tables.orders import flatten_orders
@@ -123,8 +124,9 @@ def _granted_scopes(context: IngestContext, client: ShopifyClient) -> frozenset[
 
     Shopify leaves out what a token may not see, or half of it. One query of 2 points a load.
     """
-    installation = client.query(queries.SCOPES)["currentAppInstallation"]
-    granted = frozenset(scope["handle"] for scope in installation["accessScopes"])
+    answer = client.query(queries.SCOPES)
+    with as_asked():
+        granted = frozenset(scope["handle"] for scope in answer["currentAppInstallation"]["accessScopes"])
     if missing := sorted(set(queries.ACCESS_SCOPES) - granted):
         raise SourceError(
             SOURCE,
@@ -302,14 +304,18 @@ def _cut(client: ShopifyClient, window: Window) -> Iterator[Window]:
 
 def _oldest(client: ShopifyClient, window: Window) -> datetime:
     """The second of the oldest change in a window that has some."""
-    nodes = client.query(queries.OLDEST_ORDER, {"query": search(window)})["orders"]["nodes"]
-    return datetime.fromisoformat(nodes[0]["updatedAt"][:19]) if nodes else window.end
+    answer = client.query(queries.OLDEST_ORDER, {"query": search(window)})
+    with as_asked():
+        nodes = answer["orders"]["nodes"]
+        return datetime.fromisoformat(nodes[0]["updatedAt"][:19]) if nodes else window.end
 
 
 def _count(client: ShopifyClient, window: Window) -> int:
     """How many orders the window has, or at least has."""
-    answer = client.query(queries.ORDERS_COUNT, {"query": search(window)})["ordersCount"]
-    return answer["count"] if answer else 0
+    answer = client.query(queries.ORDERS_COUNT, {"query": search(window)})
+    with as_asked():
+        count = answer["ordersCount"]
+    return counted(count) if count is not None else 0
 
 
 class _BulkOrderPages(OrderPages):
@@ -333,6 +339,7 @@ class _BulkOrderPages(OrderPages):
         again = self.client.each(self.found.again, queries.orders_by_id, queries.ORDERS_BY_ID)
         while orders := list(islice(again, self.client.source.page_size)):
             with collector_paused():
-                here = [order for order in orders if order is not None and order["updatedAt"] < end]
-                flattened = self.flattened(self.completed(here))
+                with as_asked():
+                    here = self.completed([one for one in orders if one is not None and one["updatedAt"] < end])
+                flattened = self.flattened(here)
             yield from flattened

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ingestion.loading.context import SourceError
 from ingestion.shopify import queries
 from ingestion.shopify.client import SOURCE, ShopifyClient
+from ingestion.shopify.odd_answers import goes_on
 from ingestion.shopify.tables.shapes import Record
 
 
@@ -24,7 +25,7 @@ def complete(client: ShopifyClient, order: Record) -> None:
 
 def _complete_lines(client: ShopifyClient, order: Record) -> None:
     """Replace the order's first page of lines by all of them, where there are more."""
-    if not _goes_on(order["lineItems"]):
+    if not goes_on(order["lineItems"]):
         return
     lines: list[Record] = []
     for data in client.pages(queries.ORDER_LINES, {"id": order["id"]}, lambda data: data["order"]["lineItems"]):
@@ -49,7 +50,7 @@ def _complete_refunds(client: ShopifyClient, order: Record) -> None:
             ("refundLineItems", queries.REFUND_LINES),
             ("refundShippingLines", queries.REFUND_SHIPPING_LINES),
         ):
-            if _goes_on(refund[connection]):
+            if goes_on(refund[connection]):
                 refund[connection]["nodes"] = _refund_children(client, order, refund["id"], connection, document)
 
 
@@ -66,7 +67,7 @@ def _refund_children(
 def _complete_agreements(client: ShopifyClient, order: Record) -> None:
     """Replace the order's first page of agreements by all of them with all their sales, where there are more."""
     agreements = order["agreements"]
-    if not _goes_on(agreements) and not any(_goes_on(agreement["sales"]) for agreement in agreements["nodes"]):
+    if not goes_on(agreements) and not any(goes_on(agreement["sales"]) for agreement in agreements["nodes"]):
         return
     found: list[Record] = []
     before: str | None = None  # the cursor of the agreement before
@@ -74,7 +75,7 @@ def _complete_agreements(client: ShopifyClient, order: Record) -> None:
         _same_version(order, data["order"])
         for edge in data["order"]["agreements"]["edges"]:
             agreement = edge["node"]
-            if _goes_on(agreement["sales"]):
+            if goes_on(agreement["sales"]):
                 agreement["sales"]["nodes"] = _all_sales(client, order, agreement, before)
             found.append(agreement)
             before = edge["cursor"]
@@ -96,11 +97,6 @@ def _all_sales(client: ShopifyClient, order: Record, agreement: Record, before: 
 def _sales_of_the_first(data: Record) -> Record:
     sales: Record = data["order"]["agreements"]["nodes"][0]["sales"]
     return sales
-
-
-def _goes_on(connection: Record) -> bool:
-    goes_on: bool = connection["pageInfo"]["hasNextPage"]
-    return goes_on
 
 
 def _same_version(order: Record, again: Record | None) -> None:

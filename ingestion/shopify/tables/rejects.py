@@ -12,6 +12,7 @@ import pyarrow as pa
 from ingestion.contracts import Entity, entity
 from ingestion.loading.rejects import FAULTS
 from ingestion.shopify.client import SOURCE
+from ingestion.shopify.odd_answers import as_asked
 from ingestion.shopify.tables.inventory import flatten_inventory
 from ingestion.shopify.tables.orders import flatten_orders
 from ingestion.shopify.tables.parsing import parse
@@ -69,14 +70,15 @@ def _unfit(flatten: Flatten, records: Sequence[Record], start: int) -> Iterator[
 
 
 def faults(records: Sequence[Record], unfit: Unfit) -> pa.Table:
-    """Records that do not fit, each whole as JSON, as a table for ``new_rejects``."""
+    """Records that do not fit, each whole as JSON, as a table for ``new_rejects``.
+
+    Raises SourceError for one that is nested too deeply to be kept.
+    """
+    with as_asked():
+        texts = [orjson.dumps(records[place]).decode() for place, _ in unfit]
     rows = [
-        {
-            "rule_id": "record_invalid",
-            "reason": str(error)[:200],
-            "raw_text": orjson.dumps(records[place]).decode(),
-        }
-        for place, error in unfit
+        {"rule_id": "record_invalid", "reason": str(error)[:200], "raw_text": text}
+        for (_, error), text in zip(unfit, texts, strict=True)
     ]
     return pa.Table.from_pylist(rows, FAULTS)
 
