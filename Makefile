@@ -73,7 +73,7 @@ BASE ?= origin/main
 review: $(SETUP) ## Show what the files here do to the figures of BASE (origin/main), on a sandbox (REVIEW_FLAGS="--hours 72")
 	@$(BIN)/python -m review --base "$(BASE)" $(REVIEW_FLAGS)
 
-kill-points: $(SETUP) ## Kill a cycle between every two of its statements, and let the next one heal it (KILL_FLAGS="--sample 20")
+kill-points: $(SETUP) ## Kill commands between every two of their statements, and let one rerun heal it (KILL_FLAGS="--command cycle --every 10")
 	$(BIN)/python -m tests.faults.kill_points $(KILL_FLAGS)
 
 soak: $(SETUP) ## Play a month of hourly cycles with trouble at random (SOAK_FLAGS="--hours 48 --seed 2")

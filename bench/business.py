@@ -26,9 +26,9 @@ class Business:
 
     environment: dict[str, str]
 
-    def advance(self) -> None:
-        """Let an hour of business pass."""
-        _sandbox(self.environment, "advance", "--hours", "1")
+    def advance(self, hours: int = 1) -> None:
+        """Let hours of business pass."""
+        _sandbox(self.environment, "advance", "--hours", str(hours))
 
 
 def as_of(hour: int) -> datetime:

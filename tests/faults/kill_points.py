@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -15,17 +14,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import click
 from tenacity import retry, retry_if_result, wait_fixed
 
-from bench.business import as_of, open_business
+from bench.business import open_business
 from insightmart.console_tables import print_table
-from tests.faults.whole import REPOSITORY, faults_of, insightmart, instant, truth, unsound
+from tests.faults.scenes import SCENES
+from tests.faults.whole import REPOSITORY
 
 PENDING = 6  # images on the disk at once
 LEAST = 130  # images that the cycle of an hour has at the least
+MOST = 5000  # more than any command has
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ def kill_everywhere(
     only: Collection[int] = (),
     workers: int = 2,
     told: Callable[[Healed], None] = lambda healed: None,
+    project: Path = REPOSITORY,
 ) -> Killed:
     """Run a command once, and go on from every disk that a kill of it would leave.
 
@@ -83,6 +84,7 @@ def kill_everywhere(
         only: which images are tried, by number from 1; none given: all.
         workers: how many are tried at once.
         told: called with each as it is done.
+        project: the folder that the command is run in.
 
     Raises:
         RuntimeError: the command itself failed.
@@ -96,7 +98,7 @@ def kill_everywhere(
         with (
             subprocess.Popen(
                 arguments,
-                cwd=REPOSITORY,
+                cwd=project,
                 env=dict(environment),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -148,53 +150,48 @@ def _healed(
     return healed
 
 
-def next_cycle(hour: int, expected: Mapping[str, Any]) -> Callable[[Path, Mapping[str, str]], list[str]]:
-    """Healing by the cycle that cron starts at this hour, held against the truth of the hour."""
-
-    def heal(home: Path, environment: Mapping[str, str]) -> list[str]:
-        code, said = insightmart(environment, "cycle", "--as-of", instant(as_of(hour)))
-        wrong = [f"the cycle ended with {code}: {said}"] if code else []
-        return wrong + faults_of(home, expected) + unsound(home, environment)
-
-    return heal
-
-
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-@click.option("--hour", type=int, default=25, show_default=True, help="The hour whose cycle is killed; 24: the first.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Chooses which images are tried.")
-@click.option("--sample", type=click.IntRange(1, LEAST - 1), help="Try so many, chosen by the seed (default: all).")
-@click.option("--only", type=int, multiple=True, help="Try only the image of this number; may be repeated.")
+@click.option("--command", "names", type=click.Choice(list(SCENES)), multiple=True, help="Which (default: each).")
+@click.option("--every", type=click.IntRange(1), default=1, show_default=True, help="Try only one point in so many.")
+@click.option("--seed", type=int, default=0, show_default=True, help="With --every: which one.")
+@click.option("--only", type=int, multiple=True, help="Try only the point of this number; may be repeated.")
 @click.option("--workers", type=click.IntRange(1), default=os.cpu_count() or 1, help="How many are tried at once.")
-def main(hour: int, seed: int, sample: int | None, only: tuple[int, ...], workers: int) -> None:
-    """Kill a cycle of a small business at every point between two of its statements, and let the next one heal it.
+def main(names: tuple[str, ...], every: int, seed: int, only: tuple[int, ...], workers: int) -> None:
+    """Kill commands of a small business at every point between two of their statements, and let one rerun heal it.
 
-    The home is copied wherever a statement left another disk, which is what a kill there leaves. From each copy one
-    cycle goes on; then every certified total is the truth, journal and ledger are sound, nothing seems to go on.
+    The home is copied wherever a statement left another disk, which is what a kill there leaves. Each copy is given to
+    what people and cron start next; then every certified total is the truth, journal and ledger are sound, nothing
+    seems to go on, and what the command was to do is done.
     """
-    with tempfile.TemporaryDirectory(prefix="kill-points-") as directory, open_business(Path(directory), "tiny") as own:
-        for earlier in range(24, hour):
-            code, said = insightmart(own.environment, "cycle", "--as-of", instant(as_of(earlier)))
-            if code:
-                raise click.ClickException(f"the cycle of hour {earlier} failed: {said}")
-            own.advance()
-        heal = next_cycle(hour, truth(own.environment))
-        command = ("insightmart", "cycle", "--as-of", instant(as_of(hour)))
+    rows: list[list[object]] = []
+    wrong: list[str] = []
+    for name in names or SCENES:
+        killed = _killed(name, only or (range(1 + seed % every, MOST, every) if every > 1 else ()), workers)
+        rows.append(
+            [name, killed.statements, killed.images, len(killed.healed), len(killed.healed) - len(killed.wrong)]
+        )
+        for one in killed.wrong:
+            wrong += [one.before, f"  {'; '.join(one.faults)}"]
+            wrong.append(f"  again: python -m tests.faults.kill_points --command {name} --only {one.number}")
+    print_table("Killed", ("Command", "Statements>", "Other disks>", "Tried>", "Exact after one rerun>"), rows, "")
+    for line in wrong:
+        click.echo(line)
+    raise SystemExit(1 if wrong else 0)
 
-        def told(one: Healed) -> None:
-            click.echo(f"{one.number:5} {'; '.join(one.faults) or 'exact'}   {one.before[:80]}", err=True)
 
-        some = only or (random.Random(seed).sample(range(1, LEAST), sample) if sample else ())
-        killed = kill_everywhere(own.environment, command, heal, some, workers, told)
-    print_table(
-        f"{killed.command}, killed between its statements",
-        ("Statements>", "Other disks>", "Tried>", "Exact after one rerun>"),
-        [[killed.statements, killed.images, len(killed.healed), len(killed.healed) - len(killed.wrong)]],
-        "",
-    )
-    for one in killed.wrong:
-        click.echo(f"{one.before}\n  {'; '.join(one.faults)}")
-        click.echo(f"  again: python -m tests.faults.kill_points --hour {hour} --only {one.number}")
-    raise SystemExit(1 if killed.wrong else 0)
+def _killed(name: str, some: Collection[int], workers: int) -> Killed:
+    with tempfile.TemporaryDirectory(prefix="kill-points-") as directory:
+        home = Path(directory) / "home"
+        home.mkdir()
+        with open_business(home, "tiny") as own:
+            scene = SCENES[name](own)
+
+            def told(one: Healed) -> None:
+                said = "; ".join(one.faults) or "exact"
+                click.echo(f"{name} {one.number:5} {said}   {one.before[:80]}", err=True)
+
+            heal = scene.healing()
+            return kill_everywhere(scene.environment, scene.command, heal, some, workers, told, scene.project)
 
 
 if __name__ == "__main__":

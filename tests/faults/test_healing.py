@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench.business import PRELOADED, Business, as_of, open_business
-from tests.faults.kill_points import LEAST, kill_everywhere, next_cycle
+from tests.faults.kill_points import LEAST, kill_everywhere
+from tests.faults.scenes import Scene
 from tests.faults.soak import TROUBLES, soak
 from tests.faults.whole import faults_of, insightmart, instant, truth, unsound
 from tests.support.built_homes import copy_home, set_up_home_of
@@ -32,7 +33,8 @@ def test_a_cycle_killed_between_two_statements_is_made_good_by_the_next(business
     expected = truth(business.environment)
     command = ("insightmart", "cycle", "--as-of", instant(as_of(PRELOADED + 1)))
     some = random.Random(11).sample(range(20, LEAST), 3)
-    killed = kill_everywhere(business.environment, command, next_cycle(PRELOADED + 1, expected), some, workers=1)
+    scene = Scene(command, business.environment, PRELOADED + 1)
+    killed = kill_everywhere(business.environment, command, scene.healing(), some, workers=1)
     assert sorted(one.number for one in killed.healed) == sorted(some)
     assert killed.wrong == []
     assert killed.statements > killed.images > LEAST

@@ -61,11 +61,13 @@ def unsound(home: Path, environment: Mapping[str, str]) -> list[str]:
     return [f"ledger verify: {said}"] if code else []
 
 
-def insightmart(environment: Mapping[str, str], *arguments: str, seconds: float = 600) -> tuple[int, str]:
+def insightmart(
+    environment: Mapping[str, str], *arguments: str, seconds: float = 600, folder: Path = REPOSITORY
+) -> tuple[int, str]:
     """Run a command of the pipeline in a process of its own: exit code, and the end of what it said."""
     done = subprocess.run(
         [sys.executable, "-m", "insightmart.cli", *arguments],
-        cwd=REPOSITORY,
+        cwd=folder,
         env=dict(environment),
         capture_output=True,
         text=True,

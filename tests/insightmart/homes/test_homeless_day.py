@@ -15,12 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from tests.support.homeless import Gateway, PlayedDay
 from tests.support.inbox import free_port
 from tests.support.snowflake_account import ACCOUNT
+from tests.support.spoilt_file import SpoiltFile
 from tests.support.whole_cycles import FIRST_CYCLE
 
 pytestmark = pytest.mark.slow
@@ -29,28 +29,7 @@ LINES = os.environ.get("HOMELESS_DAY")
 HOURS = range(1, 25) if LINES else range(1, 3)
 SPOILT = 1  # the hour whose cycle meets the file, which is read again after it
 HELD_BACK = range(17, 25)  # hours in whose cycles a bad hour of sales may be held back by its gate
-EBCDIC = "cp037"
 OF_STOCK = ("fct_inventory", "agg_inventory_daily")
-
-
-class SpoiltFile:
-    """A sound file of the newest hour, put there again in EBCDIC."""
-
-    def __init__(self, settings: dict[str, str]) -> None:
-        self.s3 = boto3.client("s3", endpoint_url=settings["AWS_ENDPOINT_URL"])
-        bucket, _, prefix = settings["STORES_URL"].removeprefix("s3://").partition("/")
-        for entry in self.s3.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/inventory/2026/03/06/00/")["Contents"]:
-            self.place = {"Bucket": bucket, "Key": entry["Key"]}
-            content = self.s3.get_object(**self.place)["Body"].read()
-            if content.startswith(b"store_id,sku,on_hand") and entry["Key"].endswith(".csv"):
-                self.content = content.decode("ascii").encode(EBCDIC)
-                self.s3.put_object(**self.place, Body=self.content)
-                self.store_id = int(entry["Key"][-7:-4])
-                return
-        raise AssertionError("no file of that hour is plain text")
-
-    def is_gone(self) -> None:
-        self.s3.delete_object(**self.place)
 
 
 def test_every_figure_is_exact_though_the_home_is_lost_before_each_command(
@@ -95,13 +74,13 @@ def test_every_figure_is_exact_though_the_home_is_lost_before_each_command(
 def is_read_again(one: Gateway, spoilt: SpoiltFile, day: PlayedDay, folder: Path) -> None:
     """The encoding is declared, and the file is gone from where the store had put it: its original is not."""
     declared = folder / "declared.yml"
-    declared.write_text(f"{spoilt.store_id}: {{encoding: {EBCDIC}}}\n")
+    declared.write_text(spoilt.declaration, encoding="utf-8")
     spoilt.is_gone()
     one.lose_the_home(is_cache_shared=not LINES)
     replay = ("quarantine", "replay", "--json", "--as-of", day.now)
     code, said = one.run(*replay, STORE_DECLARATIONS=str(declared))
     assert code == 0, said
-    spoilt.s3.put_object(**spoilt.place, Body=spoilt.content)  # for the other gateway
+    spoilt.is_there_again()  # for the other gateway
 
 
 def what_outlives_the_home(one: Gateway, spoilt: SpoiltFile, waiting: int) -> None:
