@@ -18,7 +18,6 @@ from tests.support.workshop import UNIT_TESTS
 
 Settings = Mapping[str, str]
 WINDOW = ("--from", "2026-03-05T12:00", "--to", "2026-03-05T18:00")
-CUSTOMER = "1"
 APRIL = PRELOADED + 28 * 24  # the hour that ends on April 3 in UTC, when March has ended everywhere
 YEARS_LATER = "2028-03-20T00:05"  # when what is of before March 20, 2026 may be kept no longer
 NOBODY = "postgresql://nobody@127.0.0.1:9/shop?connect_timeout=2"
@@ -136,7 +135,10 @@ def _erase(own: Business) -> Scene:
     """A customer who is to be forgotten; the next cycle finishes it."""
     _first_day(own)
     own.advance()
-    arguments = ("erase", CUSTOMER, "--reason", "ticket 4711", "--yes", "--json", "--as-of", instant(as_of(PRELOADED)))
+    with open_duckdb(Path(own.environment["INSIGHTMART_HOME"]) / "INSIGHTMART.duckdb") as warehouse:
+        customer = warehouse.value("SELECT MIN(customer_id) FROM raw.oltp_customers")
+    now = instant(as_of(PRELOADED))
+    arguments = ("erase", str(customer), "--reason", "ticket 4711", "--yes", "--json", "--as-of", now)
 
     def finished(home: Path, environment: Settings) -> list[str]:
         # before the first statement of it nothing is known of the wish: whoever had it says it again
@@ -145,7 +147,7 @@ def _erase(own: Business) -> Scene:
             left = warehouse.value(
                 "SELECT COUNT(*) FROM raw.oltp_customers WHERE customer_id = ?"
                 " AND COALESCE(email, first_name, last_name, phone, postal_code) IS NOT NULL",
-                [int(CUSTOMER)],
+                [customer],
             )
         return ([f"erase ended with {code}: {said}"] if code else []) + ([f"{left} rows name them"] if left else [])
 
