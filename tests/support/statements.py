@@ -42,8 +42,8 @@ _SAME_EACH_TIME = (
     (re.compile(r"('(?:[^']|'')*')|\?"), lambda found: found[1] or "NULL"),  # what is bound
     (re.compile(r"file://[^']*"), "file:///tmp/file.parquet"),
     (re.compile(r"'\d{4}-\d\d-\d\d([ T][\d:.]+(\+00:00)?)?'"), "'2026-01-01'"),
-    (re.compile(r"\b\d{10}\.\d+(\.[0-9a-f]+)?"), "1"),  # ids of loads, names of their files
-    (re.compile(r"(?<=\.)[0-9a-f]{10}(?=\.\d+\.parquet)"), "a"),
+    (re.compile(r"(?<=\.)[0-9a-f]{10}(?=\.\d+\.parquet)"), "a"),  # names of files: one in a hundred has digits alone
+    (re.compile(r"\b\d{10}\.\d+(\.[0-9a-f]+)?"), "1"),  # ids of loads
     (re.compile(r"(?<=__)\d{4,}"), "1"),  # versions of physical tables
     (re.compile(r"\b(?=\d*[a-f])[0-9a-f]{12,}\b"), "a"),  # not a number
     (re.compile(r"\s+"), " "),
