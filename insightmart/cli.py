@@ -262,7 +262,7 @@ def _keep_lines() -> Callable[[], None]:
     Returns:
         To be called at its end: puts them where they outlive the disk of the home, if there is such a place.
     """
-    from insightmart.logs import keep_log, kept
+    from insightmart.logs import keep_log, kept, put_with
     from insightmart.settings import load_settings
 
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
@@ -274,7 +274,7 @@ def _keep_lines() -> Callable[[], None]:
         return lambda: None
     close_home(settings.home)
     is_put = settings.kept_url is not None and command in COMMANDS.keys() - OF_THIS_MACHINE
-    keep_log(settings.home, are_collected=is_put)
+    keep_log(settings.home, put_as=command if is_put else "")
     kept("began", command=command)
     if not is_put:
         return lambda: None
@@ -284,6 +284,7 @@ def _keep_lines() -> Callable[[], None]:
 
         put_log(settings, command)
 
+    put_with(put)
     return put
 
 

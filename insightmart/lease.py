@@ -30,7 +30,7 @@ from tenacity import Retrying, retry_if_result, wait_fixed
 
 from insightmart.errors import LOCKED, InsightMartError, LockedError
 from insightmart.left_at_work import DeadWriter, stop_what_is_left
-from insightmart.logs import kept
+from insightmart.logs import kept, put_within
 from insightmart.runs import run_under_way
 from insightmart.settings import Settings
 from insightmart.snowflake_sessions import may_be_at_work, sending_as
@@ -267,7 +267,10 @@ class _Heart:
             asked_at = now()
             left = self._confirmed + ENDED - asked_at
             if left <= 0:
-                _end(f"the writer's lock could not be renewed for {ENDED:.0f} s: {reason or 'the process stood still'}")
+                said = (
+                    f"the writer's lock could not be renewed for {ENDED:.0f} s: {reason or 'the process stood still'}"
+                )
+                _end(said, log_within=left + KILLED - ENDED - 1)  # the kernel waits no longer
             if asked_at < due:
                 continue
             values = {"token": self._token, "run_id": run_under_way()}
@@ -298,12 +301,18 @@ def _let_the_kernel_end(seconds: float | None) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0 if seconds is None else max(seconds, 0.001))
 
 
-def _end(why: str) -> NoReturn:
-    """End at once: an error raised here would reach nobody, and another process may write in a moment."""
+def _end(why: str, log_within: float = 0) -> NoReturn:
+    """End at once: an error raised here would reach nobody, and another process may write in a moment.
+
+    Args:
+        why: in words.
+        log_within: seconds for the log to be put at KEPT_URL, which the next command does otherwise.
+    """
     try:
         with suppress(Exception):
             said = f"{why}. This process ends, because another one may write from now on; the next cycle does the rest"
             os.write(2, f"insightmart: {said}\n".encode())
             kept("failed", error=said, exit_code=LOCKED)
+            put_within(log_within)
     finally:
         os._exit(LOCKED)

@@ -2,19 +2,23 @@
 
 The file, HOME/logs/insightmart.jsonl, has one JSON object a line: what a command was, each of its steps with how it
 ended and how many seconds it took, and everything that is logged, also what the terminal shows with --debug alone.
-Where KEPT_URL is set the lines of a command are put there as well when it ends (``insightmart.kept_log``).
+Where KEPT_URL is set the lines of a command are put there as well when it ends (``insightmart.kept_log``). Until they
+are there they stand in a file of their own, HOME/logs/unput/COMMAND-...jsonl, so that the next command of the home puts
+those of one that was killed.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
+import secrets
 import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -28,6 +32,8 @@ from insightmart.runs import run_under_way
 
 FILE_BYTES, FILES_KEPT = 10 * 2**20, 9  # ten files of ten megabytes: some months of hourly cycles
 LINES_COLLECTED = 20_000  # a cycle has some hundred
+UNPUT = "logs/unput"  # below the home
+UNPUT_KEPT = 200  # files, where the bucket is silent for days; the lines are in the home's own file as well
 
 _TEXTS = (str, dict, list, tuple)
 _QUIET = (
@@ -68,6 +74,8 @@ class _MadeAnew(logging.Handler):
 
 _kept: _KeptLines | None = None
 _lines: deque[str] | None = None  # of this process, where they are to be put somewhere else as well
+_unput: tuple[Path, int] | None = None  # the file that they stand in until then, which is locked while it is written
+_put: Callable[[], None] | None = None
 
 
 def configure_logging(debug: bool = False) -> None:
@@ -103,27 +111,79 @@ def configure_logging(debug: bool = False) -> None:
     )
 
 
-def keep_log(home: Path | None, *, are_collected: bool = False) -> None:
+def keep_log(home: Path | None, *, put_as: str = "") -> None:
     """Keep the lines of this process in a file below the home as well; one that is not there gets none, None too.
 
     Args:
         home: the home.
-        are_collected: keep the last of them in memory too, for ``collected_lines``.
+        put_as: a name; the last of them are kept for ``collected_lines`` too, and in a file of that name until
+            ``forget_unput``.
     """
-    global _kept, _lines
-    _lines = deque(maxlen=LINES_COLLECTED) if are_collected else None
+    global _kept, _lines, _unput
+    _lines = deque(maxlen=LINES_COLLECTED) if put_as else None
     if _kept is not None:
         _kept.close()
         _kept = None
+    if _unput is not None:
+        os.close(_unput[1])
+        _unput = None
     with suppress(OSError):
         if home and home.is_dir():
             (home / "logs").mkdir(mode=0o700, exist_ok=True)
             _kept = _KeptLines(home / "logs" / "insightmart.jsonl", maxBytes=0, backupCount=FILES_KEPT, delay=True)
+            if put_as:
+                _unput = _opened(home / UNPUT, f"{put_as}-{secrets.token_hex(4)}")
+
+
+def _opened(folder: Path, name: str) -> tuple[Path, int]:
+    """A file that nobody takes for one of a command that has died; older ones make room."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    for old in unput_files(folder)[:-UNPUT_KEPT]:
+        old.unlink(missing_ok=True)
+    made = folder / f"{name}.part"
+    file = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return made.rename(folder / f"{name}.jsonl"), file
+
+
+def unput_files(folder: Path) -> list[Path]:
+    """Files of lines that were not put anywhere else yet, the oldest first; those of commands at work among them."""
+    ages = {}
+    for file in folder.glob("*.jsonl"):
+        with suppress(OSError):  # another command has just put it
+            ages[file] = file.stat().st_mtime
+    return sorted(ages, key=lambda file: ages[file])
 
 
 def collected_lines() -> list[str]:
     """The lines of this process so far, the last ones; none where they are not collected."""
     return list(_lines or ())
+
+
+def unput_file() -> Path | None:
+    """Where they stand; None: nowhere."""
+    return _unput[0] if _unput else None
+
+
+def forget_unput() -> None:
+    """They are put."""
+    if _unput is not None:
+        with suppress(OSError):
+            _unput[0].unlink(missing_ok=True)
+
+
+def put_with(put: Callable[[], None]) -> None:
+    """Say what puts the lines of this process."""
+    global _put
+    _put = put
+
+
+def put_within(seconds: float) -> None:
+    """Put them now, for one who ends the process in a moment; what takes longer is left to the next command."""
+    if _put is not None and seconds > 0:
+        putting = threading.Thread(target=_put, daemon=True)
+        putting.start()
+        putting.join(seconds)
 
 
 def turn_over() -> None:
@@ -151,6 +211,9 @@ def _keep(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[st
             _kept.handle(logging.LogRecord("insightmart", logging.INFO, "", 0, text, None, None))
         if _lines is not None:
             _lines.append(text)
+        if _unput is not None:
+            with suppress(OSError):
+                os.write(_unput[1], f"{text}\n".encode())
     return event
 
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from insightmart.errors import FAILED
-from insightmart.logs import kept
+from insightmart.logs import kept, put_within
 from insightmart.progress import under_way
 
 T = TypeVar("T")
@@ -26,6 +26,7 @@ SIGNAL = signal.SIGUSR2  # no library here uses it; Ctrl-C and `kill` mean what 
 AGAIN = 2.0  # seconds until a cycle is asked once more: a library may have taken it for a failure of a statement
 GRACE = 120.0  # seconds after its limit in which a cycle has to record and to tell what happened
 RECORDING = 5.0  # seconds of them to record that it could not
+LOGGING = 10.0  # seconds beyond it for the log to be put at KEPT_URL
 
 _left_alone: list[threading.Thread] = []
 
@@ -121,6 +122,8 @@ class Watchdog:
                 "insightmart: the cycle's time was over and it did not end by itself: the process ends", file=sys.stderr
             )
             sys.stderr.flush()
+        with suppress(Exception):
+            put_within(LOGGING)
         os._exit(FAILED)
 
 

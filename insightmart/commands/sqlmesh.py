@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import nullcontext
+
 import click
 
+from insightmart.lock import writer_lock
 from insightmart.settings import PROJECT, load_settings
+
+# What writes to the warehouse or to the state, beside `run` and `plan`, which hold the lease for prod alone.
+WRITING = ("destroy", "invalidate", "janitor", "migrate", "rollback", "state import")
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)
@@ -15,16 +22,32 @@ def sqlmesh_command(arguments: tuple[str, ...]) -> None:
     Plain `sqlmesh` does the same where it loads the project. `run`, `janitor`, `migrate` and others do not load it:
     they know no change of ours, and no value that is kept in Secrets Manager.
 
+    Nobody else writes while `run` and `plan` write to prod, nor during `destroy`, `invalidate`, `janitor`, `migrate`,
+    `rollback` and `state import`. Plain `sqlmesh` holds no lock for the latter.
+
     \b
     Examples:
       insightmart sqlmesh run
       insightmart sqlmesh migrate
 
-    Exit codes: SQLMesh's own.
+    Exit codes: SQLMesh's own; 75 another command is writing.
     """
-    load_settings()
+    settings = load_settings()
     from sqlmesh.cli.main import cli
 
     import insightmart.transform.sqlmesh_patches  # noqa: F401
 
-    cli.main(["--paths", str(PROJECT), *arguments], prog_name="sqlmesh")
+    every = ["--paths", str(PROJECT), *arguments]
+    name = _named(cli, every)
+    with writer_lock(settings, f"sqlmesh {name}") if name in WRITING else nullcontext():
+        cli.main(every, prog_name="sqlmesh")
+
+
+def _named(group: click.Group, arguments: Sequence[str]) -> str:
+    """The command that arguments name, with its group; empty where only help is asked for, or nothing is named."""
+    if "--help" in arguments:
+        return ""
+    _, named, _ = group.make_parser(click.Context(group, resilient_parsing=True)).parse_args(list(arguments))
+    name, *rest = named or [""]
+    command = group.commands.get(name)
+    return f"{name} {_named(command, rest)}" if isinstance(command, click.Group) else name

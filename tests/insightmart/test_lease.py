@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 from sqlmesh.core.context import GenericContext
@@ -19,11 +20,12 @@ from sqlmesh.core.plan.evaluator import BuiltInPlanEvaluator
 from sqlmesh.utils.errors import SQLMeshError
 
 from insightmart import lease
+from insightmart.cli import cli
 from insightmart.doctor.examination import examine
-from insightmart.errors import ConfigurationError, InsightMartError
+from insightmart.errors import ConfigurationError, InsightMartError, LockedError
 from insightmart.lease import is_held
 from insightmart.lock import writer_lock
-from insightmart.settings import Settings
+from insightmart.settings import Settings, load_settings
 from insightmart.state_connection import StateDatabase
 from insightmart.transform import sqlmesh_patches
 from insightmart.transform.alone_on_prod import planned_alone
@@ -136,6 +138,28 @@ def test_plain_sqlmesh_keeps_off_prod_while_somebody_writes(
         assert planned(None, dev) == ("dev", False)
     finally:
         assert machines.ended(first) == (0, "")
+
+
+def test_commands_of_sqlmesh_that_write_keep_off_while_somebody_writes(
+    admin_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machines = Machines(admin_dsn, tmp_path, "beside_its_commands")
+    for name, value in machines.settings("sqlmesh").items():
+        monkeypatch.setenv(name, value)
+    first = machines.start("first")
+    try:
+        assert machines.holds(first)
+        for words in (["--gateway", "snowflake", "janitor", "--ignore-ttl"], ["state", "import", "-i", "state.json"]):
+            done = CliRunner().invoke(cli, ["sqlmesh", *words])
+            assert isinstance(done.exception, LockedError), done.output
+            assert f"`insightmart cycle` (process {first.pid} on" in str(done.exception)
+    finally:
+        assert machines.ended(first) == (0, "")
+    # the others do not ask for the lock: the same lock file is held here
+    with writer_lock(load_settings(), "cycle"):
+        for words in (["janitor", "--help"], ["state", "--help"], ["--version"]):
+            assert CliRunner().invoke(cli, ["sqlmesh", *words]).exit_code == 0
+        assert isinstance(CliRunner().invoke(cli, ["sqlmesh", "migrate"]).exception, LockedError)
 
 
 def test_a_holder_ends_before_another_one_takes_over() -> None:
