@@ -67,7 +67,7 @@ def erase_command(customer_id: str, reason: str, yes: bool, as_json: bool, as_of
         with session.recorded_run(now) as run:
             run.summary = {"customer": str(customer), "reason": reason.strip()}
             begin(warehouse, customer, reason.strip(), actor(settings), run.run_id, now)
-            finish_begun(warehouse, settings)
+            finish_begun(warehouse, settings, found)
             run.summary |= {"emptied": found.counts, "left": len(found.left)}
     _show(found, as_json, f"Customer {customer} is erased; every total is what it was.", with_table=as_json)
     return 0

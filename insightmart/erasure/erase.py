@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from ingestion.clock import utc_now
+from ingestion.loading.horizon import purged_before
 from ingestion.warehouse import Warehouse
 from insightmart.erasure.customer import Customer, identifying_values, is_known
 from insightmart.erasure.kept_files import forget_loads, originals_that_say, others_that_say
@@ -28,6 +29,7 @@ from insightmart.readers.publishing import publish_copy
 from insightmart.settings import Settings
 
 BEGUN, DONE = "begun", "done"
+UNLOADED = timedelta(days=31)  # in which a source may have failed on somebody before the first load that brought him in
 # Evidence that may quote what a source said; the ledger covers it, so that it is named and not changed.
 _QUOTING = {"loads": "error", "runs": "error", "run_problems": "message", "check_results": "definition"}
 
@@ -79,7 +81,12 @@ def look(warehouse: Warehouse, settings: Settings, customer: Customer) -> Found:
             f"no source ever sent a customer {customer}",
             "Ids are those of certified.dim_customers: 17 (OLTP), or shopify:17 (online shop)",
         )
-    return _search(warehouse, settings, customer, identifying_values(warehouse, customer)).found
+    written = identifying_values(warehouse, customer)
+    search = _search(warehouse, settings, customer, written, None)
+    place = kept_place(settings)
+    since = _known_since(warehouse, search.places, written) if place and written else None
+    left = [f"the file {path} has it" for path in others_that_say(settings.home, place, written, since)]
+    return replace(search.found, left=[*_quoted(warehouse, written), *left])
 
 
 def refuse_telling_reason(warehouse: Warehouse, customer: Customer, reason: str) -> None:
@@ -113,8 +120,16 @@ def begin(warehouse: Warehouse, customer: Customer, reason: str, actor: str, run
     warehouse.insert("ops.erasures", [row | begun])
 
 
-def finish_begun(warehouse: Warehouse, settings: Settings) -> list[Found]:
+def finish_begun(warehouse: Warehouse, settings: Settings, seen: Found | None = None) -> list[Found]:
     """Carry out every erasure that was begun. Nothing else may have the warehouse open.
+
+    Args:
+        warehouse: open connection.
+        settings: say where files are kept.
+        seen: what ``look`` has found of one of the customers since the lock is held: no file is read twice for it.
+
+    Returns:
+        What was erased of each; what is left of it is not looked for.
 
     Raises:
         InsightMartError: a total would have become another one; no row was changed.
@@ -123,11 +138,14 @@ def finish_begun(warehouse: Warehouse, settings: Settings) -> list[Found]:
         "SELECT erasure_id, source, customer_id FROM ops.erasures WHERE status = ? ORDER BY asked_at, erasure_id",
         [BEGUN],
     )
-    return [_finish(warehouse, settings, erasure_id, Customer(source, int(key))) for erasure_id, source, key in begun]
+    return [
+        _finish(warehouse, settings, erasure_id, Customer(source, int(key)), seen) for erasure_id, source, key in begun
+    ]
 
 
-def _finish(warehouse: Warehouse, settings: Settings, erasure_id: str, customer: Customer) -> Found:
-    search = _search(warehouse, settings, customer, identifying_values(warehouse, customer))
+def _finish(warehouse: Warehouse, settings: Settings, erasure_id: str, customer: Customer, seen: Found | None) -> Found:
+    known = seen.originals if seen and seen.customer == customer else None
+    search = _search(warehouse, settings, customer, identifying_values(warehouse, customer), known)
     counts = search.found.counts
     if counts:  # a kill after the rows were emptied leaves nothing to count: the first numbers stay
         warehouse.execute("UPDATE ops.erasures SET counts = ? WHERE erasure_id = ?", [json.dumps(counts), erasure_id])
@@ -161,13 +179,32 @@ def _empty_rows(warehouse: Warehouse, search: _Search) -> None:
             )
 
 
-def _search(warehouse: Warehouse, settings: Settings, customer: Customer, written: Sequence[str]) -> _Search:
+def _search(
+    warehouse: Warehouse, settings: Settings, customer: Customer, written: Sequence[str], originals: list[str] | None
+) -> _Search:
     found = places(warehouse, customer, written)
     texts = rejected_texts(warehouse, customer, written)
-    originals = originals_that_say(kept_originals(settings), written)
-    others = others_that_say(settings.home, kept_place(settings), written)
-    left = [*_quoted(warehouse, written), *(f"the file {path} has it" for path in others)]
-    return _Search(Found(customer, count(warehouse, found), len(texts), originals, left), found, texts)
+    if originals is None:
+        originals = originals_that_say(kept_originals(settings), written)
+    return _Search(Found(customer, count(warehouse, found), len(texts), originals), found, texts)
+
+
+def _known_since(warehouse: Warehouse, found: Sequence[Place], written: Sequence[str]) -> date | None:
+    """The day from which on anything here can speak of somebody, by the loads that brought it; None: nobody knows."""
+    if purged_before(warehouse) is not None:  # rows of the first loads may be gone
+        return None
+    mention = " OR ".join(["POSITION(? IN LOWER(raw_text)) > 0 OR POSITION(? IN LOWER(reason)) > 0"] * len(written))
+    of_rejects = Place("raw.rejects", (), mention, tuple(value.lower() for value in written for _ in range(2)))
+    raw = [place for place in (*found, of_rejects) if place.table.lower().replace('"', "").startswith("raw.")]
+    loads = " UNION ".join(
+        f"SELECT _dlt_load_id AS load_id FROM {place.table} WHERE {place.condition}" for place in raw
+    )
+    [(first, brought, recorded)] = warehouse.rows(
+        "SELECT MIN(l.started_at), COUNT(*), COUNT(l.load_id)"
+        f" FROM ({loads}) AS s LEFT JOIN ops.loads AS l ON l.load_id = s.load_id",
+        [value for place in raw for value in place.values],
+    )
+    return (first - UNLOADED).date() if first and brought == recorded else None
 
 
 def _quoted(warehouse: Warehouse, written: Sequence[str]) -> list[str]:

@@ -7,16 +7,20 @@ import io
 import shutil
 import zlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
 from typing import IO, cast
 
 from ingestion.loading.originals import FOLDER, Originals
+from insightmart.kept_log import FOLDER as LOGS
 from insightmart.kept_place import KeptPlace
 
 _ELSEWHERE = ("sandbox",)  # the sources of a demo: they are erased at the source
 _DATABASES = (".duckdb", ".wal")
 _ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be")
 _CHUNK = 8 * 2**20
+_AT_ONCE = 8  # objects of a bucket that are read at a time
 
 
 def originals_that_say(originals: Originals, values: Sequence[str]) -> list[str]:
@@ -26,16 +30,28 @@ def originals_that_say(originals: Originals, values: Sequence[str]) -> list[str]
     )
 
 
-def others_that_say(home: Path, place: KeptPlace | None, values: Sequence[str]) -> list[str]:
-    """Where else one of the values is written; the warehouse, whose rows are looked at, is not among them."""
+def others_that_say(home: Path, place: KeptPlace | None, values: Sequence[str], since: date | None) -> list[str]:
+    """Where else one of the values is written; the warehouse, whose rows are looked at, is not among them.
+
+    Args:
+        home: whose files are read.
+        place: KEPT_URL, of which each object is read once.
+        values: what is looked for.
+        since: logs of days before it are not read; None: all are.
+    """
     if not values:
         return []
     found = [str(path) for path in _others(home) if _file_says(path, values)]
     if place is None:
         return found
-    names = (name for name in place.sizes() if not name.startswith(f"{FOLDER}/"))
-    said = (name for name in names if _says(io.BytesIO(place.read(name) or b""), values))
-    return [*found, *map(place.address, said)]
+    names = [name for name in place.sizes() if not name.startswith(f"{FOLDER}/") and not _is_log_before(name, since)]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        said = list(pool.map(lambda name: _says(io.BytesIO(place.read(name) or b""), values), names))
+    return [*found, *(place.address(name) for name, says in zip(names, said, strict=True) if says)]
+
+
+def _is_log_before(name: str, since: date | None) -> bool:
+    return since is not None and name.startswith(f"{LOGS}/") and name < f"{LOGS}/{since:%Y/%m/%d}"
 
 
 def forget_loads(home: Path) -> None:

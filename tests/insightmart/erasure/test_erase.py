@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ingestion.loading.rejects import CURRENT_REJECTS, reject_key
 from ingestion.warehouse import Warehouse, open_duckdb
 from insightmart.erasure import erase
 from insightmart.erasure.places import names_in_models
+from insightmart.kept_place import KeptPlace
 from insightmart.lineage.kept_graph import graph_of_files
 from insightmart.lineage.origins import origins
 from insightmart.settings import Settings
@@ -208,6 +210,36 @@ def test_an_original_in_a_bucket_goes_with_all_its_versions_and_a_log_is_named(
     assert told["emptied"]["kept originals"] == 1
     assert told["left"] == [f"the file s3://{bucket.name}/home/logs/2026/03/05/1.jsonl has it"]
     assert {name for name in bucket.versions() if name.startswith("quarantine/")} == {"quarantine/beef"}
+
+
+def test_each_object_that_can_speak_of_somebody_is_read_once(
+    home: Path, insightmart: CommandLine, endpoint: str, aws: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket, asked, read = KeptBucket(endpoint), Counter[str](), KeptPlace.read
+    for name, value in bucket.environment.items():
+        monkeypatch.setenv(name, value)
+
+    def counted(place: KeptPlace, name: str) -> bytes | None:
+        asked[name] += 1
+        return read(place, name)
+
+    monkeypatch.setattr(KeptPlace, "read", counted)
+    for original in (home / "quarantine").iterdir():
+        bucket.put(f"quarantine/{original.name}", original.read_bytes())
+    for day in ("2026/01/31", "2026/02/03", "2026/03/06"):
+        bucket.put(f"logs/{day}/100500-cycle-0a1b2c3d.jsonl", EMAIL.encode())
+    bucket.put("promotions/1/review.html", b"<p>nobody</p>")
+    with open_duckdb(home / "INSIGHTMART.duckdb") as warehouse:
+        loads = warehouse.rows(
+            "SELECT DISTINCT _dlt_load_id FROM raw.oltp_customers UNION"
+            " SELECT _dlt_load_id FROM raw.oltp_orders UNION SELECT _dlt_load_id FROM raw.rejects"
+        )
+        load = {"status": "succeeded", "started_at": LOADED}
+        warehouse.insert("ops.loads", [load | {"load_id": name} for (name,) in loads])
+    told = insightmart.json("erase", "1", "--reason", "t", "--yes", "--as-of", "2026-03-06T11:10")
+    assert [path.split("/logs/")[1][:10] for path in told["left"]] == ["2026/02/03", "2026/03/06"]
+    logs = {f"logs/{day}/100500-cycle-0a1b2c3d.jsonl" for day in ("2026/02/03", "2026/03/06")}
+    assert asked == dict.fromkeys({"quarantine/cafe", "quarantine/beef", "promotions/1/review.html", *logs}, 1)
 
 
 @pytest.mark.parametrize("place", ["identifying_values", "_empty_rows", "empty_texts", "forget_loads", "utc_now"])
