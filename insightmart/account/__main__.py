@@ -13,7 +13,7 @@ from insightmart.account.account_files import PAGE, account_files, page_with_tab
 from insightmart.account.account_parameters import PARAMETERS, read_parameters
 from insightmart.account.privileges import PRIVILEGES, read_roles
 from insightmart.errors import DONE, ConfigurationError
-from insightmart.settings import PROJECT
+from insightmart.settings import PROJECT, load_settings
 
 
 def outdated_files(parameters_file: Path | None = None, folder: Path | None = None) -> dict[Path, str]:
@@ -22,7 +22,8 @@ def outdated_files(parameters_file: Path | None = None, folder: Path | None = No
     Raises:
         ConfigurationError: a file of definitions cannot be read, or states what cannot be.
     """
-    parameters = read_parameters(parameters_file or PROJECT / PARAMETERS)
+    contract = load_settings().snowflake_credit_usd if parameters_file else 0.0  # those here are nobody's contract
+    parameters = read_parameters(parameters_file or PROJECT / PARAMETERS, contract)
     roles = read_roles(PROJECT / PRIVILEGES, parameters)
     target = folder or (PROJECT / PARAMETERS).parent
     texts = {target / name: text for name, text in account_files(parameters, roles).items()}

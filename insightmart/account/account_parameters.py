@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ingestion.warehouse import DATABASE
+from insightmart.costs.price_table import CREDIT, Size, read_prices
 from insightmart.definitions.files import mistake, read_mapping
 
 PARAMETERS = Path("deploy/snowflake/account.yml")
@@ -18,7 +19,6 @@ Percent = Annotated[int, Field(ge=0, le=100)]
 Seconds = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 SchemaName = Annotated[str, Field(pattern=r"^(sqlmesh__)?[A-Z][A-Z0-9_]*$")]
-Size = Literal["XSMALL", "SMALL", "MEDIUM", "LARGE", "XLARGE", "XXLARGE"]
 
 
 class _Stated(BaseModel):
@@ -32,7 +32,7 @@ class AccountBudget(_Stated):
 
     Attributes:
         usd_a_month: all of it.
-        usd_a_credit: the price of a credit.
+        usd_a_credit: the price of a credit, by the contract or the table of prices.
         not_compute_percent: how much of it is left for what no monitor stops.
         notify_percent: at which parts of a quota somebody is told.
         notify_users: who beside the account's administrators.
@@ -140,16 +140,29 @@ def spelled(name: str) -> str:
     return f"{DATABASE}_{name}"
 
 
-def read_parameters(path: Path) -> AccountParameters:
+def read_parameters(path: Path, contract: float = 0) -> AccountParameters:
     """The parameters in a file.
 
+    Args:
+        path: the file.
+        contract: dollars a credit by the contract (SNOWFLAKE_CREDIT_USD), where the file does not say it; 0: those of
+            the table of prices.
+
     Raises:
-        ConfigurationError: it cannot be read, or states what cannot be; the message names the place.
+        ConfigurationError: it cannot be read, or states what cannot be, or another price than the contract; the message
+            names the place.
     """
+    stated = dict(read_mapping(path))
+    if "budget" in stated:
+        stated["budget"] = {"usd_a_credit": contract or read_prices().usd(CREDIT), **stated["budget"]}
     try:
-        return AccountParameters.model_validate(read_mapping(path))
+        found = AccountParameters.model_validate(stated)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         cause = first["msg"].removeprefix("Value error, ")
         raise mistake(path, f"{place}: {cause}" if place else cause) from None
+    if contract and found.budget.usd_a_credit != contract:
+        said = f"budget.usd_a_credit is {found.budget.usd_a_credit:g}, and SNOWFLAKE_CREDIT_USD is {contract:g}"
+        raise mistake(path, f"{said}: leave one of them out")
+    return found

@@ -42,7 +42,7 @@ DOUBTS = (
 @click.option(
     "--account",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Your copy of deploy/snowflake/account.yml: sizes, seconds until sleep, price of a credit.",
+    help="Your copy of deploy/snowflake/account.yml: sizes, seconds until sleep.",
 )
 @click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write all of it to a file.")
 @as_of_option
@@ -77,7 +77,7 @@ def cost_command(
         found: Any = {"history": asdict(history), "forecast": coming and asdict(coming) | {"usd": coming.usd}}
     else:
         measured, prices = read_measurements(), read_prices()
-        parameters = read_parameters(account or PROJECT / PARAMETERS)
+        parameters = read_parameters(account or PROJECT / PARAMETERS, settings.snowflake_credit_usd)
         month = estimate(measured, prices, parameters, times)
         heaviest = sensitivities(measured, prices, parameters, times)
         _tell_lines(month, prices)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from insightmart.account.account_parameters import Size
 from insightmart.definitions.files import mistake, read_mapping
 
 PRICES = Path(__file__).with_name("prices.yml")
 CREDIT = "credit"
 STORAGE = "snowflake_storage"
+Size = Literal["XSMALL", "SMALL", "MEDIUM", "LARGE", "XLARGE", "XXLARGE"]  # of a warehouse
 
 
 class _Listed(BaseModel):

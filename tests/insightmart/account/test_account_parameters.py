@@ -17,9 +17,13 @@ def test_the_files_of_the_repository_say_what_the_definitions_say() -> None:
     assert outdated_files() == {}
 
 
-def test_an_installation_has_files_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_installation_has_files_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = (PROJECT / PARAMETERS).read_text(encoding="utf-8")
-    text = text.replace("usd_a_credit: 3.00", "usd_a_credit: 3.90").replace("[192.0.2.0/24]", "[203.0.113.7/32]")
+    text = text.replace("  # usd_a_credit: the price", "  usd_a_credit: 3.90 # the price").replace(
+        "[192.0.2.0/24]", "[203.0.113.7/32]"
+    )
     text = text.replace("PIPELINE: {role: PIPELINE,", f"PIPELINE: {{public_key: {KEY}, role: PIPELINE,")
     own, folder = tmp_path / "own.yml", tmp_path / "out"
     own.write_text(text.replace("notify_users: []", "notify_users: [JANE]"), encoding="utf-8")
@@ -32,6 +36,12 @@ def test_an_installation_has_files_of_its_own(tmp_path: Path, capsys: pytest.Cap
     assert "CREDIT_QUOTA = 4153 NOTIFY_USERS = (JANE)" in written["5_budget.sql"]
     assert main([str(own), str(folder)]) == 0
     assert capsys.readouterr().out == ""
+    monkeypatch.setenv("SNOWFLAKE_CREDIT_USD", "2.5")
+    assert main([str(own), str(folder)]) == 2
+    assert "usd_a_credit is 3.9, and SNOWFLAKE_CREDIT_USD is 2.5: leave one of them out" in capsys.readouterr().err
+    own.write_text(own.read_text(encoding="utf-8").replace("  usd_a_credit: 3.90", "  #"), encoding="utf-8")
+    assert main([str(own), str(folder)]) == 0
+    assert "CREDIT_QUOTA = 6480 NOTIFY_USERS = (JANE)" in (folder / "5_budget.sql").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
