@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from insightmart.account.account_parameters import AccountParameters, Size
+from insightmart.account.account_parameters import AccountParameters
 from insightmart.costs.hourly_work import SECONDS, build_core_seconds, hour_of_work
 from insightmart.costs.measurements import Measurement, figures
-from insightmart.costs.price_table import WarehouseCredits
+from insightmart.costs.price_table import Size, WarehouseCredits
 
 PAGE = Path("docs/capacity.md")
 VOLUMES = (250_000_000, 1_000_000_000, 10_000_000_000)  # orders; the first one is the design's
