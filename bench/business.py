@@ -31,16 +31,19 @@ class Business:
         _sandbox(self.environment, "advance", "--hours", str(hours))
 
 
-def as_of(hour: int) -> datetime:
-    """When cron starts the cycle of an hour, counted from ``START``."""
-    return START + timedelta(hours=hour, minutes=5)
+def as_of(hour: int, start: datetime = START) -> datetime:
+    """When cron starts the cycle of an hour, counted from the start of the business."""
+    return start + timedelta(hours=hour, minutes=5)
 
 
 @contextmanager
-def open_business(home: Path, size: str) -> Iterator[Business]:
-    """Start a sandbox in a folder, with ``PRELOADED`` hours in its sources; stop it at the end."""
+def open_business(
+    home: Path, size: str, hours: int = PRELOADED, start: datetime = START, seed: int = 1
+) -> Iterator[Business]:
+    """Start a sandbox in a folder, with so many hours since its start in its sources; stop it at the end."""
     environment = {**os.environ, "INSIGHTMART_HOME": str(home)}
-    _sandbox(environment, "up", "--size", size, "--preload-hours", str(PRELOADED), "--parent", str(os.getpid()))
+    told = ("--size", size, "--preload-hours", str(hours), "--start", f"{start:%Y-%m-%d}", "--seed", str(seed))
+    _sandbox(environment, "up", *told, "--parent", str(os.getpid()))
     try:
         yield Business({**environment, **json.loads(_sandbox(environment, "env", "--json"))})
     finally:

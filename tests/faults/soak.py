@@ -2,197 +2,206 @@
 
 After each cycle that says all is published, certified is held against the truth of the hour, the journal against
 certified and the ledger against its evidence. A cycle that a fault was meant to break may fail; what it left must be
-made good by the next ones, and nobody helps.
+made good by the next ones, and nobody helps. With a folder it can be played in several sittings: one that was stopped,
+by whatever, goes on with the hour it was at.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import random
-import shutil
-import subprocess
-import sys
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
+from pydantic import BaseModel
 
-from bench.business import PRELOADED, Business, as_of, open_business
-from insightmart.console_tables import print_table
-from tests.faults.proxy import Fault, Proxy
-from tests.faults.whole import REPOSITORY, faults_of, insightmart, instant, truth, unsound
+from bench.business import PRELOADED, START, Business, as_of, open_business
+from sandbox.publish import publish
+from sandbox.state import SandboxState
+from tests.faults.forked import Commands
+from tests.faults.soak_report import as_json, print_report
+from tests.faults.troubles import NOTHING, TROUBLES, Cycle, copy_of_the_project, promote
+from tests.faults.whole import faults_of, instant, truth, unsound
 
-Settings = Mapping[str, str]
 PLANTED = "what the business plants"  # such as an hour that a gate refuses until its source is mended
-NOBODY = "127.0.0.1:9"  # where no service listens
-ADDRESSES = {"PostgreSQL": "OLTP_DSN", "S3": "AWS_ENDPOINT_URL", "the shop": "SHOPIFY_URL"}
+WHOLE_LEDGER = 24  # hours after which all evidence is compared, not only what is new
+CLOSED_WITHIN = 48  # hours after its end a month must have been closed
 
 
-@dataclass(frozen=True)
-class Trouble:
-    """What goes wrong in one cycle.
-
-    Attributes:
-        name: for the report.
-        play: runs the cycle with it, and returns its exit code: settings, arguments, chance.
-        is_harmless: whether the cycle is to publish its hour all the same.
-    """
-
-    name: str
-    play: Callable[[Settings, tuple[str, ...], random.Random], int]
-    is_harmless: bool = False
-
-
-@dataclass
-class Soak:
-    """How a play went.
+class Soak(BaseModel):
+    """A play, and how it went so far.
 
     Attributes:
-        cycles: that were started.
+        first: the first hour, counted from the start of the business, whose sources hold all before it.
+        hours: how many cycles in all; the first and the last three have no trouble.
+        seed: chooses troubles and what they hit.
+        share: of the cycles that have trouble.
+        promote_every: hours after which somebody changes a model; 0: nobody does.
+        done: hours that were played.
         certified: hours after whose cycle certified held the truth of the hour.
-        second: hours that were published by a later cycle than their own -> the fault that was played last before.
-        healed_after: by fault, how many cycles it took until all was published again, each time.
+        held_back: cycles in which something was held back, and the rest was exact.
+        waiting: hours that are not published yet.
+        last: the trouble that was played last since all was published.
+        played: cycles by trouble.
+        healed_after: by trouble, how many cycles it took until all was published again, each time.
+        second: hours that were published by a later cycle than their own, with the trouble before.
+        slowest: by trouble, seconds of the longest cycle that had it.
+        promoted: how often a changed model was published.
+        closed: the hour in which the month was closed.
+        not_closed: why not, last.
+        verified_at: when all evidence was compared last, UTC by the clock.
+        processor: seconds by what they were spent on.
+        planted: what the business did by itself.
         wrong: what did not hold, with the hour.
     """
 
-    cycles: int = 0
+    first: int = PRELOADED
+    hours: int
+    seed: int
+    share: float
+    size: str = "tiny"
+    start: datetime = START
+    promote_every: int = 0
+    done: int = 0
     certified: int = 0
-    second: dict[int, str] = field(default_factory=dict)
-    played: Counter[str] = field(default_factory=Counter)
-    healed_after: dict[str, list[int]] = field(default_factory=dict)
-    wrong: list[str] = field(default_factory=list)
+    held_back: int = 0
+    waiting: list[int] = []
+    last: str = PLANTED
+    played: dict[str, int] = {}
+    healed_after: dict[str, list[int]] = {}
+    second: dict[int, str] = {}
+    slowest: dict[str, float] = {}
+    promoted: int = 0
+    closed: int | None = None
+    not_closed: str = ""
+    verified_at: datetime | None = None
+    processor: dict[str, float] = {}
+    planted: list[str] = []
+    wrong: list[str] = []
+
+    @property
+    def next_hour(self) -> int:
+        """The hour that is played next."""
+        return self.first + self.done
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all hours were played."""
+        return self.done >= self.hours
+
+    def spent(self, what: str, seconds: float) -> None:
+        """Take in processor time."""
+        self.processor[what] = self.processor.get(what, 0.0) + seconds
 
 
-def _plain(environment: Settings, cycle: tuple[str, ...], chance: random.Random) -> int:
-    return insightmart(environment, *cycle)[0]
-
-
-def _killed(environment: Settings, cycle: tuple[str, ...], chance: random.Random) -> int:
-    """Ended by SIGKILL before one of its statements to DuckDB, anywhere in it."""
-    arguments = [sys.executable, "-m", "tests.faults.killed_before", str(chance.randrange(1, 900)), *cycle]
-    return subprocess.run(
-        arguments, cwd=REPOSITORY, env=dict(environment), capture_output=True, check=False, timeout=900
-    ).returncode
-
-
-def _without(**settings: str) -> Callable[[Settings, tuple[str, ...], random.Random], int]:
-    """With services that are not there."""
-    return lambda environment, cycle, chance: insightmart({**environment, **settings}, *cycle)[0]
-
-
-def _on_the_way(kind: str, setting: str) -> Callable[[Settings, tuple[str, ...], random.Random], int]:
-    """With a network between us and a source that does this after a number of bytes."""
-
-    def play(environment: Settings, cycle: tuple[str, ...], chance: random.Random) -> int:
-        address = environment[setting]
-        port = urlsplit(address).port
-        assert port
-        with Proxy(port) as proxy:
-            proxy.set(Fault(kind, chance.randrange(30_000)))
-            own = {setting: address.replace(f":{port}", f":{proxy.port}"), "SOURCE_SILENCE_LIMIT": "5"}
-            return insightmart({**environment, **own}, *cycle)[0]
-
-    return play
-
-
-def _homeless(environment: Settings, cycle: tuple[str, ...], chance: random.Random) -> int:
-    """What can be made again is gone: on another machine it would be."""
-    home = Path(environment["INSIGHTMART_HOME"])
-    for name in ("dlt", "cache", "readers"):
-        shutil.rmtree(home / name, ignore_errors=True)
-    return insightmart(environment, *cycle)[0]
-
-
-def _damaged(environment: Settings, cycle: tuple[str, ...], chance: random.Random) -> int:
-    """Some working files hold garbage."""
-    home = Path(environment["INSIGHTMART_HOME"])
-    files = sorted(path for name in ("dlt", "cache") for path in (home / name).rglob("*") if path.is_file())
-    for path in chance.sample(files, min(3, len(files))):
-        path.write_bytes(chance.randbytes(chance.choice((0, 40))))
-    return insightmart(environment, *cycle)[0]
-
-
-def _twice(environment: Settings, cycle: tuple[str, ...], chance: random.Random) -> int:
-    """Cron starts it twice: one of them works, the other one says that it does."""
-    arguments = [sys.executable, "-m", "insightmart.cli", *cycle]
-    both = [
-        subprocess.Popen(
-            arguments, cwd=REPOSITORY, env=dict(environment), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        for _ in range(2)
-    ]
-    codes = sorted(process.wait(timeout=900) for process in both)
-    return 0 if codes in ([0, 0], [0, 75]) else max(codes)
-
-
-def _missed(environment: Settings, cycle: tuple[str, ...], chance: random.Random) -> int:
-    """The machine is off."""
-    return 1
-
-
-TROUBLES = (
-    Trouble("killed", _killed),
-    Trouble("machine off", _missed),
-    Trouble("PostgreSQL is down", _without(OLTP_DSN=f"postgresql://nobody@{NOBODY}/shop?connect_timeout=2")),
-    Trouble("the shop is down", _without(SHOPIFY_URL=f"http://{NOBODY}")),
-    Trouble("S3 is down", _without(AWS_ENDPOINT_URL=f"http://{NOBODY}")),
-    Trouble("mail is down", _without(SMTP_URL=f"smtp://{NOBODY}"), is_harmless=True),
-    Trouble("working files are gone", _homeless, is_harmless=True),
-    Trouble("working files are damaged", _damaged, is_harmless=True),
-    *(
-        Trouble(f"{source}: {kind}", _on_the_way(kind, setting))
-        for source, setting in ADDRESSES.items()
-        for kind in ("stall", "cut")
-    ),
-    Trouble("started twice", _twice, is_harmless=True),
-)
-NOTHING = Trouble("nothing", _plain, is_harmless=True)
-
-
-def soak(business: Business, first: int, hours: int, seed: int, share: float, told: Callable[[str], None]) -> Soak:
-    """Play hours of a business, the first one and the last three without trouble.
+def play(soak: Soak, business: Business, commands: Commands, told: Callable[[str], None]) -> None:
+    """Play the next hour, for which the sources stand.
 
     Args:
-        business: whose sources hold all before the first hour.
-        first: the first hour, counted from the beginning of the business.
-        hours: how many cycles.
-        seed: chooses faults and what they hit.
-        share: of the cycles that have trouble.
-        told: called with a line for each cycle.
+        soak: takes what came of it.
+        business: whose sources are read.
+        commands: run the pipeline.
+        told: called with a line of it.
     """
-    chance, result = random.Random(seed), Soak()
-    home = Path(business.environment["INSIGHTMART_HOME"])
-    waiting: list[int] = []
-    last = PLANTED
-    for hour in range(first, first + hours):
-        if hour > first:
-            business.advance()
-        calm = hour == first or hour >= first + hours - 3
-        fault = NOTHING if calm or chance.random() >= share else chance.choice(TROUBLES)
-        result.played[fault.name] += 1
-        last = fault.name if fault is not NOTHING else last
-        waiting.append(hour)
-        code = fault.play(business.environment, ("cycle", "--as-of", instant(as_of(hour))), chance)
-        result.cycles += 1
-        wrong: list[str] = []
-        if code == 0:
-            wrong = faults_of(home, truth(business.environment)) + unsound(home, business.environment)
-            if not wrong:
-                result.certified += len(waiting)
-                result.second |= dict.fromkeys(waiting[:-1], last)
-                if len(waiting) > 1:
-                    result.healed_after.setdefault(last, []).append(len(waiting) - 1)
-                waiting.clear()
-                last = PLANTED
-        result.wrong += [f"hour {hour}, {fault.name}: {line}" for line in wrong]
-        told(f"{hour:5} {fault.name:26} {code:4} {'; '.join(wrong) or ('exact' if code == 0 else 'not all published')}")
-    result.wrong += [f"hour {hour} was never published" for hour in waiting]
-    return result
+    hour, home = soak.next_hour, Path(business.environment["INSIGHTMART_HOME"])
+    now = as_of(hour, soak.start)
+    chance = random.Random(f"{soak.seed} {hour}")
+    is_calm = soak.done == 0 or soak.done >= soak.hours - 3
+    fault = NOTHING if is_calm or chance.random() >= soak.share else chance.choice(TROUBLES)
+    if fault is not NOTHING:
+        soak.last = fault.name
+    soak.waiting.append(hour)
+    began, spent = time.monotonic(), commands.seconds()
+    code = fault.play(Cycle(commands, business.environment, ("cycle", "--as-of", instant(now)), chance))
+    soak.spent("cycles", commands.seconds() - spent)
+    soak.played[fault.name] = soak.played.get(fault.name, 0) + 1
+    soak.slowest[fault.name] = max(soak.slowest.get(fault.name, 0.0), round(time.monotonic() - began, 1))
+    checked = time.process_time()
+    wrong, said = [], "not all published"
+    if code == 0:
+        expected = truth(business.environment)
+        soak.planted = [str(one["what"]) for one in expected["planted"]]
+        wrong, said = [*faults_of(home, expected), *_ledger(soak, home, business)], "exact"
+        if not wrong:
+            _published(soak)
+    elif fault is NOTHING and not faults_of(home, truth(business.environment), is_caught_up=False):
+        soak.held_back += 1
+        said = "something held back, the rest exact"
+    soak.spent("checks", time.process_time() - checked)
+    if not soak.waiting and not wrong:
+        wrong, done = _people(soak, business, commands, now)
+        said += "".join(f", {one}" for one in done)
+    soak.wrong += [f"hour {hour}, {fault.name}: {line}" for line in wrong]
+    soak.done += 1
+    if soak.is_over:
+        soak.wrong += [f"hour {waiting} was never published" for waiting in soak.waiting]
+    told(f"{hour:5} {fault.name:26} {code:4} {'; '.join(wrong) or said}")
+
+
+def _published(soak: Soak) -> None:
+    """All that waited is published."""
+    soak.certified += len(soak.waiting)
+    soak.second |= dict.fromkeys(soak.waiting[:-1], soak.last)
+    if len(soak.waiting) > 1:
+        soak.healed_after.setdefault(soak.last, []).append(len(soak.waiting) - 1)
+    soak.waiting, soak.last = [], PLANTED
+
+
+def _ledger(soak: Soak, home: Path, business: Business) -> list[str]:
+    """The ledger: all entries, and the evidence of the last hours; once a day and at the end that of all."""
+    is_whole = soak.verified_at is None or soak.done % WHOLE_LEDGER == 0 or soak.done == soak.hours - 1
+    at = datetime.now(UTC).replace(tzinfo=None)
+    found = unsound(home, business.environment, None if is_whole else soak.verified_at)
+    soak.verified_at = at if is_whole else soak.verified_at
+    return found
+
+
+def _people(soak: Soak, business: Business, commands: Commands, now: datetime) -> tuple[list[str], list[str]]:
+    """What people do when all is published: change a model, close the month. What is wrong then, and what was done."""
+    environment = {**business.environment, "INSIGHTMART_AS_OF": instant(now)}
+    wrong: list[str] = []
+    done: list[str] = []
+    if soak.promote_every and soak.promoted < (soak.done + 1) // soak.promote_every:
+        wrong += promote(commands, environment)
+        soak.promoted += 1
+        done.append("a changed model promoted")
+    month = soak.start.replace(day=1)
+    ended = (month + timedelta(days=32)).replace(day=1) + timedelta(hours=12)
+    if now >= ended and soak.closed is None:
+        code, said = commands.run(environment, "close", f"{month:%Y-%m}", "--as-of", instant(now))
+        soak.closed, soak.not_closed = (soak.next_hour, "") if code == 0 else (None, said)
+        done.append(f"{month:%Y-%m} closed" if code == 0 else f"{month:%Y-%m} cannot be closed yet")
+        if code and now >= ended + timedelta(hours=CLOSED_WITHIN):
+            wrong.append(f"{month:%Y-%m} is not closed: {said}")
+    if done:
+        wrong += faults_of(Path(environment["INSIGHTMART_HOME"]), truth(environment))
+    return wrong, done
+
+
+def advance(environment: dict[str, str], hours: int = 1) -> None:
+    """Let hours of business pass in a sandbox."""
+    state = SandboxState.load(Path(environment["INSIGHTMART_HOME"]))
+    upto = state.clock + timedelta(hours=hours)
+    publish(state, upto)
+    state.clock = upto
+    state.save()
+
+
+def _opened(folder: Path, asked: Soak) -> Soak:
+    """The play that a folder holds, or a new one."""
+    path = folder / "soak.json"
+    if not path.exists():
+        return asked
+    found = Soak.model_validate_json(path.read_bytes())
+    chosen = ("first", "hours", "seed", "share", "size", "start", "promote_every")
+    if differing := [name for name in chosen if getattr(found, name) != getattr(asked, name)]:
+        raise click.UsageError(f"{folder} holds a soak with another {', '.join(differing)}: take another folder")
+    return found
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -200,32 +209,55 @@ def soak(business: Business, first: int, hours: int, seed: int, share: float, to
 @click.option("--seed", type=int, default=1, show_default=True, help="Chooses the faults and what they hit.")
 @click.option("--share", type=click.FloatRange(0, 1), default=0.4, show_default=True, help="Of cycles with a fault.")
 @click.option("--size", default="tiny", show_default=True, help="Of the business.")
+@click.option("--start", type=click.DateTime(["%Y-%m-%d"]), default=f"{START:%Y-%m-%d}", help="First day of it.")
+@click.option("--promote-every", type=click.IntRange(0), default=168, show_default=True, help="Hours; 0: never.")
+@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="Keep it here; goes on where it was.")
+@click.option("--sitting", type=click.IntRange(1), help="Play so many hours now; the others later, with --folder.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the result here.")
-def main(hours: int, seed: int, share: float, size: str, json_file: Path | None) -> None:
+def main(
+    hours: int,
+    seed: int,
+    share: float,
+    size: str,
+    start: datetime,
+    promote_every: int,
+    folder: Path | None,
+    sitting: int | None,
+    json_file: Path | None,
+) -> None:
     """Play a business for weeks, with faults at random, and hold certified against the truth after every cycle."""
-    with tempfile.TemporaryDirectory(prefix="soak-") as directory, open_business(Path(directory), size) as business:
-        result = soak(business, PRELOADED, hours, seed, share, lambda line: click.echo(line, err=True))
-    print_table(
-        f"{result.cycles} cycles, {result.certified} hours certified as the truth has them, seed {seed}",
-        ("Fault", "Played>", "Hours that waited for a later cycle>", "Most cycles until all was published>"),
-        [
-            [
-                name,
-                number,
-                sum(1 for fault in result.second.values() if fault == name),
-                max(result.healed_after.get(name, [0])),
-            ]
-            for name, number in result.played.most_common()
-        ],
-        "",
-    )
+    with ExitStack() as stack:
+        kept = folder.absolute() if folder else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
+        kept.mkdir(parents=True, exist_ok=True)
+        asked = Soak(hours=hours, seed=seed, share=share, size=size, start=start, promote_every=promote_every)
+        soak = _opened(kept, asked)
+        code = kept / "code"
+        if not code.exists():
+            copy_of_the_project(code)
+        business = stack.enter_context(open_business(kept / "home", size, soak.next_hour, start))
+        commands = stack.enter_context(Commands(code))
+        last = min(soak.hours, soak.done + (sitting or soak.hours))
+        is_first = True
+        while soak.done < last:
+            if not is_first:
+                began = time.process_time()
+                advance(business.environment)
+                soak.spent("sources", time.process_time() - began)
+            is_first = False
+            play(soak, business, commands, lambda line: click.echo(line, err=True))
+            (kept / "soak.json").write_text(soak.model_dump_json(indent=1), encoding="utf-8")
+    print_report(soak)
     if json_file:
-        json_file.write_text(json.dumps(vars(result), indent=1, default=str) + os.linesep, encoding="utf-8")
-    for line in result.wrong:
+        json_file.write_text(json.dumps(as_json(soak), indent=1) + "\n", encoding="utf-8")
+    for line in soak.wrong:
         click.echo(line)
-    if result.wrong:
-        click.echo(f"again: python -m tests.faults.soak --hours {hours} --seed {seed} --share {share} --size {size}")
-    raise SystemExit(1 if result.wrong else 0)
+    again = f"--hours {hours} --seed {seed} --share {share} --size {size} --start {start:%Y-%m-%d}"
+    again = f"python -m tests.faults.soak {again} --promote-every {promote_every}"
+    if soak.wrong:
+        click.echo(f"again: {again}")
+    elif not soak.is_over:
+        click.echo(f"{soak.done} of {hours} hours are played; go on: {again} --folder {folder}")
+    raise SystemExit(1 if soak.wrong else 0)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from bench.business import PRELOADED, Business, as_of, open_business
+from tests.faults.forked import Commands
 from tests.faults.kill_points import LEAST, kill_everywhere
 from tests.faults.scenes import Scene
-from tests.faults.soak import TROUBLES, soak
-from tests.faults.whole import faults_of, insightmart, instant, truth, unsound
+from tests.faults.soak import Soak, advance, play
+from tests.faults.soak_report import rows_of
+from tests.faults.troubles import TROUBLES
+from tests.faults.whole import REPOSITORY, faults_of, insightmart, instant, truth, unsound
 from tests.support.built_homes import copy_home, set_up_home_of
 
 pytestmark = pytest.mark.slow
@@ -42,11 +45,16 @@ def test_a_cycle_killed_between_two_statements_is_made_good_by_the_next(business
 
 
 def test_hours_with_a_trouble_each_are_all_published_in_the_end(business: Business) -> None:
-    business.advance()
-    result = soak(business, PRELOADED + 2, 7, seed=3, share=1, told=lambda line: None)
-    assert result.wrong == []
-    assert result.certified == result.cycles == 7
-    assert sum(result.played[one.name] for one in TROUBLES) >= 3
+    soak = Soak(first=PRELOADED + 2, hours=7, seed=3, share=1)
+    with Commands(REPOSITORY) as commands:
+        while not soak.is_over:
+            advance(business.environment)
+            play(soak, business, commands, lambda line: None)
+            soak = Soak.model_validate_json(soak.model_dump_json())  # as it goes on in another sitting
+    assert soak.wrong == []
+    assert soak.certified == soak.done == 7
+    assert sum(soak.played.get(one.name, 0) for one in TROUBLES) == 3
+    assert {row["fault"]: row["played"] for row in rows_of(soak)} == soak.played
 
 
 def test_a_figure_and_an_entry_changed_by_hand_are_found(business: Business, tmp_path: Path) -> None:

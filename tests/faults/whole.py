@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,7 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ingestion.warehouse import open_duckdb
+from insightmart.closing.close import closed_months
+from insightmart.ledger.kept_heads import Outside
+from insightmart.ledger.verification import verify
 from insightmart.tie_out import tie_out
+from sandbox.state import SandboxState
+from sandbox.truth import certified
 from tests.support.whole_cycles import DISAGREEING
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -26,24 +30,17 @@ _LEFT = {
 
 def truth(environment: Mapping[str, str]) -> dict[str, Any]:
     """What certified must hold at the hour that the sandbox has reached, worked out from its events."""
-    done = subprocess.run(
-        [sys.executable, "-m", "sandbox", "truth", "--json"],
-        cwd=REPOSITORY,
-        env=dict(environment),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    state = SandboxState.load(Path(environment["INSIGHTMART_HOME"]))
+    return certified.truth(state.seed, state.size, state.start, state.clock)
 
 
-def faults_of(home: Path, expected: Mapping[str, Any]) -> list[str]:
+def faults_of(home: Path, expected: Mapping[str, Any], *, is_caught_up: bool = True) -> list[str]:
     """What is not as it should be in a home whose cycles have caught up, one line each.
 
     Args:
         home: nobody is at work in it.
         expected: the truth of the hour.
+        is_caught_up: whether nothing may be left to do.
     """
     with open_duckdb(home / "INSIGHTMART.duckdb") as warehouse:
         found = [
@@ -51,14 +48,25 @@ def faults_of(home: Path, expected: Mapping[str, Any]) -> list[str]:
         ]
         if differing := warehouse.rows(DISAGREEING):
             found.append(f"{len(differing)} figures are not what the journal adds up to")
-        found += [f"{number} {what}" for what, query in _LEFT.items() if (number := warehouse.value(query))]
+        left = _LEFT if is_caught_up else {}
+        found += [f"{number} {what}" for what, query in left.items() if (number := warehouse.value(query))]
+        months = [one for one in closed_months(warehouse) if not one.agrees]
+        found += [f"closed and adjusted, {one.month:%Y-%m} is not what is certified" for one in months]
     return found
 
 
-def unsound(home: Path, environment: Mapping[str, str]) -> list[str]:
-    """What the ledger says of itself, if it is damaged."""
-    code, said = insightmart({**environment, "INSIGHTMART_HOME": str(home)}, "ledger", "verify")
-    return [f"ledger verify: {said}"] if code else []
+def unsound(home: Path, environment: Mapping[str, str], since: datetime | None = None) -> list[str]:
+    """What the ledger of a home says of itself, if it is damaged.
+
+    Args:
+        home: nobody is at work in it.
+        environment: settings of the pipeline; heads are kept nowhere else by them.
+        since: only evidence entered since (UTC by the clock); the entries are all looked at.
+    """
+    assert not environment.get("EVIDENCE_URL")
+    with open_duckdb(home / "INSIGHTMART.duckdb") as warehouse:
+        found = verify(warehouse, lambda _: Outside(), lambda _: None, since)
+    return [] if found.is_sound else [f"ledger: {one.table} {one.message}" for one in found.damage[:5]]
 
 
 def insightmart(

@@ -16,12 +16,14 @@ from insightmart.runs import ProblemKind, RunProblem
 from insightmart.settings import Settings
 from insightmart.status.facts import gather
 from insightmart.status.report import Occasion, make_report
+from tests.insightmart.test_poisoned_texts import POISONS
 from tests.support.inbox import Inbox, free_port
 from tests.support.status_facts import AS_OF, cycle
 
 if TYPE_CHECKING:
     from conftest import Business
 
+HEADERS = {"Subject", "From", "To", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"}
 GATE = RunProblem(ProblemKind.MODEL, "gate.sales__oltp", "gate.sales__oltp: no negative price")
 
 
@@ -54,6 +56,25 @@ def test_an_error_cannot_inject_headers(business: Business, settings: Settings, 
     text, html = (part.get_content() for part in message.iter_parts())  # type: ignore[attr-defined]
     assert "<b>body</b>" not in html
     assert "\x00" not in text
+
+
+@pytest.mark.parametrize("poison", POISONS.values(), ids=POISONS)
+def test_whatever_a_source_says_a_mail_has_its_own_headers_and_runs_nothing(
+    business: Business, settings: Settings, inbox: Inbox, poison: str
+) -> None:
+    for subject in ("shopify", poison):
+        send_report(business.warehouse, settings, AS_OF, cycle(RunProblem(ProblemKind.SOURCE, subject, poison, poison)))
+    assert len(inbox.messages) >= 1
+    for message in inbox.messages:
+        assert set(message.keys()) <= HEADERS
+        assert message["To"] == "finance@example.com, data@example.com"
+        assert "\n" not in message["Subject"]
+        _, html = (part.get_content() for part in message.iter_parts())  # type: ignore[attr-defined]
+        assert "<script>alert" not in html
+        assert "<img src=x" not in html
+        assert "<b>body</b>" not in html
+        assert "href=http://x" not in html
+    assert {tuple(one.rcpt_tos) for one in inbox.envelopes} == {("finance@example.com", "data@example.com")}
 
 
 def test_a_passing_refusal_is_tried_again_and_arrives_once(

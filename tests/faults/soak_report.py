@@ -1,0 +1,105 @@
+"""What a soak comes to: cycles, faults by kind, how they were healed and how long it took, what the business did."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from insightmart.console_tables import print_table
+
+if TYPE_CHECKING:
+    from tests.faults.soak import Soak
+
+# What the business does by itself, by the words of the sandbox
+PLANTED = {
+    "files that come late": r"\blate\b(?! commit)(?!.* commit)",
+    "rows committed late": r"late commit",
+    "corrections, moves and cancellations days later": r"correction of the|moved by|cancelled days later",
+    "hours that the gate refuses until they are repaired": r"^price bug: ",
+    "outages of the shop": r"shop is down",
+    "rows that are hidden": r"policy hides|being restored",
+    "days of 23 or 25 hours": r"clocks change",
+}
+COLUMNS = (
+    "Fault",
+    "Played>",
+    "Healed in its own cycle>",
+    "By a later one>",
+    "Cycles more, mean>",
+    "Hours until fresh, most>",
+    "Seconds of its cycle, most>",
+)
+
+
+def rows_of(soak: Soak) -> list[dict[str, Any]]:
+    """Each kind of fault with how often it was played, how often and after how many cycles it was healed.
+
+    A fault that waits is counted to the one played last before all was published again.
+    """
+    names = sorted({*soak.played, *soak.healed_after}, key=lambda name: (-soak.played.get(name, 0), name))
+    found = []
+    for name in names:
+        later = soak.healed_after.get(name, [])
+        played = soak.played.get(name, 0)
+        found.append(
+            {
+                "fault": name,
+                "played": played,
+                "healed_in_its_own_cycle": max(0, played - len(later)),
+                "healed_later": len(later),
+                "cycles_more": round(sum(later) / len(later), 1) if later else 0,
+                "hours_until_fresh": max(later, default=0),
+                "seconds_of_its_cycle": soak.slowest.get(name, 0.0),
+            }
+        )
+    return found
+
+
+def planted(soak: Soak) -> Counter[str]:
+    """What the business did by itself, by kind; whatever has no kind here is another fault of it."""
+    found: Counter[str] = Counter()
+    for what in soak.planted:
+        kinds = (kind for kind, words in PLANTED.items() if re.search(words, what))
+        found[next(kinds, "other faults of rows and files")] += 1
+    return found
+
+
+def totals(soak: Soak) -> dict[str, Any]:
+    """The play in numbers."""
+    cycles = max(1, soak.done)
+    return {
+        "seed": soak.seed,
+        "cycles": soak.done,
+        "with_trouble": sum(number for name, number in soak.played.items() if name != "nothing"),
+        "certified_hours": soak.certified,
+        "hours_by_a_later_cycle": len(soak.second),
+        "held_back_and_the_rest_exact": soak.held_back,
+        "promoted": soak.promoted,
+        "closed_in_hour": soak.closed,
+        "processor_seconds_a_cycle": {name: round(spent / cycles, 2) for name, spent in soak.processor.items()},
+        "wrong": len(soak.wrong),
+    }
+
+
+def as_json(soak: Soak) -> dict[str, Any]:
+    """Everything, for a program."""
+    return {
+        **totals(soak),
+        "faults": rows_of(soak),
+        "planted": dict(planted(soak)),
+        "second": soak.second,
+        "failures": soak.wrong,
+    }
+
+
+def print_report(soak: Soak) -> None:
+    """Print the table of faults, what the business did, and the numbers of the play."""
+    print_table(
+        f"{soak.done} cycles, {soak.certified} hours certified as the truth has them, seed {soak.seed}",
+        COLUMNS,
+        [list(row.values()) for row in rows_of(soak)],
+        "",
+    )
+    print_table("", ("The business itself", "Times>"), [list(one) for one in planted(soak).most_common()], "")
+    print_table("", ("The play", "Value>"), [[name, str(value)] for name, value in totals(soak).items()], "")
