@@ -214,7 +214,9 @@ def repeat_records(home: Path, span: Span) -> None:
         # the first build published everything just now: as if each day had been published when it was over
         warehouse.execute(
             "CREATE TEMP TABLE own AS SELECT * REPLACE ("
-            "LEAST(published_at, business_date + INTERVAL 1 DAY) AS published_at) FROM ops.published_changes"
+            "LEAST(published_at, business_date + INTERVAL 1 DAY) AS published_at,"
+            " recorded_at - (published_at - LEAST(published_at, business_date + INTERVAL 1 DAY)) AS recorded_at)"
+            " FROM ops.published_changes"
         )
         warehouse.execute("DELETE FROM ops.published_changes")
         warehouse.execute("INSERT INTO ops.published_changes SELECT * FROM own ORDER BY published_at, publication")

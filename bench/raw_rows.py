@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ingestion.clock import utc_now
 from ingestion.contracts import ENTITIES
 
 if TYPE_CHECKING:
@@ -203,16 +204,17 @@ def statements(file: str) -> list[tuple[str, str, str]]:
 
 
 def record(warehouse: Warehouse, span: Span) -> None:
-    """Note the loads of the rows of a span, one a source, entity and hour, and the watermarks."""
+    """Note the loads of the rows of a span, one a source, entity and hour, and the watermarks; the last began now."""
     loads, values = [], []
     for item in ENTITIES:
         total = f"SUM({item.control_sum})" if item.control_sum else "NULL"
         loads.append(
             "SELECT _dlt_load_id, ?, ?, _loaded_at - INTERVAL 65 MINUTE, _loaded_at - INTERVAL 5 MINUTE, COUNT(*), 0,"
-            f" COUNT(*), {total}, {total}, _loaded_at, _loaded_at, 1, 'loaded', _loaded_at"
+            f" COUNT(*), {total}, {total}, _loaded_at + CAST(? AS INTERVAL), _loaded_at + CAST(? AS INTERVAL), 1,"
+            " 'loaded', _loaded_at"
             f" FROM raw.{item.table} WHERE _loaded_at > CAST(? AS TIMESTAMP) GROUP BY _dlt_load_id, _loaded_at"
         )
-        values += [item.source, item.name, span.start + LOADED_AFTER - HOUR]
+        values += [item.source, item.name, *[utc_now() - span.as_of] * 2, span.start + LOADED_AFTER - HOUR]
     warehouse.execute(
         'INSERT INTO ops.loads (load_id, source, entity, window_start, window_end, "ROWS", rejected_rows,'
         " source_count, source_sum, landed_sum, started_at, ended_at, seconds, status, loaded_at)"

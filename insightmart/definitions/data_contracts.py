@@ -213,8 +213,7 @@ def _filled(candidates: Sequence[Model], checks: Sequence[dict[str, Any]]) -> se
 
 
 def _named(arguments: Mapping[str, exp.Expr]) -> Iterator[exp.Column]:
-    for value in arguments.values():
-        yield from value.find_all(exp.Column)
+    yield from arguments["columns"].find_all(exp.Column)
 
 
 def _audited(candidates: Sequence[Model]) -> Iterator[DataQuality]:

@@ -60,13 +60,14 @@ def run_records(warehouse: Warehouse, existing: set[str], runs: Sequence[RunStat
         f"""
         SELECT run_id, 'run' AS what, COALESCE(actor, '') AS name, COALESCE(git_sha, '') AS outcome, 0 AS line_count,
             CAST(NULL AS TIMESTAMP_NTZ) AS first_start, CAST(NULL AS TIMESTAMP_NTZ) AS last_end
-        FROM ops.runs WHERE run_id IN ({marks})
+        FROM ops.runs WHERE run_id IN ({marks}) AND started_at >= ?
         UNION ALL
         SELECT r.run_id, 'load', l.source || ' ' || l.entity, l.status, SUM(COALESCE(l."ROWS", 0)),
             MIN(l.window_start), MAX(l.window_end)
         FROM (
             SELECT run_id, started_at, COALESCE(ended_at, LEAD(started_at) OVER (ORDER BY started_at)) AS ended_at
             FROM ops.runs
+            WHERE started_at >= ?
         ) AS r  -- a killed run has no end: the next one began after it
         JOIN ops.loads AS l ON l.started_at >= r.started_at AND l.started_at <= COALESCE(r.ended_at, l.started_at)
         WHERE r.run_id IN ({marks}) AND l.entity IS NOT NULL
@@ -82,7 +83,7 @@ def run_records(warehouse: Warehouse, existing: set[str], runs: Sequence[RunStat
         FROM ops.published_changes WHERE run_id IN ({marks}) AND recorded_at >= ? GROUP BY 1, 3, 4
         ORDER BY 1, 2, 3, 4
         """,
-        [*ids, *ids, *ids, since, *ids, since, *ids, since],
+        [*ids, since, since, *ids, *ids, since, *ids, since, *ids, since],
     ):
         if what == "run":
             known[run_id] = (name, outcome)

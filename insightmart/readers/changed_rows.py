@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
@@ -23,17 +23,39 @@ _BY_DATE = {
     "certified.agg_sales_daily": (SALES, ()),
     "certified.agg_sales_like_for_like": (SALES, (A_YEAR,)),
 }
+# Those that are published with an aggregate, and the column of their hour.
+_BY_HOUR = {
+    "certified.inventory_coverage": (INVENTORY, "counted_hour"),
+    "certified.row_counts": (SALES, "event_hour"),
+}
 # Tables of ops to which rows are only ever added, or taken away by the run that added them, and the column that says
 # when.
 _ADDED_TO = {
     "ops.check_results": "scanned_at",
+    "ops.loads": "started_at",
     "ops.reconciled": "reconciled_at",
     "ops.reconciliations": "reconciled_at",
     "ops.run_intervals": "recorded_at",
 }
 _JOURNAL = ("certified.published_changes", "ops.published_changes", "ops.published_digests")
+_CUSTOMERS, _CHANGED_AT = "certified.dim_customers", "changed_at"
+# Views of raw alone, over all that was ever loaded, and raw itself -> the loads that change them.
+_BY_LOAD = {
+    "quarantine.oltp_customers": ("oltp", "customers"),
+    "quarantine.oltp_products": ("oltp", "products"),
+    "quarantine.shopify_products": ("shopify", "products"),
+    "quarantine.stores_reference": ("stores", "reference"),
+    "raw.stores_reference": ("stores", "reference"),
+}
 # Written whole in this order, so that what changes later is found without reading the rest.
-ORDER = dict.fromkeys(_BY_DATE, "business_date") | _ADDED_TO | dict.fromkeys(_JOURNAL, "publication")
+ORDER = (
+    dict.fromkeys(_BY_DATE, "business_date")
+    | {name: hour for name, (_, hour) in _BY_HOUR.items()}
+    | _ADDED_TO
+    | dict.fromkeys(_JOURNAL, "publication")
+    | {_CUSTOMERS: _CHANGED_AT}
+)
+NOTHING = "FALSE"
 
 
 @dataclass(frozen=True)
@@ -97,9 +119,48 @@ def changed_rows(warehouse: Warehouse, last: Basis, now: Basis) -> Mapping[str, 
             windows.setdefault(part, []).append((datetime.fromisoformat(start), datetime.fromisoformat(end)))
     found = {f"certified.{fact.table}": _of_instants(fact.instant, _of(fact.aggregate, windows)) for fact in FACTS}
     found |= {name: _of_dates(_of(aggregate, windows), later) for name, (aggregate, later) in _BY_DATE.items()}
+    found |= {name: _of_instants(hour, _of(aggregate, windows)) for name, (aggregate, hour) in _BY_HOUR.items()}
     found |= {name: f"publication > {int(last.publication)}" for name in _JOURNAL}
     since = last.published_at - DAY
-    return found | {name: f"{column} >= CAST('{since}' AS TIMESTAMP)" for name, column in _ADDED_TO.items()}
+    found |= {name: _since(column, since) for name, column in _ADDED_TO.items()}
+    first_open = _first_open_load(warehouse) or last.published_at
+    found["ops.loads"] = _since("started_at", min(since, first_open))
+    loaded = set(
+        warehouse.rows(
+            "SELECT source, entity FROM ops.loads"
+            " WHERE started_at >= CAST(? AS TIMESTAMP) AND status = 'loaded' AND \"ROWS\" > 0 GROUP BY 1, 2",
+            [min(last.published_at, first_open)],
+        )
+    )
+    found |= {name: NOTHING for name, load in _BY_LOAD.items() if load not in loaded}
+    if (customers := _of_customers(warehouse, last.published_at)) is not None:
+        found[_CUSTOMERS] = customers
+    return found
+
+
+def _since(column: str, instant: datetime) -> str:
+    return f"{column} >= CAST('{instant}' AS TIMESTAMP)"
+
+
+def _first_open_load(warehouse: Warehouse) -> datetime | None:
+    """When the first load began that the old copy has as not ended: how it ended is written into its row."""
+    found: datetime | None = warehouse.value("SELECT MIN(started_at) FROM readers.ops.loads WHERE status = 'started'")
+    return found
+
+
+def _of_customers(warehouse: Warehouse, published_at: datetime) -> str | None:
+    """Which customers passed their gate since; None: versions that are in the copy have become other ones.
+
+    One that only an order names is new; whom a load brought may have been there.
+    """
+    start = warehouse.value(
+        "SELECT MIN(window_start) FROM gate.customers WHERE scanned_at >= CAST(? AS TIMESTAMP)", [published_at]
+    )
+    if start is None:
+        return NOTHING
+    changed = _since(_CHANGED_AT, start)
+    loaded = warehouse.value(f"SELECT COUNT(*) FROM {_CUSTOMERS} WHERE {changed} AND NOT is_inferred")
+    return None if loaded else changed
 
 
 def _of(aggregate: Followed, windows: Mapping[str, Windows]) -> Windows:
@@ -107,14 +168,28 @@ def _of(aggregate: Followed, windows: Mapping[str, Windows]) -> Windows:
 
 
 def _of_instants(instant: str, windows: Windows) -> str:
-    return within(instant, windows).replace("TIMESTAMP_NTZ", "TIMESTAMP") if windows else "FALSE"
+    if not windows:
+        return NOTHING
+    around = within(instant, [(min(windows)[0], max(end for _, end in windows))])
+    chosen = within(instant, windows)
+    # the range leaves blocks out, a choice of hours would not
+    both = chosen if chosen == around else f"{around} AND {chosen}"
+    return both.replace("TIMESTAMP_NTZ", "TIMESTAMP")
 
 
 def _of_dates(windows: Windows, later: Sequence[timedelta]) -> str:
     ranges = [
         ((start - DAY + by).date(), (end + DAY + by).date()) for start, end in windows for by in (timedelta(), *later)
     ]
-    return " OR ".join(f"business_date BETWEEN DATE '{first}' AND DATE '{last}'" for first, last in ranges) or "FALSE"
+    if not ranges:
+        return NOTHING
+    around = _dates(min(ranges)[0], max(last for _, last in ranges))
+    chosen = sorted({_dates(*dates) for dates in ranges})
+    return around if chosen == [around] else f"{around} AND ({' OR '.join(chosen)})"
+
+
+def _dates(first: date, last: date) -> str:
+    return f"business_date BETWEEN DATE '{first}' AND DATE '{last}'"
 
 
 def _count(warehouse: Warehouse, columns: Sequence[tuple[str, ...]], table: str) -> int:

@@ -13,8 +13,8 @@ MODEL (
     customers
   ),
   audits (
-    not_null(columns := (customer_id, valid_from)),
-    unique_combination_of_columns(columns := (customer_id, valid_from)),
+    not_null(columns := (customer_id, valid_from), condition := changed_at >= @start_ts),
+    unique_combination_of_columns(columns := (customer_id, valid_from), condition := changed_at >= @start_ts),
     periods_are_seamless(key := customer_id, condition := changed_at >= @start_ts)
   )
 );

@@ -32,13 +32,30 @@ MODEL (
   description 'The customers or products whose latest version breaks a rule, with the ids of the rules (ops.rules says what they mean) and the load that brought it. One leaves by itself when its source is mended.'
 );
 
+/* Only where something breaks a rule are the other versions looked through; and who asks for events since an instant has
+   the rest left out, as event_at is part of what is ranked within. */
 SELECT
-  *,
-  rule_ids AS reasons
-FROM staging._@{source_versioned_entity}
+  broken.*,
+  broken.rule_ids AS reasons
+FROM staging._@{source_versioned_entity} AS broken
+INNER JOIN (
+  SELECT
+    COALESCE(@key::VARCHAR, '') AS version_of,
+    COALESCE(@row_without_key(@key IS NULL, @content), '') AS version_without_key,
+    source_updated_at AS version_at,
+    raw_load_id AS version_load_id,
+    rule_ids AS version_rule_ids
+  FROM staging._@{source_versioned_entity}
+) AS versions
+  ON versions.version_of = COALESCE(@key::VARCHAR, '')
+  AND versions.version_without_key = COALESCE(@row_without_key(@key IS NULL, @content), '')
+WHERE
+  NOT broken.rule_ids IS NULL
 QUALIFY
-  NOT rule_ids IS NULL
-  AND ROW_NUMBER() OVER (
-    PARTITION BY @key, @row_without_key(@key IS NULL, @content)
-    ORDER BY source_updated_at DESC, raw_load_id DESC, rule_ids
+  ROW_NUMBER() OVER (
+    PARTITION BY version_of, version_without_key, event_at
+    ORDER BY version_at DESC, version_load_id DESC, version_rule_ids, source_updated_at DESC, raw_load_id DESC, rule_ids
   ) = 1
+  AND version_at = source_updated_at
+  AND version_load_id = raw_load_id
+  AND version_rule_ids = rule_ids

@@ -63,30 +63,50 @@ def cell(column: str, kind: exp.DataType, first_day: datetime) -> str:
         value = instant
     elif column.endswith("_LOAD_ID"):
         value = f"{1_700_000_000 + int((first_day - LAST_DAY).total_seconds())} + i * 42"
-    elif column in ("ORDER_ID", "REFUND_ID", "LINE_NUMBER", "LINE_ITEM_ID", "SKU", "FILE_NAME", "SALE_ID"):
+    elif column in (
+        "ORDER_ID",
+        "REFUND_ID",
+        "CUSTOMER_ID",
+        "LINE_NUMBER",
+        "LINE_ITEM_ID",
+        "SKU",
+        "FILE_NAME",
+        "SALE_ID",
+    ):
         value = f"{FIRST_NUMBER} + i"
     else:
         value = {"IS_COUNTED": "TRUE", "IS_RETURNED": "FALSE", "TOTAL_AMOUNT": "1"}.get(column, "NULL")
     return f"CAST({value} AS {kind.sql('duckdb')})"
 
 
-def filled(project: Context, home: Path, days: int) -> Warehouse:
-    """Every table that a window is made of, under its logical name, in the order of its time."""
+def with_small_groups(home: Path, days: int) -> Warehouse:
+    """A warehouse without tables, which keeps a day of each in a group of its own."""
     connection = duckdb.connect()
     connection.execute(f"ATTACH '{home / f'{days}.duckdb'}' AS {DATABASE} (ROW_GROUP_SIZE {ROWS_A_DAY})")
     warehouse = Warehouse(connection, "duckdb")
     warehouse.execute(f"USE {DATABASE}")
-    for schema in ("raw", "staging", "core", "gate", "certified"):
+    for schema in ("raw", "staging", "quarantine", "core", "gate", "certified"):
         warehouse.execute(f"CREATE SCHEMA {schema}")
-    parents = {name for model in by_hour(project) for name in model.depends_on or ()}
-    first_day = LAST_DAY - timedelta(days=days - 1)
-    for model in (project.get_model(name, raise_if_missing=True) for name in sorted(parents)):
-        columns = (model.columns_to_types or {}).items()
-        listed = ", ".join(f"{cell(column, kind, first_day)} AS {column}" for column, kind in columns)
-        rows = days * ROWS_A_DAY if model.kind.is_external or model.time_column else 0
-        table = model.fully_qualified_table.sql("duckdb")
-        warehouse.execute(f"CREATE TABLE {table} AS SELECT {listed} FROM range({rows}) AS r(i)")
     return warehouse
+
+
+def filled(project: Context, home: Path, days: int) -> Warehouse:
+    """Every table that a window is made of, under its logical name, in the order of its time."""
+    warehouse = with_small_groups(home, days)
+    parents = {name for model in by_hour(project) for name in model.depends_on or ()}
+    for model in (project.get_model(name, raise_if_missing=True) for name in sorted(parents)):
+        fill_with_days(project, warehouse, model.name, days if model.kind.is_external or model.time_column else 0)
+    return warehouse
+
+
+def fill_with_days(project: Context, warehouse: Warehouse, name: str, days: int) -> None:
+    """Create the table of a model, with rows of so many days."""
+    model = project.get_model(name, raise_if_missing=True)
+    first_day = LAST_DAY - timedelta(days=days - 1)
+    columns = (model.columns_to_types or {}).items()
+    listed = ", ".join(f"{cell(column, kind, first_day)} AS {column}" for column, kind in columns)
+    table = model.fully_qualified_table.sql("duckdb")
+    warehouse.execute(f"CREATE OR REPLACE TABLE {table} AS SELECT {listed} FROM range({days * ROWS_A_DAY}) AS r(i)")
 
 
 def name_old_orders(warehouse: Warehouse) -> None:
@@ -183,6 +203,56 @@ def test_only_what_is_looked_up_by_the_number_of_an_old_order_looks_further_back
     measured: dict[str, dict[int, Found]],
 ) -> None:
     assert grown(measured["old orders"]) == BY_NUMBER
+
+
+# A question that somebody asks each hour of a view over all days -> the tables behind it.
+ASKED_OF_VIEWS = {
+    "quarantine.oltp_customers": ("event_at >= TIMESTAMP '{start}'", ["raw.oltp_customers"]),
+    "certified.agg_sales_like_for_like": (
+        "business_date BETWEEN DATE '{start}' AND DATE '{end}'",
+        ["certified.agg_sales_hourly__oltp", "certified.agg_sales_hourly__shopify"],
+    ),
+}
+VIEWS = ("staging._oltp_customers", "certified.agg_sales_daily", *ASKED_OF_VIEWS)
+
+
+@pytest.mark.parametrize("days", [SHORT, LONG])
+def test_a_view_over_all_days_is_read_where_it_is_asked(project: Context, tmp_path: Path, days: int) -> None:
+    """Nobody is in quarantine, as nearly always: then the other versions of nobody are read."""
+    with with_small_groups(tmp_path, days) as warehouse:
+        warehouse.execute("SET threads = 1")  # each would begin with a group before it sees that nothing is asked for
+        for _, tables in ASKED_OF_VIEWS.values():
+            for table in tables:
+                fill_with_days(project, warehouse, table, days)
+        for name in VIEWS:
+            model = project.get_model(name, raise_if_missing=True)
+            query = model.render_query_or_raise(start=START, end=END, execution_time=END).sql("duckdb")
+            warehouse.execute(f"CREATE VIEW {model.fully_qualified_table.sql('duckdb')} AS {query}")
+        found = looked_at(
+            warehouse,
+            {
+                name: f"SELECT COUNT(*) FROM {name} WHERE {condition.format(start=START.date(), end=END.date())}"
+                for name, (condition, _) in ASKED_OF_VIEWS.items()
+            },
+        )
+    assert set(found) == {(name, table) for name, (_, tables) in ASKED_OF_VIEWS.items() for table in tables}
+    assert {read for read, looked in found.items() if looked > 2} == set()
+
+
+def test_what_must_hold_of_customers_is_asked_of_those_that_changed(project: Context, tmp_path: Path) -> None:
+    model = project.get_model("core.dim_customers", raise_if_missing=True)
+    found = {}
+    for days in (SHORT, LONG):
+        with with_small_groups(tmp_path, days) as warehouse:
+            fill_with_days(project, warehouse, "core.dim_customers", days)
+            audits = [
+                model.render_audit_query(audit, start=START, end=END, execution_time=END, **arguments).sql("duckdb")
+                for audit, arguments in model.audits_with_args
+            ]
+            found[days] = looked_at(warehouse, {str(number): query for number, query in enumerate(audits)})
+    assert len(model.audits_with_args) == 3
+    assert found[LONG] == found[SHORT]
+    assert set(found[LONG].values()) == {1}
 
 
 @pytest.mark.parametrize(
