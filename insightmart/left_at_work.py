@@ -67,16 +67,16 @@ class DeadWriter:
         """What its statements can be found by."""
         return [name for name in (self.mark, self.run) if name]
 
-    def is_found_by(self, user: str | None) -> bool:
-        """Whether a user sees its statements; without more rights nobody sees another one's."""
-        return bool(self.names) and (not self.user or self.user.upper() == (user or "").upper())
+    def is_seen_by(self, user: str | None) -> bool:
+        """Whether all of its statements are found by a user; without more rights nobody sees another one's."""
+        return bool(self.names and self.user) and str(self.user).upper() == str(user).upper()
 
 
 def stop_what_is_left(settings: Settings, dead: Sequence[DeadWriter]) -> None:
     """Come back when nothing of dead writers is at work any more. On DuckDB nothing outlives its process.
 
-    Those whose statements cannot be found, because another user sent them or an earlier version of the code, are waited
-    for until Snowflake has aborted them itself.
+    Those whose statements may not be found, because another user has sent them or nobody knows who, are waited for
+    until Snowflake has aborted them itself.
 
     Raises:
         InsightMartError: something still is, after ``LIMIT`` seconds, or Snowflake cannot be asked.
@@ -84,11 +84,11 @@ def stop_what_is_left(settings: Settings, dead: Sequence[DeadWriter]) -> None:
     if settings.gateway == "local":
         return
     who = ", ".join(dict.fromkeys(f"`{one.command or 'another writer'}`" for one in dead))
-    hidden = [one.silent_for for one in dead if not one.is_found_by(settings.snowflake_user)]
+    hidden = [one.silent_for for one in dead if not one.is_seen_by(settings.snowflake_user)]
     if (left := DETACHED - min(hidden, default=DETACHED)) > 0:
         log.warning("Snowflake is waited for to abort what a dead writer has sent", writer=who, seconds=round(left))
         time.sleep(left)
-    if names := [name for one in dead if one.is_found_by(settings.snowflake_user) for name in one.names]:
+    if names := [name for one in dead for name in one.names]:
         with open_warehouse(settings) as warehouse:
             _Stopping(warehouse, names, who).finish()
 

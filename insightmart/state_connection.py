@@ -22,6 +22,7 @@ _CURES = {
     "certificate": "Name the certificate that signed the server's in PGSSLROOTCERT=FILE, in STATE_HOST the name it"
     " is for; or set PLAIN_CONNECTIONS=STATE_HOST",
     "does not support SSL": "Let the server offer TLS (ssl = on), or set PLAIN_CONNECTIONS=STATE_HOST",
+    "must be owner of": "Make STATE_USER the owner of insightmart.writer: this version of the code adds columns to it",
     "permission denied": "Let STATE_USER create schemas in STATE_DATABASE, and use the schema insightmart",
     "authentication": "Check STATE_USER and STATE_PASSWORD",
     "role ": "Check STATE_USER and STATE_PASSWORD",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 
 import click
 
+from insightmart.errors import ConfigurationError
 from insightmart.lock import writer_lock
 from insightmart.settings import PROJECT, load_settings
 
@@ -38,16 +40,23 @@ def sqlmesh_command(arguments: tuple[str, ...]) -> None:
     import insightmart.transform.sqlmesh_patches  # noqa: F401
 
     every = ["--paths", str(PROJECT), *arguments]
-    name = _named(cli, every)
+    name, gateway = _named(cli, every)
+    if (gateway := gateway or os.environ.get("SQLMESH_GATEWAY")) not in (None, settings.gateway):
+        raise ConfigurationError(
+            f"the gateway is to be {gateway}, and INSIGHTMART_GATEWAY is {settings.gateway}",
+            f"Set INSIGHTMART_GATEWAY={gateway}: the lock and the sessions are of that one",
+        )
     with writer_lock(settings, f"sqlmesh {name}") if name in WRITING else nullcontext():
         cli.main(every, prog_name="sqlmesh")
 
 
-def _named(group: click.Group, arguments: Sequence[str]) -> str:
-    """The command that arguments name, with its group; empty where only help is asked for, or nothing is named."""
-    if "--help" in arguments:
-        return ""
-    _, named, _ = group.make_parser(click.Context(group, resilient_parsing=True)).parse_args(list(arguments))
+def _named(group: click.Group, arguments: Sequence[str]) -> tuple[str, str | None]:
+    """The command that arguments name, with its group, empty where only help is asked for or nothing is named; and the
+    gateway that they name."""
+    parser = group.make_parser(click.Context(group, resilient_parsing=True))
+    options, named, _ = parser.parse_args(list(arguments))
     name, *rest = named or [""]
     command = group.commands.get(name)
-    return f"{name} {_named(command, rest)}" if isinstance(command, click.Group) else name
+    if isinstance(command, click.Group):
+        name = f"{name} {_named(command, rest)[0]}"
+    return "" if "--help" in arguments else name, options.get("gateway")

@@ -100,6 +100,14 @@ def one_is_stopped_and_wakes_later(machines: Machines) -> None:
     assert machines.order() == ["first", "second"]
 
 
+def one_has_slept_with_its_machine(machines: Machines) -> None:
+    first = machines.start("first")
+    assert machines.holds(first)
+    first.send_signal(signal.SIGUSR1)  # its clock goes on by a minute, as after a sleep
+    assert first.wait(timeout=60) == 75
+    assert "could not be renewed for 4 s: the process stood still" in machines.ended(first)[1]
+
+
 def test_of_all_who_want_to_write_one_does(admin_dsn: str, tmp_path: Path) -> None:
     """The scenes wait for bounds most of the time, so they play side by side."""
     scenes: list[Callable[[Machines], None]] = [
@@ -107,6 +115,7 @@ def test_of_all_who_want_to_write_one_does(admin_dsn: str, tmp_path: Path) -> No
         one_dies_and_its_machine_goes_on,
         one_hears_nothing_of_the_database,
         one_is_stopped_and_wakes_later,
+        one_has_slept_with_its_machine,
     ]
     machines = [Machines(admin_dsn, tmp_path, scene.__name__) for scene in scenes]
     try:
@@ -160,6 +169,8 @@ def test_commands_of_sqlmesh_that_write_keep_off_while_somebody_writes(
         for words in (["janitor", "--help"], ["state", "--help"], ["--version"]):
             assert CliRunner().invoke(cli, ["sqlmesh", *words]).exit_code == 0
         assert isinstance(CliRunner().invoke(cli, ["sqlmesh", "migrate"]).exception, LockedError)
+        elsewhere = CliRunner().invoke(cli, ["sqlmesh", "--gateway", "local", "janitor"]).exception
+        assert str(elsewhere).startswith("the gateway is to be local, and INSIGHTMART_GATEWAY is snowflake. Set")
 
 
 def test_a_holder_ends_before_another_one_takes_over() -> None:

@@ -174,7 +174,7 @@ def test_a_writer_of_an_earlier_version_is_known_by_its_run(
             " command text, host text, process integer, lock_file text, run_id text, since timestamptz,"
             " alive_at timestamptz, released_at timestamptz)"
         )
-        values = "(3, 9, 'insightmart cycle', 'gone', 1, %s, %s, now(), now())"
+        values = "(3, 9, 'insightmart cycle', 'gone', 1, %s, %s, now(), now() - interval '1 hour')"
         named = "(token, beats, command, host, process, lock_file, run_id, since, alive_at)"
         with writer_lock(settings.model_copy(update={"gateway": "local"}), "cycle"):
             here = _identity(settings.home / "writer.lock")
@@ -195,9 +195,8 @@ def test_what_another_user_has_sent_is_waited_for(
     machines.tell("UPDATE insightmart.writer SET sends_as = 'ANA', alive_at = now() - interval '100 seconds'")
     with writer_lock(settings, "cycle"):
         pass
-    [waited] = slept
-    assert 150 < waited <= 200
-    assert account.asked == []
+    assert 150 < max(slept) <= 200
+    assert not [said for said in account.asked if "SYSTEM$" in said]
 
 
 def test_a_statement_that_nobody_has_waited_for_is_left_to_the_next_one(

@@ -49,6 +49,16 @@ def test_steps_and_lines_are_kept_with_what_only_debug_shows_and_without_secrets
     assert (settings.home / "logs").stat().st_mode & 0o777 == 0o700
 
 
+def test_lines_that_could_not_be_put_do_not_fill_the_disk(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "UNPUT_KEPT", 2)
+    logs.configure_logging()
+    for number in range(5):  # each ends without putting its own
+        logs.keep_log(settings.home, put_as=f"cycle{number}")
+        logs.kept("something", number=number)
+    last = [path.name.split("-")[0] for path in logs.unput_files(settings.home / logs.UNPUT)]
+    assert last == ["cycle2", "cycle3", "cycle4"]
+
+
 def test_a_full_file_is_followed_by_a_new_one(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "FILE_BYTES", 100)
     logs.configure_logging()
