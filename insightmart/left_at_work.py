@@ -22,8 +22,9 @@ from insightmart.errors import InsightMartError
 from insightmart.gateway import open_warehouse
 from insightmart.settings import Settings
 
-DETACHED = 300.0  # seconds after which Snowflake aborts what nobody waits for any more
-LIMIT = DETACHED + 30.0  # seconds in which all of it has to have ended
+# Seconds from the last sign of life on after which nothing is at work any more, by Snowflake's own rule: five minutes
+# from the sender's end, which is half a minute later at most. No longer is it tried to stop it before.
+LIMIT = 330.0
 # Seconds between two looks; two in a row have to find nothing: what was sent last arrives after its sender's end.
 PAUSE = 5.0
 NAMED = 3  # statements in a message
@@ -85,7 +86,7 @@ def stop_what_is_left(settings: Settings, dead: Sequence[DeadWriter]) -> None:
         return
     who = ", ".join(dict.fromkeys(f"`{one.command or 'another writer'}`" for one in dead))
     hidden = [one.silent_for for one in dead if not one.is_seen_by(settings.snowflake_user)]
-    if (left := DETACHED - min(hidden, default=DETACHED)) > 0:
+    if (left := LIMIT - min(hidden, default=LIMIT)) > 0:
         log.warning("Snowflake is waited for to abort what a dead writer has sent", writer=who, seconds=round(left))
         time.sleep(left)
     if names := [name for one in dead for name in one.names]:
@@ -103,8 +104,11 @@ class _Stopping:
         self._refused = ""
 
     def finish(self) -> None:
+        over = stop_after_delay(LIMIT)
         again = Retrying(
-            retry=retry_if_result(lambda is_over: not is_over), wait=wait_fixed(PAUSE), stop=stop_after_delay(LIMIT)
+            retry=retry_if_result(lambda is_over: not is_over),
+            wait=wait_fixed(PAUSE),
+            stop=lambda state: bool(self._found) and over(state),
         )
         try:
             again(self._look)
