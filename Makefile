@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SQLMESH := INSIGHTMART_HOME=var/lint $(BIN)/sqlmesh --log-file-dir var/lint/logs
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-models test-python test-fast check mutants fuzz kill-points soak sbom review docs format lint types hooks bench sandbox image checkov lock clean
+.PHONY: help setup demo test test-models test-python test-fast check mutants fuzz kill-points soak audit sbom review docs format lint types hooks bench sandbox image checkov lock clean
 
 help: ## List these targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,16 @@ FUZZ_EXAMPLES ?= 20000
 fuzz: $(SETUP) ## Try the readers of files and of the shop's answers on damaged input for minutes (FUZZ_EXAMPLES=20000)
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest -q tests/ingestion/stores/csv/test_properties.py \
 		tests/ingestion/shopify/test_fuzzed_bulk.py tests/ingestion/shopify/test_fuzzed_answers.py
+
+# It pulls in packages of its own, so it has an environment of its own. What it finds it asks the network for.
+PIP_AUDIT_VERSION := 2.10.1
+PIP_AUDIT := var/pip-audit-$(PIP_AUDIT_VERSION)
+
+audit: $(SETUP) ## Look up known weaknesses of the locked packages at PyPI (installs pip-audit in var/, once)
+	@[ -x $(PIP_AUDIT)/bin/pip-audit ] || { $(BIN)/python -m venv --clear $(PIP_AUDIT) && \
+		$(PIP_AUDIT)/bin/python -m pip install --quiet pip-audit==$(PIP_AUDIT_VERSION); }
+	$(PIP_AUDIT)/bin/pip-audit --strict --disable-pip --require-hashes --requirement requirements.lock \
+		--requirement deploy/container/requirements.lock
 
 sbom: $(SETUP) ## Write var/sbom.json, the locked packages as a list of materials (CycloneDX)
 	$(BIN)/python -m verification.sbom var/sbom.json

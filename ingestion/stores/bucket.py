@@ -41,6 +41,7 @@ from ingestion.loading.context import SourceError
 from ingestion.stores.csv.declared import Declared
 from ingestion.stores.csv.decode import MAX_BYTES
 from ingestion.stores.csv.file import Drop
+from ingestion.stores.s3_answers import OddAnswerError, bounded, whole_answer
 
 SOURCE = "stores"
 KINDS = ("reference", "tills", "inventory")  # the small ones first: the time zones come from the reference
@@ -257,12 +258,13 @@ class Bucket:
             params["ContinuationToken"] = token
         signed = self._client.generate_presigned_url("list_objects_v2", params)
         with suppress(BotoCoreError, urllib3.exceptions.HTTPError, ElementTree.ParseError, KeyError, ValueError):
-            answer = self._http.send(AWSRequest("GET", signed).prepare())
+            answer = self._http.send(AWSRequest("GET", signed, stream_output=True).prepare())
+            body = whole_answer(answer)
             if answer.status_code == 200:
-                return _read_page(answer.content, token)
+                return _read_page(body, token)
         listed = self._client.list_objects_v2(**params)
         if not listed.keys() & {"Name", "KeyCount", "IsTruncated", "Contents"}:
-            raise _OddListing(f"the listing of {prefix} is none")
+            raise OddAnswerError(f"the listing of {prefix} is none")
         _refuse_odd(prefix, listed, len(listed.get("Contents", ())), token)
         # boto3 decodes keys only where it asked for the encoding itself
         name = unquote_plus if listed.get("EncodingType") == "url" else str
@@ -318,7 +320,7 @@ class Bucket:
         )
         def get() -> tuple[str, datetime, bytes | None]:
             answer = self._client.get_object(Bucket=self.source.bucket, Key=key)
-            if answer["ContentLength"] > limit:
+            if answer.get("ContentLength", limit + 1) > limit:
                 answer["Body"].close()
                 return answer["ETag"], answer["LastModified"], None
             return answer["ETag"], answer["LastModified"], answer["Body"].read()
@@ -340,28 +342,24 @@ class Bucket:
             cause = f"{where} does not answer: {error}" if where not in str(error) else str(error)
             cure = "Check AWS_ENDPOINT_URL and the network; the next run reads what is new since the last one"
             raise SourceError(SOURCE, cause, cure) from error
-        except (_OddListing, ResponseParserError) as error:
+        except (OddAnswerError, ResponseParserError) as error:
             cause = " ".join(f"S3's answer cannot be right: {error}".split())[:500]
             raise SourceError(SOURCE, cause, "Run it again; ask whoever runs the bucket if it stays") from error
         except (BotoCoreError, ValueError) as error:
             raise SourceError(SOURCE, str(error), "Check STORES_URL, AWS_ENDPOINT_URL and AWS_REGION") from error
 
 
-class _OddListing(ValueError):
-    """A listing that says itself that something is missing in it: to believe it would lose files."""
-
-
 def _refuse_odd(prefix: str, listed: Mapping[str, Any], named: int, token: str | None) -> None:
     """Hold what a listing says of itself against what it names.
 
     Raises:
-        _OddListing: it counts other keys than it names, or goes on without saying where, or where it has been.
+        OddAnswerError: it counts other keys than it names, or goes on without saying where, or where it has been.
     """
     counted, following = listed.get("KeyCount"), listed.get("NextContinuationToken")
     if counted is not None and int(counted) != named:
-        raise _OddListing(f"the listing of {prefix} counts {counted} keys and names {named}")
+        raise OddAnswerError(f"the listing of {prefix} counts {counted} keys and names {named}")
     if str(listed.get("IsTruncated")).lower() == "true" and following in (None, "", token):
-        raise _OddListing(f"the listing of {prefix} is cut off and does not say where it goes on")
+        raise OddAnswerError(f"the listing of {prefix} is cut off and does not say where it goes on")
 
 
 def _read_page(answer: bytes, token: str | None) -> tuple[list[_Entry], str | None]:
@@ -369,7 +367,7 @@ def _read_page(answer: bytes, token: str | None) -> tuple[list[_Entry], str | No
     entries, values = [], {}
     root = ElementTree.fromstring(answer)
     if root.tag.rpartition("}")[2] != "ListBucketResult":
-        raise _OddListing(f"{root.tag} is no listing")
+        raise OddAnswerError(f"{root.tag} is no listing")
     for element in root:
         name = element.tag.rpartition("}")[2]
         if name == "Contents":
@@ -406,6 +404,7 @@ def _clients(source: StoreDrops) -> tuple[Any, URLLib3Session]:
         timeout=(connect_timeout, read_timeout),
         max_pool_connections=_THREADS,
     )
+    client.meta.events.register("before-send.s3", bounded(http))
     return client, http
 
 

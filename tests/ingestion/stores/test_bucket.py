@@ -6,7 +6,7 @@ import hashlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -37,6 +37,74 @@ def test_an_object_that_grew_since_it_was_listed_is_not_read(at: At, warehouse: 
     with answering(respond) as endpoint:
         ingest(at("2026-03-05T11:10"), StoreDrops("s3://shop/in", endpoint, attempts=1))
     assert warehouse.rows("SELECT rule_id FROM raw.rejects") == [("file_too_large",)]
+
+
+ENTITIES = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 30))
+BOMB = f'<!DOCTYPE b [<!ENTITY a0 "aaaaaaaaaa">{ENTITIES}]><ListBucketResult><Name>&a29;</Name></ListBucketResult>'
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (BOMB.encode(), "it declares what its words stand for"),
+        (BOMB.encode("utf-16"), "it declares what its words stand for"),
+        (b"<ListBucketResult>" + b"<Contents><Key>a</Key></Contents>" * 600_000, "it has more than 16,777,216 bytes"),
+    ],
+)
+@pytest.mark.parametrize("at_first", [True, False], ids=["the first answer", "the second of them"])
+def test_an_answer_of_s3_that_would_fill_the_memory_is_refused_before_it_is_parsed(
+    at: At, warehouse: Warehouse, body: bytes, said: str, at_first: bool
+) -> None:
+    """Also where the short way is answered otherwise, and boto3 asks."""
+    asked: list[str] = []
+
+    def respond(path: str) -> Answer:
+        asked.append(path)
+        return (200, body) if at_first or "X-Amz-Signature" not in path else (500, b"")
+
+    with answering(respond) as endpoint:
+        found = failure(at("2026-03-05T11:10"), StoreDrops("s3://shop/in", endpoint, attempts=1))
+    assert said in found.cause
+    assert asked
+    assert warehouse.rows("SELECT * FROM ops.source_watermarks") == []
+
+
+def test_a_file_that_grows_while_it_is_sent_is_not_taken_in(at: At, warehouse: Warehouse) -> None:
+    """A gigabyte in a cell of a file that was listed with 300 bytes, and comes without saying how long it is."""
+    sent = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("ETag", '"abc"')
+            self.send_header("Last-Modified", "Thu, 05 Mar 2026 11:01:00 GMT")
+            if "list-type" in self.path:
+                is_there = "inventory%2F2026%2F03%2F05" in self.path
+                body = (LISTING if is_there else "<ListBucketResult/>").encode()
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+                return
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            with suppress(OSError):
+                for number in range(1 << 10):
+                    self.wfile.write(b"100000\r\n" + b"a" * (1 << 20) + b"\r\n")
+                    sent.append(number)
+            self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        endpoint = f"http://127.0.0.1:{server.server_port}"
+        ingest(at("2026-03-05T11:10"), StoreDrops("s3://shop/in", endpoint, attempts=1))
+        server.shutdown()
+    assert warehouse.rows("SELECT rule_id FROM raw.rejects") == [("file_too_large",)]
+    assert len(sent) < 100
 
 
 @contextmanager
