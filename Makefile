@@ -76,7 +76,7 @@ review: $(SETUP) ## Show what the files here do to the figures of BASE (origin/m
 kill-points: $(SETUP) ## Kill commands between every two of their statements, and let one rerun heal it (KILL_FLAGS="--command cycle --every 10")
 	$(BIN)/python -m tests.faults.kill_points $(KILL_FLAGS)
 
-soak: $(SETUP) ## Play a month of hourly cycles with trouble at random (SOAK_FLAGS="--hours 48 --seed 2")
+soak: $(SETUP) ## Play a month of hourly cycles with trouble at random (SOAK_FLAGS="--seed 2 --folder var/soak")
 	$(BIN)/python -m tests.faults.soak $(SOAK_FLAGS)
 
 FUZZ_EXAMPLES ?= 20000

@@ -45,11 +45,10 @@ class Soak(BaseModel):
         done: hours that were played.
         certified: hours after whose cycle certified held the truth of the hour.
         held_back: cycles in which something was held back, and the rest was exact.
-        waiting: hours that are not published yet.
-        last: the trouble that was played last since all was published.
+        waiting: hours that are not published yet, with what they wait for: a trouble of theirs, or an earlier one.
         played: cycles by trouble.
-        healed_after: by trouble, how many cycles it took until all was published again, each time.
-        second: hours that were published by a later cycle than their own, with the trouble before.
+        healed_after: by trouble, how many cycles more it took until its hour was published; 0: its own did it.
+        second: hours that were published by a later cycle than their own, with what they waited for.
         slowest: by trouble, seconds of the longest cycle that had it.
         promoted: how often a changed model was published.
         closed: the hour in which the month was closed.
@@ -70,8 +69,7 @@ class Soak(BaseModel):
     done: int = 0
     certified: int = 0
     held_back: int = 0
-    waiting: list[int] = []
-    last: str = PLANTED
+    waiting: list[tuple[int, str]] = []
     played: dict[str, int] = {}
     healed_after: dict[str, list[int]] = {}
     second: dict[int, str] = {}
@@ -113,9 +111,8 @@ def play(soak: Soak, business: Business, commands: Commands, told: Callable[[str
     chance = random.Random(f"{soak.seed} {hour}")
     is_calm = soak.done == 0 or soak.done >= soak.hours - 3
     fault = NOTHING if is_calm or chance.random() >= soak.share else chance.choice(TROUBLES)
-    if fault is not NOTHING:
-        soak.last = fault.name
-    soak.waiting.append(hour)
+    before = soak.waiting[-1][1] if soak.waiting else PLANTED
+    soak.waiting.append((hour, before if fault is NOTHING else fault.name))
     began, spent = time.monotonic(), commands.seconds()
     code = fault.play(Cycle(commands, business.environment, ("cycle", "--as-of", instant(now)), chance))
     soak.spent("cycles", commands.seconds() - spent)
@@ -128,7 +125,7 @@ def play(soak: Soak, business: Business, commands: Commands, told: Callable[[str
         soak.planted = [str(one["what"]) for one in expected["planted"]]
         wrong, said = [*faults_of(home, expected), *_ledger(soak, home, business)], "exact"
         if not wrong:
-            _published(soak)
+            _published(soak, fault.name)
     elif fault is NOTHING and not faults_of(home, truth(business.environment), is_caught_up=False):
         soak.held_back += 1
         said = "something held back, the rest exact"
@@ -139,17 +136,19 @@ def play(soak: Soak, business: Business, commands: Commands, told: Callable[[str
     soak.wrong += [f"hour {hour}, {fault.name}: {line}" for line in wrong]
     soak.done += 1
     if soak.is_over:
-        soak.wrong += [f"hour {waiting} was never published" for waiting in soak.waiting]
+        soak.wrong += [f"hour {waiting} was never published" for waiting, _ in soak.waiting]
     told(f"{hour:5} {fault.name:26} {code:4} {'; '.join(wrong) or said}")
 
 
-def _published(soak: Soak) -> None:
-    """All that waited is published."""
+def _published(soak: Soak, trouble: str) -> None:
+    """All that waited is published, by a cycle that had this trouble."""
+    *earlier, _ = soak.waiting
     soak.certified += len(soak.waiting)
-    soak.second |= dict.fromkeys(soak.waiting[:-1], soak.last)
-    if len(soak.waiting) > 1:
-        soak.healed_after.setdefault(soak.last, []).append(len(soak.waiting) - 1)
-    soak.waiting, soak.last = [], PLANTED
+    soak.second |= dict(earlier)
+    for place, (_, waited_for) in enumerate(earlier):
+        soak.healed_after.setdefault(waited_for, []).append(len(earlier) - place)
+    soak.healed_after.setdefault(trouble, []).append(0)
+    soak.waiting = []
 
 
 def _ledger(soak: Soak, home: Path, business: Business) -> list[str]:

@@ -25,7 +25,7 @@ COLUMNS = (
     "Fault",
     "Played>",
     "Healed in its own cycle>",
-    "By a later one>",
+    "Hours by a later one>",
     "Cycles more, mean>",
     "Hours until fresh, most>",
     "Seconds of its cycle, most>",
@@ -35,19 +35,19 @@ COLUMNS = (
 def rows_of(soak: Soak) -> list[dict[str, Any]]:
     """Each kind of fault with how often it was played, how often and after how many cycles it was healed.
 
-    A fault that waits is counted to the one played last before all was published again.
+    An hour without a fault of its own that waits, because the one before does, is counted to what that waits for.
     """
     names = sorted({*soak.played, *soak.healed_after}, key=lambda name: (-soak.played.get(name, 0), name))
     found = []
     for name in names:
-        later = soak.healed_after.get(name, [])
-        played = soak.played.get(name, 0)
+        healed = soak.healed_after.get(name, [])
+        later = [cycles for cycles in healed if cycles]
         found.append(
             {
                 "fault": name,
-                "played": played,
-                "healed_in_its_own_cycle": max(0, played - len(later)),
-                "healed_later": len(later),
+                "played": soak.played.get(name, 0),
+                "healed_in_its_own_cycle": healed.count(0),
+                "hours_healed_later": len(later),
                 "cycles_more": round(sum(later) / len(later), 1) if later else 0,
                 "hours_until_fresh": max(later, default=0),
                 "seconds_of_its_cycle": soak.slowest.get(name, 0.0),
