@@ -53,13 +53,22 @@ def tie_out(warehouse: Warehouse, truth: Mapping[str, Any]) -> list[Tie]:
     """Compare the certified tables with the truth: rows and every sum, the aggregates row by row, and the tills."""
     ties = []
     for table, expected in truth["certified"].items():
-        ties.append(Tie(f"{table}: rows", expected["rows"], warehouse.value(f"SELECT COUNT(*) FROM certified.{table}")))
+        rows = _customers(warehouse, truth) if table == "dim_customers" else expected["rows"]
+        ties.append(Tie(f"{table}: rows", rows, warehouse.value(f"SELECT COUNT(*) FROM certified.{table}")))
         for measure, total in expected.get("sums", {}).items():
             found = warehouse.value(f"SELECT SUM({measure}) FROM certified.{table}")
             ties.append(Tie(f"{table}: {measure}", Decimal(str(total)), Decimal(found or 0)))
     ties += [_rows_tie(warehouse, table, truth[table]) for table in AGGREGATES]
     ties.append(_till_tie(warehouse, truth["tills"]))
     return ties
+
+
+def _customers(warehouse: Warehouse, truth: Mapping[str, Any]) -> int:
+    """The rows of customers in the truth as their last load found them: they are loaded once a UTC day."""
+    found = warehouse.rows("SELECT covered_through FROM ops.source_watermarks WHERE entity = 'customers'")
+    hour = f"{found[0][0]:%Y-%m-%dT%H:00:00Z}" if found else ""
+    expected = truth["dimensions"]["dim_customers"]
+    return int(expected["loaded_at"].get(hour, expected["rows"]))
 
 
 def _rows_tie(warehouse: Warehouse, table: str, rows: list[Mapping[str, Any]]) -> Tie:

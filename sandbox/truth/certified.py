@@ -40,7 +40,8 @@ def truth(seed: int, size: str, start: date, clock: datetime) -> dict[str, Any]:
       in them (orders and lines by ordered_at, refunds by refunded_at).
     - `inventory`: counts and sums by store and date. Counts of store 0 take it that the shop is read at least once in
       47 hours. `dimensions`: members and versions; `dim_customers` also as a load at the last UTC midnight leaves it
-      (`at_midnight`). Versions of customers take it that they are loaded daily from the second day on.
+      (`at_midnight`), and its rows after a load at each hour since (`loaded_at`). Versions of customers take it that
+      they are loaded daily from the second day on.
     - `tills`: what the stores have sent. `quarantined`: rows and money by entity and rule; a row may break several.
       `rejected`: rows of inventory files as they stand that cannot be typed. `distrusted_files`: files that are
       quarantined whole as they stand.
@@ -194,8 +195,13 @@ def _dimensions(source: Business, clock: int, facts: Facts) -> dict[str, Any]:
     if clock == source.epoch:  # the tables are still empty: even what is older than history comes with its first hour
         clock = midnight = NULL
     size = source.catalogue.size
+    hours = range(midnight, clock + 1, HOUR) if clock != NULL else ()
     return {
-        "dim_customers": _customers(source, facts, clock) | {"at_midnight": _customers(source, facts, midnight)},
+        "dim_customers": _customers(source, facts, clock)
+        | {
+            "at_midnight": _customers(source, facts, midnight),
+            "loaded_at": {iso(hour): _customers(source, facts, hour)["rows"] for hour in hours},
+        },
         "dim_stores": _stores(source, clock),
         "dim_products": {
             "rows": size.products + size.web_products if clock > source.epoch else 0,
