@@ -99,7 +99,8 @@ OPS_TABLES: dict[str, str] = {
         environment VARCHAR, plan_id VARCHAR, status VARCHAR, error VARCHAR, started_at TIMESTAMP_NTZ,
         ended_at TIMESTAMP_NTZ, summary VARCHAR, actor VARCHAR""",
     # windows of certified parts that are (perhaps) written anew and not in the journal yet: one row an evaluation,
-    # written before it (macros/journal.py)
+    # written before it (macros/journal.py); of the model `certified`: something is written that readers on Snowflake do
+    # not see yet (insightmart/transform/shown_tables.py)
     "unpublished_windows": """mark_id VARCHAR, model VARCHAR, window_start TIMESTAMP_NTZ, window_end TIMESTAMP_NTZ""",
     # one row each time the journal was written: publication counts microseconds since 1970, published_at is the run's
     # now, recorded_at the clock's. published_through: part -> through when its hours are in the journal, as JSON.

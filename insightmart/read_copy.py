@@ -2,7 +2,8 @@
 
 DuckDB lets one process have a file, or many that only read it. So readers get a file of their own, `readers/` in the
 home, made anew after every command that writes (``insightmart.readers``) and swapped by one rename: all tables change
-at once, and whoever has the old file open keeps it. On Snowflake readers and writers do not meet, and there is no copy.
+at once, and whoever has the old file open keeps it. On Snowflake the views of certified read a schema that is replaced
+as a whole (``insightmart.transform.shown_tables``).
 
 It holds what is meant for readers: certified and ops as they are, and of quarantine and rejects what is counted, with
 nothing that a source has written about a person. The names are the warehouse's own, so that a question works on both.
@@ -17,6 +18,7 @@ from ingestion.warehouse import DATABASE
 WHOLE = ("certified", "gate", "ops")  # schemas; their tables and views become tables
 
 ERASURES = "ops.erasures"
+CERTIFIED_COPY = "CERTIFIED_COPY"  # on Snowflake: the schema with the tables that readers see of certified
 
 
 def copy_path(home: Path) -> Path:

@@ -2,7 +2,8 @@
 
 The contracts say which columns are personal (``Entity.personal``) and how models call what they make of them
 (``CARRIED``). Tables are looked up in the catalogue, so that versions of prod, of every other environment and such as
-SQLMesh has not cleared away yet are emptied all the same. Views need nothing.
+SQLMesh has not cleared away yet are emptied all the same, and so is what readers see of them on Snowflake. Views need
+nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ingestion.loading.erased import personal_columns
 from ingestion.warehouse import Warehouse
 from insightmart.console_tables import spoken_table
 from insightmart.erasure.customer import Customer
+from insightmart.read_copy import CERTIFIED_COPY
 
 _BY_TABLE = {item.table: item for item in ENTITIES}
 _OWN = {"raw", "ops"}  # schemas whose tables no model builds
@@ -56,7 +58,9 @@ def places(warehouse: Warehouse, customer: Customer, written: Sequence[str]) -> 
 
 
 def count(warehouse: Warehouse, found: Sequence[Place]) -> dict[str, int]:
-    """Rows that still say something, by table; tables without any are left out."""
+    """Rows that still say something, by table; tables without any are left out, and what readers see of a table is
+    not counted beside it."""
+    found = [place for place in found if not place.table.startswith(f'"{CERTIFIED_COPY}".')]
     if not found:
         return {}
     counts = " UNION ALL ".join(

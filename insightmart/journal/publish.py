@@ -170,18 +170,24 @@ def publish(
 
 
 def publish_prod(evaluator: Any) -> list[str]:
-    """``publish`` out of a macro in `before_all` or `after_all`, if SQLMesh is at work on prod.
+    """``publish`` out of a macro in `before_all` or `after_all`, if SQLMesh is at work on prod; readers see it first.
+
+    What they are not shown yet is in no entry, and its marks stay.
 
     Args:
         evaluator: SQLMesh's evaluator of macros; it knows the connection, the environment, and after a run the models.
     """
     from sqlmesh.utils.date import now, to_datetime
 
+    from insightmart.transform.shown_tables import show
+
     if evaluator.this_env != PROD:
         return []
     told = to_datetime(evaluator.locals["execution_ts"])
     as_of = (told if told.year > EPOCH.year else now()).replace(tzinfo=None)  # 1970: nobody said
     adapter, is_after = evaluator.engine_adapter, evaluator.runtime_stage == "after_all"
+    if not show(adapter, evaluator.snapshots if is_after else {}, has_ended=is_after):
+        return []
     warehouse = Warehouse(adapter.connection, adapter.dialect)
     pairs = (pair.split("=") for pair in load_settings().shopify_pos_stores.split(",") if pair.strip())
     stores = [int(store) for _, store in pairs]

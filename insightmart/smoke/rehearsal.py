@@ -17,6 +17,7 @@ from insightmart.smoke import (  # noqa: F401 each registers its checks
     explained,
     granted_views,
     partitions,
+    replaced_schema,
     sessions,
     spoken_sql,
     transactions,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlglot import exp
@@ -60,11 +60,16 @@ def tagged_with_model(operation: Operation) -> Operation:
 
     @functools.wraps(operation)
     def run(self: SnapshotEvaluator, *args: Any, **kwargs: Any) -> Any:
-        snapshot = kwargs.get("snapshot") or next(value for value in args if isinstance(value, Snapshot))
-        with working_on(short_name(snapshot.name)):
+        with working_on(short_name(snapshot_in(args, kwargs).name)):
             return operation(self, *args, **kwargs)
 
     return run
+
+
+def snapshot_in(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Snapshot:
+    """The snapshot that one of SQLMesh's operations is called for."""
+    found: Snapshot = kwargs.get("snapshot") or next(value for value in args if isinstance(value, Snapshot))
+    return found
 
 
 def by_declared_columns(render: Operation) -> Operation:

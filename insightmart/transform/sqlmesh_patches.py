@@ -30,7 +30,7 @@ from sqlmesh.core.snapshot import Snapshot
 from sqlmesh.core.snapshot import cache as snapshot_cache
 from sqlmesh.core.snapshot.cache import SnapshotCache
 from sqlmesh.core.snapshot.definition import SnapshotIntervals, parent_snapshots_by_name
-from sqlmesh.core.snapshot.evaluator import SnapshotEvaluator
+from sqlmesh.core.snapshot.evaluator import PromotableStrategy, SnapshotEvaluator
 from sqlmesh.core.state_sync import EngineAdapterStateSync
 from sqlmesh.utils.errors import ConfigError
 
@@ -41,6 +41,7 @@ from insightmart.plain_connections import tls_of_state
 from insightmart.runs import applying
 from insightmart.secrets_manager import SecretError, is_named, secret_value
 from insightmart.settings import load_settings
+from insightmart.transform import shown_tables
 from insightmart.transform.alone_on_prod import planned_alone, run_alone
 from insightmart.transform.audit_queries import counted_together, noted
 from insightmart.transform.carried_over import carried_over
@@ -364,9 +365,12 @@ patch(DuckDBEngineAdapter, "merge", in_transaction)
 patch(EngineAdapter, "_order_projections_and_filter", in_order_of_time)
 patch(SqlModel, "is_breaking_change", every_change_of_a_candidate_breaks)
 patch(BuiltInPlanEvaluator, "evaluate", lambda evaluate: planned_alone(known_as_a_plan(evaluate)))
-patch(GenericContext, "run", run_alone)
+patch(GenericContext, "run", lambda run: run_alone(shown_tables.known_to_be_whole(run)))
 patch(EngineAdapterStateSync, "promote", recorded_at_once)
 patch(Scheduler, "evaluate", carried_over)
+patch(SnapshotEvaluator, "evaluate", lambda evaluate: tagged_with_model(shown_tables.noted_as_written(evaluate)))
+patch(SnapshotEvaluator, "promote", shown_tables.copied_before)
+patch(PromotableStrategy, "promote", shown_tables.pointed_at_the_copy)
 patch(SqlMeshLoader._Cache, "_model_cache_entry_id", with_definitions)
 patch(PostgresConnectionConfig, "create_engine_adapter", with_its_secrets)
 # what would cost more without it
@@ -375,7 +379,7 @@ patch(OptimizedQueryCache, "with_optimized_query", read_once)
 patch(SnowflakeConnectionConfig, "create_engine_adapter", on_our_sessions)
 patch(SnapshotEvaluator, "audit", lambda audit: tagged_with_model(counted_together(audit)))
 patch(SnowflakeEngineAdapter, "fetchone", noted)
-for step in ("evaluate", "create_snapshot", "_migrate_snapshot", "_promote_snapshot", "_demote_snapshot"):
+for step in ("create_snapshot", "_migrate_snapshot", "_promote_snapshot", "_demote_snapshot"):
     patch(SnapshotEvaluator, step, tagged_with_model)
 patch(SnowflakeEngineAdapter, "columns", remembered)
 patch(SnowflakeEngineAdapter, "create_schema", lambda create: remembered(without_history(create)))
@@ -386,7 +390,7 @@ patch(SnowflakeEngineAdapter, "_df_to_source_queries", in_one_insert)
 patch(snapshot_cache, "optimized_query_cache_pool", no_processes)
 patch(SnapshotCache, "get_or_load", queries_are_read_when_asked)
 patch(SqlModel, "_query_renderer", read_now)
-patch(Scheduler, "run_merged_intervals", written_once)
+patch(Scheduler, "run_merged_intervals", lambda run: written_once(shown_tables.known_to_end(run)))
 patch(SqlModel, "render_query_or_raise", evaluated_by_template)
 patch(SqlModel, "render_audit_query", lambda render: audited_by_template(by_declared_columns(render)))
 patch(SqlModel, "ctas_query", created_by_template)

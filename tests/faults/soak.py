@@ -2,8 +2,8 @@
 
 After each cycle that says all is published, certified is held against the truth of the hour, the journal against
 certified and the ledger against its evidence. A cycle that a fault was meant to break may fail; what it left must be
-made good by the next ones, and nobody helps. With a folder it can be played in several sittings: one that was stopped,
-by whatever, goes on with the hour it was at.
+made good by the next ones, and nobody helps. Beside each cycle a reader asks without a pause whether tables agree. With
+a folder it can be played in several sittings: one that was stopped, by whatever, goes on with the hour it was at.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,9 +21,11 @@ import click
 from pydantic import BaseModel
 
 from bench.business import PRELOADED, START, Business, as_of, open_business
+from insightmart.read_copy import copy_path
 from sandbox.publish import publish
 from sandbox.state import SandboxState
 from tests.faults.forked import Commands
+from tests.faults.reader import Log, reading
 from tests.faults.soak_report import as_json, print_report
 from tests.faults.troubles import NOTHING, TROUBLES, Cycle, copy_of_the_project, promote
 from tests.faults.whole import faults_of, instant, truth, unsound
@@ -56,6 +58,8 @@ class Soak(BaseModel):
         verified_at: when all evidence was compared last, UTC by the clock.
         processor: seconds by what they were spent on.
         planted: what the business did by itself.
+        moments: at which a reader asked beside a cycle whether tables agree.
+        changes: of these, how many showed another state than the one before.
         wrong: what did not hold, with the hour.
     """
 
@@ -80,6 +84,8 @@ class Soak(BaseModel):
     verified_at: datetime | None = None
     processor: dict[str, float] = {}
     planted: list[str] = []
+    moments: int = 0
+    changes: int = 0
     wrong: list[str] = []
 
     @property
@@ -114,7 +120,12 @@ def play(soak: Soak, business: Business, commands: Commands, told: Callable[[str
     before = soak.waiting[-1][1] if soak.waiting else PLANTED
     soak.waiting.append((hour, before if fault is NOTHING else fault.name))
     began, spent = time.monotonic(), commands.seconds()
-    code = fault.play(Cycle(commands, business.environment, ("cycle", "--as-of", instant(now)), chance))
+    is_read = copy_path(home).exists() and not fault.takes_the_copy
+    with reading(home) if is_read else nullcontext(Log()) as log:
+        code = fault.play(Cycle(commands, business.environment, ("cycle", "--as-of", instant(now)), chance))
+    soak.moments += log.moments
+    soak.changes += log.changes
+    soak.wrong += [f"hour {hour}, {fault.name}: a reader: {line}" for line in log.faults]
     soak.spent("cycles", commands.seconds() - spent)
     soak.played[fault.name] = soak.played.get(fault.name, 0) + 1
     soak.slowest[fault.name] = max(soak.slowest.get(fault.name, 0.0), round(time.monotonic() - began, 1))

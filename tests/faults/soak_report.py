@@ -78,6 +78,8 @@ def totals(soak: Soak) -> dict[str, Any]:
         "promoted": soak.promoted,
         "closed_in_hour": soak.closed,
         "processor_seconds_a_cycle": {name: round(spent / cycles, 2) for name, spent in soak.processor.items()},
+        "moments_that_a_reader_looked_at": soak.moments,
+        "changes_that_it_saw": soak.changes,
         "wrong": len(soak.wrong),
     }
 

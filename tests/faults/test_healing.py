@@ -53,6 +53,8 @@ def test_hours_with_a_trouble_each_are_all_published_in_the_end(business: Busine
             soak = Soak.model_validate_json(soak.model_dump_json())  # as it goes on in another sitting
     assert soak.wrong == []
     assert soak.certified == soak.done == 7
+    assert soak.moments > 50
+    assert soak.changes > 2
     assert sum(soak.played.get(one.name, 0) for one in TROUBLES) == 3
     assert sum(row["healed_in_its_own_cycle"] + row["hours_healed_later"] for row in rows_of(soak)) == 7
 

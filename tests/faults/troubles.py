@@ -51,11 +51,13 @@ class Trouble:
         name: for the report.
         play: runs the cycle with it, and returns its exit code.
         is_harmless: whether the cycle is to publish its hour all the same.
+        takes_the_copy: whether what it takes away is what readers read.
     """
 
     name: str
     play: Callable[[Cycle], int]
     is_harmless: bool = False
+    takes_the_copy: bool = False
 
 
 def _killed(cycle: Cycle) -> int:
@@ -114,7 +116,7 @@ TROUBLES = (
     Trouble("the shop is down", lambda cycle: cycle.play(SHOPIFY_URL=f"http://{NOBODY}")),
     Trouble("S3 is down", lambda cycle: cycle.play(AWS_ENDPOINT_URL=f"http://{NOBODY}")),
     Trouble("mail is down", lambda cycle: cycle.play(SMTP_URL=f"smtp://{NOBODY}"), is_harmless=True),
-    Trouble("working files are gone", _homeless, is_harmless=True),
+    Trouble("working files are gone", _homeless, is_harmless=True, takes_the_copy=True),
     Trouble("working files are damaged", _damaged, is_harmless=True),
     *(
         Trouble(f"{source}: {kind}", _on_the_way(kind, setting))

@@ -5,11 +5,11 @@ them and runs them on DuckDB. This module adds what it lacks: a table's own stag
 REMOVE, values bound with their types, results as Arrow, several statements in one call, a session's schema named with
 its database, temporary tables in a schema, temporary views that their session alone sees, comments on the columns of a
 view, views in INFORMATION_SCHEMA.TABLES, EXPLAIN (which DuckDB answers with its own plan), SHOW PARAMETERS and the
-session's role and warehouse (as the connection was opened), LIST of a table's stage, what is at work in the account
-and how it is stopped (QUERY_HISTORY_BY_USER, SHOW TRANSACTIONS and two functions, on tables that tests fill), sums of
-decimals that stay decimals, RTRIM of other characters than blanks, MERGE with an alias for its target, MD5 as a number,
-and the log of what was sent. And it refuses subqueries that Snowflake is reported to refuse (`linter/shapes.py`), which
-DuckDB answers.
+session's role and warehouse (as the connection was opened), LIST of a table's stage, what is at work in the account and
+how it is stopped (QUERY_HISTORY_BY_USER, SHOW TRANSACTIONS and two functions, on tables that tests fill), sums of
+decimals that stay decimals, a schema that is made anew as a clone of another one, RTRIM of other characters than
+blanks, MERGE with an alias for its target, MD5 as a number, and the log of what was sent. And it refuses subqueries
+that Snowflake is reported to refuse (`linter/shapes.py`), which DuckDB answers.
 
 What passing on it shows: which statements are sent, in which order, with which identifiers and bound values, and that
 rows arrive equal. What it does not show: that Snowflake compiles them, privileges, real COPY, clustering, cost, and
@@ -23,7 +23,7 @@ import re
 import shutil
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from string import Template
@@ -52,6 +52,7 @@ _COPY = re.compile(
     r"MATCH_BY_COLUMN_NAME\s*=\s*'CASE_INSENSITIVE'"
 )
 _REMOVE = re.compile(r"REMOVE '(?P<file>@[^']+)'$")
+_CLONE = re.compile(r"(?:/\*.*?\*/\s*)?CREATE OR REPLACE TRANSIENT SCHEMA (?P<copy>\S+) CLONE (?P<schema>\S+)( |$)")
 _LIST = re.compile(r"LIST (?P<stage>@\S+)$")
 _EXPLAIN = re.compile(r"EXPLAIN USING TEXT\s", re.I)
 _PARAMETERS = "SHOW PARAMETERS IN SESSION"
@@ -80,40 +81,51 @@ class Session:
         self.connections: list[dict[str, Any]] = []
         self.put: list[pa.Schema] = []
         self.stages = stages
+        self.watched_by: Callable[[Any, str], None] | None = None  # called after each statement: connection, text
         self._one_at_a_time = threading.RLock()
 
     def execute(self, cursor: FakeSnowflakeCursor, run: Any, command: str, *arguments: Any, **named: Any) -> Any:
         """One call of a cursor's ``execute``."""
         with self._one_at_a_time:
             self._note(cursor, command, named)
-            if put := _PUT.match(command):
-                return run(cursor, self._put(put))
-            if copy := _COPY.match(command):
-                return run(cursor, self._copy(cursor, copy))
-            if remove := _REMOVE.match(command):
-                self._staged(remove["file"]).unlink()
-                return run(cursor, "SELECT 'removed' AS result")
-            if _COMMENTS_OF_A_VIEW.match(command):
-                return run(cursor, "SELECT 'Statement executed successfully.' AS status")
-            if command in (_PARAMETERS, _ROLE_AND_WAREHOUSE):
-                return run(cursor, _as_opened(cursor, command))
-            if (
-                _HISTORY.search(command)
-                or command == "SHOW TRANSACTIONS"
-                or _CANCEL.match(command)
-                or _ABORT.match(command)
-            ):
-                return run(cursor, self._of_the_account(run, cursor, command), *arguments, **named)
-            if listed := _LIST.match(command):
-                files = [path.name for path in self._staged(listed["stage"]).rglob("*") if path.is_file()]
-                return run(cursor, _rows(["name"], [[name] for name in files]))
-            if explain := _EXPLAIN.match(command):
-                return _explain(cursor, _of_its_session(cursor, command[explain.end() :]))
-            command = _TEMPORARY.sub(r"\1\2", _of_its_session(cursor, command))
-            statements = single_statements(command)
-            for statement in statements[:-1]:
-                run(cursor, statement)
-            return run(cursor, statements[-1], *arguments, **named)
+            try:
+                return self._execute(cursor, run, command, *arguments, **named)
+            finally:
+                if self.watched_by:
+                    self.watched_by(cursor._duck_conn, command)
+
+    def _execute(self, cursor: FakeSnowflakeCursor, run: Any, command: str, *arguments: Any, **named: Any) -> Any:
+        if put := _PUT.match(command):
+            return run(cursor, self._put(put))
+        if copy := _COPY.match(command):
+            return run(cursor, self._copy(cursor, copy))
+        if remove := _REMOVE.match(command):
+            self._staged(remove["file"]).unlink()
+            return run(cursor, "SELECT 'removed' AS result")
+        if clone := _CLONE.match(command):
+            _clone(cursor, clone["schema"], clone["copy"])
+            return run(cursor, "SELECT 'Schema successfully created.' AS status")
+        if _COMMENTS_OF_A_VIEW.match(command):
+            return run(cursor, "SELECT 'Statement executed successfully.' AS status")
+        if command in (_PARAMETERS, _ROLE_AND_WAREHOUSE):
+            return run(cursor, _as_opened(cursor, command))
+        if (
+            _HISTORY.search(command)
+            or command == "SHOW TRANSACTIONS"
+            or _CANCEL.match(command)
+            or _ABORT.match(command)
+        ):
+            return run(cursor, self._of_the_account(run, cursor, command), *arguments, **named)
+        if listed := _LIST.match(command):
+            files = [path.name for path in self._staged(listed["stage"]).rglob("*") if path.is_file()]
+            return run(cursor, _rows(["name"], [[name] for name in files]))
+        if explain := _EXPLAIN.match(command):
+            return _explain(cursor, _of_its_session(cursor, command[explain.end() :]))
+        command = _TEMPORARY.sub(r"\1\2", _of_its_session(cursor, command))
+        statements = single_statements(command)
+        for statement in statements[:-1]:
+            run(cursor, statement)
+        return run(cursor, statements[-1], *arguments, **named)
 
     def execute_many(self, cursor: FakeSnowflakeCursor, run: Any, command: str, rows: list[Any], **named: Any) -> Any:
         """One call of a cursor's ``executemany``: the connector binds all rows to one statement."""
@@ -169,6 +181,22 @@ class Session:
 
     def _staged(self, place: str) -> Path:
         return self.stages / re.sub(r"[^\w./%-]", "", place)
+
+
+def _clone(cursor: FakeSnowflakeCursor, schema: str, copy: str) -> None:
+    """A schema made anew as a clone, at once and for everybody; of what is in it, the tables."""
+    connection = cursor._duck_conn
+    if cursor._conn._in_transaction:  # as any statement that creates something
+        connection.commit()
+        cursor._conn._in_transaction = False
+    connection.begin()
+    connection.execute(f"DROP SCHEMA IF EXISTS {copy} CASCADE")
+    connection.execute(f"CREATE SCHEMA {copy}")
+    catalog, name = (part.strip('"') for part in schema.split("."))
+    tables = "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = ?"
+    for (table,) in connection.execute(tables, [catalog, name]).fetchall():
+        connection.execute(f'CREATE TABLE {copy}."{table}" AS FROM {schema}."{table}"')
+    connection.commit()
 
 
 def _as_opened(cursor: FakeSnowflakeCursor, command: str) -> str:

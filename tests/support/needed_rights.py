@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from insightmart.account.account_parameters import PARAMETERS, read_parameters
 from insightmart.account.privileges import PRIVILEGES, all_rights, read_roles
+from insightmart.read_copy import CERTIFIED_COPY
 from insightmart.settings import PROJECT
 
 OWNERSHIP = "OWNERSHIP"  # of a table: to alter or drop it, or to use its own stage
@@ -19,6 +20,7 @@ _CHANGES = {exp.Insert: {"INSERT"}, exp.Copy: {"INSERT"}, exp.Delete: {"DELETE"}
 }
 _NO_RIGHT = re.compile(r"(BEGIN|COMMIT|ROLLBACK|SELECT CURRENT_|ALTER SESSION|USE )", re.I)
 _ALTERED_VIEW = re.compile(r'ALTER VIEW (?:"?INSIGHTMART"?\.)?"?(?P<schema>\w+)"?\.', re.I)  # sqlglot knows none
+_CLONED = re.compile(r'.*CREATE OR REPLACE TRANSIENT SCHEMA \S+ CLONE \S+\."(?P<schema>\w+)"', re.S)  # nor this
 _STAGED = re.compile(r"""(?:PUT|REMOVE|COPY INTO)\s.*?@"?(?P<schema>\w+)"?\."?%""", re.I | re.S)
 
 
@@ -35,6 +37,9 @@ def needed_rights(statements: Iterable[str]) -> set[tuple[str, str]]:
             statement = re.sub(r"(?s)\sFROM\s.*", " FROM @stage", statement)
         if view := _ALTERED_VIEW.match(statement):
             found.add((f"tables in {_spelled(view['schema'])}", OWNERSHIP))
+            continue
+        if cloned := _CLONED.match(statement):
+            found |= {("database", "CREATE SCHEMA"), (f"tables in {_spelled(cloned['schema'])}", "SELECT")}
             continue
         for parsed in sqlglot.parse(statement.replace("%s", "?"), dialect="snowflake"):
             found |= _of(parsed) if parsed is not None else set()
@@ -75,11 +80,13 @@ def _spelled(schema: str) -> str:
 
 def lacking(role: str, needed: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
     """What a role must not do of what is needed. Whoever may create tables or views in a schema owns those of the
-    pipeline, and may do with them what there is to be done."""
+    pipeline, and may do with them what there is to be done; so does whoever creates the copy of certified."""
     rights = all_rights(read_roles(PROJECT / PRIVILEGES, read_parameters(PROJECT / PARAMETERS)))[role]
     own = {on.removeprefix("schema "): has for on, has in rights.items() if on.startswith("schema ")}
 
     def owns(on: str, right: str) -> bool:
+        if on == f"tables in {CERTIFIED_COPY}":
+            return "CREATE SCHEMA" in rights.get("database", ())
         has = own.get(on.removeprefix("tables in "), frozenset()) if on.startswith("tables in ") else frozenset()
         return "CREATE TABLE" in has or ("CREATE VIEW" in has and right in ("SELECT", OWNERSHIP))
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 
 from insightmart.commands.cycle import CycleResult
 from sandbox.state import SandboxState
+from tests.faults.reader import asked_between, reading
 from tests.support.built_homes import copy_home, new_home
 from tests.support.inbox import received
 from tests.support.new_account import APART, each_role_may_do_what_it_does, set_up
@@ -26,6 +28,7 @@ from tests.support.whole_cycles import FIRST_CYCLE, PROJECT, Place, Sandbox, pla
 from tests.support.workshop import CommandLine
 
 pytestmark = pytest.mark.slow
+PUBLISHED = 6  # of a cycle on Snowflake: after each plan of corrections and after the run readers see another state
 
 
 def test_the_demo_ties_every_certified_total_to_the_truth(tmp_path: Path) -> None:
@@ -152,7 +155,8 @@ def test_both_engines_certify_the_same_and_refuse_the_same(
     cache: pytest.Cache,
 ) -> None:
     """A first cycle, an hour with late corrections, and 16 hours with a bad one among them, on DuckDB and through the
-    Snowflake connector. The hour stays in its budget of statements, and Snowflake's dialect knows all that is sent.
+    Snowflake connector. The hour stays in its budget of statements, and Snowflake's dialect knows all that is sent. On
+    neither do readers ever see two tables of an area that disagree.
 
     fakesnow stands in for the account; SQLMesh's state is in a real PostgreSQL database, as in production.
     """
@@ -181,10 +185,21 @@ def test_both_engines_certify_the_same_and_refuse_the_same(
         ):
             if hours:
                 sandbox.call("advance", "--hours", str(hours))
-            on_duckdb, expected = on_local(as_of)
-            connected = len(session.connections)
-            with counted_by_phase(session.statements) as sent:
+            with reading(homes["local"]) if hours else nullcontext() as beside:
+                on_duckdb, expected = on_local(as_of)
+            connected, before = len(session.connections), len(session.statements)
+            with (
+                counted_by_phase(session.statements) as sent,
+                asked_between(session) if hours else nullcontext() as between,
+            ):
                 on_snowflake, found = cycle(account, as_of)
+            if beside and between:
+                assert beside.faults + between.faults == []
+                assert beside.moments > 20
+                assert beside.changes == 1
+                assert between.moments > 300
+                copies = sum(" CLONE " in one for one in session.statements[before:])
+                assert 0 < between.changes <= copies <= PUBLISHED
             if hours == 1:
                 sent_as_promised(sent, session.connections[connected:])
             for name, rows in expected.items():

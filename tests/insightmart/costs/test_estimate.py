@@ -41,7 +41,7 @@ def account() -> AccountParameters:
 
 def test_a_warehouse_is_awake_for_its_work_and_until_it_sleeps(account: AccountParameters) -> None:
     work = hour_of_work(SIMPLE, account, PRICES.credits_an_hour)
-    assert (work.load, work.models, work.gate) == pytest.approx((10.99 + 145, 40 + 456 - 57, 57))
+    assert (work.load, work.models, work.gate) == pytest.approx((10.99 + 145, 40 + 467 - 57, 57))
     # LOAD once, TRANSFORM woken twice, GATE asleep between its seven scans; each sleeps after 60 s
     assert work.awake == pytest.approx({"LOAD": 155.99 + 60, "TRANSFORM": 496 + 120, "GATE": 57 + 7 * 60})
     lines = {line.what: line for line in month(SIMPLE, PRICES, account)}
