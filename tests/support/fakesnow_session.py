@@ -44,6 +44,7 @@ from sqlglot.tokens import TokenType
 
 from insightmart.snowflake_sessions import close_waiting
 from linter.shapes import refused_shapes
+from tests.support.cloned_schema import CLONE, clone_schema
 
 _CREATE_TABLE_AS = transforms.create_table_as
 _PUT = re.compile(r"PUT 'file://(?P<path>[^']+)' '(?P<stage>@[^']+)' OVERWRITE = TRUE, AUTO_COMPRESS = FALSE$")
@@ -52,7 +53,6 @@ _COPY = re.compile(
     r"MATCH_BY_COLUMN_NAME\s*=\s*'CASE_INSENSITIVE'"
 )
 _REMOVE = re.compile(r"REMOVE '(?P<file>@[^']+)'$")
-_CLONE = re.compile(r"(?:/\*.*?\*/\s*)?CREATE OR REPLACE TRANSIENT SCHEMA (?P<copy>\S+) CLONE (?P<schema>\S+)( |$)")
 _LIST = re.compile(r"LIST (?P<stage>@\S+)$")
 _EXPLAIN = re.compile(r"EXPLAIN USING TEXT\s", re.I)
 _PARAMETERS = "SHOW PARAMETERS IN SESSION"
@@ -102,8 +102,8 @@ class Session:
         if remove := _REMOVE.match(command):
             self._staged(remove["file"]).unlink()
             return run(cursor, "SELECT 'removed' AS result")
-        if clone := _CLONE.match(command):
-            _clone(cursor, clone["schema"], clone["copy"])
+        if clone := CLONE.match(command):
+            clone_schema(cursor, clone["schema"], clone["copy"])
             return run(cursor, "SELECT 'Schema successfully created.' AS status")
         if _COMMENTS_OF_A_VIEW.match(command):
             return run(cursor, "SELECT 'Statement executed successfully.' AS status")
@@ -181,22 +181,6 @@ class Session:
 
     def _staged(self, place: str) -> Path:
         return self.stages / re.sub(r"[^\w./%-]", "", place)
-
-
-def _clone(cursor: FakeSnowflakeCursor, schema: str, copy: str) -> None:
-    """A schema made anew as a clone, at once and for everybody; of what is in it, the tables."""
-    connection = cursor._duck_conn
-    if cursor._conn._in_transaction:  # as any statement that creates something
-        connection.commit()
-        cursor._conn._in_transaction = False
-    connection.begin()
-    connection.execute(f"DROP SCHEMA IF EXISTS {copy} CASCADE")
-    connection.execute(f"CREATE SCHEMA {copy}")
-    catalog, name = (part.strip('"') for part in schema.split("."))
-    tables = "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = ?"
-    for (table,) in connection.execute(tables, [catalog, name]).fetchall():
-        connection.execute(f'CREATE TABLE {copy}."{table}" AS FROM {schema}."{table}"')
-    connection.commit()
 
 
 def _as_opened(cursor: FakeSnowflakeCursor, command: str) -> str:

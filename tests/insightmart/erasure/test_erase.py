@@ -22,7 +22,6 @@ from insightmart.erasure.places import names_in_models
 from insightmart.kept_place import KeptPlace
 from insightmart.lineage.kept_graph import graph_of_files
 from insightmart.lineage.origins import origins
-from insightmart.read_copy import CERTIFIED_COPY
 from insightmart.settings import Settings
 from tests.support.built_homes import SHAPE, copy_home, once_a_run, project_in
 from tests.support.kept_bucket import KeptBucket
@@ -146,20 +145,6 @@ def test_what_is_personal_is_gone_to_the_last_byte_and_no_figure_changes(home: P
     assert rows(home, "SELECT email, last_name FROM raw.oltp_customers WHERE customer_id = 2") == [
         ("bob@other.example", "Byron")
     ]
-
-
-def test_what_readers_see_of_a_table_is_emptied_with_it_and_not_counted_beside_it(
-    home: Path, insightmart: CommandLine
-) -> None:
-    """On Snowflake their tables are a clone, here one made by hand."""
-    seen = f'"{CERTIFIED_COPY}"."CERTIFIED__DIM_CUSTOMERS__1"'
-    with open_duckdb(home / "INSIGHTMART.duckdb") as warehouse:
-        warehouse.execute(f'CREATE SCHEMA "{CERTIFIED_COPY}"')
-        warehouse.execute(f"CREATE TABLE {seen} AS FROM certified.dim_customers")
-        (versions,) = warehouse.rows("SELECT COUNT(*) FROM certified.dim_customers WHERE customer_id = '1'")[0]
-    told = insightmart.json("erase", "1", "--reason", "ticket 4711", "--yes", "--as-of", "2026-03-06T11:10")
-    assert 0 < told["emptied"]["certified.dim_customers"] <= versions
-    assert rows(home, f"SELECT DISTINCT email_hash, city FROM {seen} WHERE customer_id = '1'") == [(None, None)]
 
 
 def test_it_is_in_the_ledger_with_who_and_why_and_the_ledger_verifies(home: Path, insightmart: CommandLine) -> None:
