@@ -62,7 +62,7 @@ class _Progress:
     Attributes:
         is_of_prod: whether it is at work on prod; other environments show nothing.
         is_marked: whether something is written that readers do not see, or about to be.
-        unfinished: models whose table was begun and not written.
+        is_torn: whether a table was begun and could not be written.
         is_left: whether an earlier command has left something that readers do not see, perhaps half of it.
         uncopied: views of prod that do not read the copy.
         is_under_way: whether models of certified are being evaluated, or were until something stopped it.
@@ -71,7 +71,7 @@ class _Progress:
 
     is_of_prod: bool = False
     is_marked: bool = False
-    unfinished: set[str] = field(default_factory=set)
+    is_torn: bool = False
     is_left: bool = False
     uncopied: int = 0
     is_under_way: bool = False
@@ -97,10 +97,11 @@ def noted_as_written(evaluate: Operation) -> Operation:
                     self.adapter.execute(_MARK.format(mark=uuid.uuid4().hex))
                 progress.is_marked = True
         progress.is_under_way = True
-        progress.unfinished.add(snapshot.name)
-        found = evaluate(self, *args, **kwargs)
-        progress.unfinished.discard(snapshot.name)
-        return found
+        try:
+            return evaluate(self, *args, **kwargs)
+        except BaseException:
+            progress.is_torn = True
+            raise
 
     return run
 
@@ -193,8 +194,8 @@ def show(adapter: EngineAdapter, snapshots: Mapping[str, Snapshot], *, has_ended
         has_ended: whether a run or plan has; else one begins.
 
     Returns:
-        Whether they see all that is written. Not, where a table was begun and not written, and not before a whole run
-        has finished what an earlier command has left: what belongs together is shown together.
+        Whether they see all that is written. Not, where a table was begun and not written by this command, and not
+        before a whole run has finished what an earlier one has left: what belongs together is shown together.
     """
     if not _is_copied(adapter):
         return True
@@ -203,7 +204,7 @@ def show(adapter: EngineAdapter, snapshots: Mapping[str, Snapshot], *, has_ended
         progress.is_of_prod = True
         marks, progress.uncopied = adapter.fetchone(_LEFT) or (0, 0)
         progress.is_left = bool(marks)
-    if progress.unfinished or progress.is_under_way or (progress.is_left and not (has_ended and progress.is_whole)):
+    if progress.is_torn or progress.is_under_way or (progress.is_left and not (has_ended and progress.is_whole)):
         return False
     if progress.uncopied and has_ended:
         certified = [one for one in snapshots.values() if _is_certified(one)]
@@ -276,7 +277,7 @@ class _Project:
 def _shown(snapshot: Snapshot, project: _Project) -> exp.Expr:
     """What a view of prod selects from: the table's copy, or the query of a view, which reads copies."""
     if not snapshot.model.kind.is_view:
-        name = next(name for name, one in project.certified.items() if one is snapshot)
+        name = next(name for name, one in project.certified.items() if one.name == snapshot.name)
         return exp.table_(name, db=CERTIFIED_COPY, catalog=DATABASE, quoted=True)
     query = snapshot.model.render_query_or_raise(**project.arguments).copy()
     for table in list(query.find_all(exp.Table)):
