@@ -177,8 +177,8 @@ def _people(soak: Soak, business: Business, commands: Commands, now: datetime) -
     wrong: list[str] = []
     done: list[str] = []
     if soak.promote_every and soak.promoted < (soak.done + 1) // soak.promote_every:
-        wrong += promote(commands, environment)
         soak.promoted += 1
+        wrong += promote(commands, environment, soak.promoted)
         done.append("a changed model promoted")
     month = soak.start.replace(day=1)
     ended = (month + timedelta(days=32)).replace(day=1) + timedelta(hours=12)
