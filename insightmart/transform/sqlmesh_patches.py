@@ -45,6 +45,7 @@ from insightmart.transform import shown_tables
 from insightmart.transform.alone_on_prod import planned_alone, run_alone
 from insightmart.transform.audit_queries import counted_together, noted
 from insightmart.transform.carried_over import carried_over
+from insightmart.transform.merges import where_it_may_be
 from insightmart.transform.snowflake_adapter import (
     always_ours,
     by_declared_columns,
@@ -361,7 +362,7 @@ def patch(owner: Any, attribute: str, change: Callable[[Any], Any]) -> None:
 
 # what would be wrong without it
 patch(DuckDBEngineAdapter, "_insert_overwrite_by_condition", in_transaction)
-patch(DuckDBEngineAdapter, "merge", in_transaction)
+patch(DuckDBEngineAdapter, "merge", lambda merge: in_transaction(where_it_may_be(merge)))
 patch(EngineAdapter, "_order_projections_and_filter", in_order_of_time)
 patch(SqlModel, "is_breaking_change", every_change_of_a_candidate_breaks)
 patch(BuiltInPlanEvaluator, "evaluate", lambda evaluate: planned_alone(known_as_a_plan(evaluate)))
