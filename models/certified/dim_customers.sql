@@ -4,7 +4,7 @@ MODEL (
     unique_key (customer_id, valid_from),
     disable_restatement TRUE,
     merge_filter (
-      NOT source.is_inferred OR target.changed_at >= @start_ts /* an inferred one is new, or of this window */
+      NOT source.is_inferred OR target.changed_at >= @start_ts
     )
   ),
   depends_on (

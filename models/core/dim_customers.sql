@@ -4,7 +4,7 @@ MODEL (
     unique_key (customer_id, valid_from),
     disable_restatement TRUE,
     merge_filter (
-      NOT source.is_inferred OR target.changed_at >= @start_ts /* an inferred one is new, or of this window */
+      NOT source.is_inferred OR target.changed_at >= @start_ts
     )
   ),
   description 'Customers with their history (SCD2 by source time), without clear-text e-mail, phone or name; one that only an accepted order names is inferred. Candidate of certified.dim_customers.',
