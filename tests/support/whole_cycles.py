@@ -29,9 +29,9 @@ EVIDENCE = {
     "quarantine": "SELECT order_id, line_number, reasons, quantity, unit_price FROM quarantine.oltp_order_lines",
     "checks": "SELECT area, dataset, check_name, severity, window_start, window_end, outcome, CAST(value AS VARCHAR)"
     " FROM ops.check_results",
-    "corrections": "SELECT source, entity, window_start, window_end, reason, rows, status, closed_at"
+    "corrections": 'SELECT source, entity, window_start, window_end, reason, "ROWS", status, closed_at'
     " FROM ops.correction_windows",
-    "loads": "SELECT source, entity, rows, rejected_rows, source_count, status FROM ops.loads",
+    "loads": 'SELECT source, entity, "ROWS", rejected_rows, source_count, status FROM ops.loads',
 }
 
 # Differ between two runs of the same history by nature: ids, and what the clock says.

@@ -281,10 +281,10 @@ SELECT area, dataset, check_name, severity, window_start, window_end, outcome, C
 SELECT order_id, line_number, reasons, quantity, unit_price FROM quarantine.oltp_order_lines;
 
 -- sqlmesh
-SELECT source, entity, rows, rejected_rows, source_count, status FROM ops.loads;
+SELECT source, entity, "ROWS", rejected_rows, source_count, status FROM ops.loads;
 
 -- sqlmesh
-SELECT source, entity, window_start, window_end, reason, rows, status, closed_at FROM ops.correction_windows;
+SELECT source, entity, window_start, window_end, reason, "ROWS", status, closed_at FROM ops.correction_windows;
 
 -- sqlmesh
 SELECT table_name, column_name FROM information_schema.columns WHERE UPPER(table_schema) = 'CERTIFIED' ORDER BY table_name, ordinal_position;
