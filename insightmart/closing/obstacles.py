@@ -41,6 +41,7 @@ def obstacles(warehouse: Warehouse, month: FinanceMonth, as_of: datetime) -> lis
         *_differences(warehouse, month),
         *_questions(warehouse, month),
         *_journal(warehouse, month),
+        *_unpublished(warehouse),
     ]
 
 
@@ -121,6 +122,14 @@ def _journal(warehouse: Warehouse, month: FinanceMonth) -> Iterator[Obstacle]:
         yield Obstacle(
             f"{_many(cells, 'figure')} of certified.agg_sales_daily unlike what the journal says was published",
             "The next cycle writes down why, or names what nothing explains",
+        )
+
+
+def _unpublished(warehouse: Warehouse) -> Iterator[Obstacle]:
+    """What a killed command has written: the journal does not have it yet, nor, on Snowflake, readers."""
+    if windows := warehouse.value("SELECT COUNT(*) FROM ops.unpublished_windows"):
+        yield Obstacle(
+            f"{_many(windows, 'window')} that a command has written and not published", "The next cycle publishes it"
         )
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -162,8 +162,8 @@ def copied_before(promote: Operation) -> Operation:
         **kwargs: Any,
     ) -> Any:
         targets = list(target_snapshots)
-        if _is_copied(self.adapter) and environment_naming_info.name == PROD and any(map(_is_certified, targets)):
-            _replace_copy(self.adapter)
+        if _is_copied(self.adapter) and environment_naming_info.name == PROD:
+            _copy_before(self.adapter, [one for one in targets if _is_certified(one)])
         return promote(self, targets, environment_naming_info, *args, **kwargs)
 
     return run
@@ -206,14 +206,14 @@ def show(adapter: EngineAdapter, snapshots: Mapping[str, Snapshot], *, has_ended
         progress.is_left = bool(marks)
     if progress.is_torn or progress.is_under_way or (progress.is_left and not (has_ended and progress.is_whole)):
         return False
+    if progress.is_marked or progress.is_left:
+        _replace_copy(adapter)
     if progress.uncopied and has_ended:
         certified = [one for one in snapshots.values() if _is_certified(one)]
         SnapshotEvaluator(adapter).promote(
             certified, EnvironmentNamingInfo(name=PROD), snapshots={one.snapshot_id: one for one in snapshots.values()}
         )
         progress.uncopied = 0
-    elif progress.is_marked or progress.is_left:
-        _replace_copy(adapter)
     return True
 
 
@@ -226,6 +226,22 @@ def replacing(copy: str, schema: str) -> str:
         f'CREATE OR REPLACE TRANSIENT SCHEMA "{DATABASE}"."{copy}" CLONE "{DATABASE}"."{schema}"'
         " DATA_RETENTION_TIME_IN_DAYS = 0"
     )
+
+
+def _copy_before(adapter: EngineAdapter, promoted: Sequence[Snapshot]) -> None:
+    """What views are about to be pointed at is in the copy. Where something is written in part, that is all that comes
+    into it: it stays as it was, until a run has written the rest.
+    """
+    progress = _progress(adapter)
+    if promoted and not (progress.is_left or progress.is_torn):
+        _replace_copy(adapter)
+        return
+    for one in promoted:
+        if not one.model.kind.is_view:
+            name = exp.to_table(one.table_name(), dialect=adapter.dialect).name
+            table = exp.table_(name, db=WRITTEN, catalog=DATABASE, quoted=True)
+            copy = exp.table_(name, db=CERTIFIED_COPY, catalog=DATABASE, quoted=True)
+            adapter.execute(f"CREATE TRANSIENT TABLE IF NOT EXISTS {copy.sql()} CLONE {table.sql()}")
 
 
 def _replace_copy(adapter: EngineAdapter) -> None:

@@ -118,6 +118,7 @@ def test_whatever_is_open_keeps_a_month_open_until_somebody_says_why(finance: Jo
     finance.warehouse.insert(
         "ops.reconciled", [{name: failed[name] for name in ("control", "business_date", "run_id")}]
     )
+    finance.warehouse.insert("ops.unpublished_windows", [{"mark_id": "m", "model": "certified"}])
     with pytest.raises(MonthIsOpenError) as refused:
         close(finance.warehouse, MARCH, OVER, "run-1", "ada")
     assert [one.what for one in refused.value.obstacles] == [
@@ -125,12 +126,13 @@ def test_whatever_is_open_keeps_a_month_open_until_somebody_says_why(finance: Jo
         "1 inventory file of 1 store missing, the first of 2026-03-09 04:00 UTC",
         "1 control total unlike the source without an explanation, the first of 2026-03-31",
         "1 open question about rows that vanished at a source",
+        "1 window that a command has written and not published",
     ]
     assert finance.warehouse.rows("SELECT * FROM ops.closes") == []
-    assert len(close(finance.warehouse, MARCH, OVER, "run-1", "ada", "the auditors agreed")) == 4
+    assert len(close(finance.warehouse, MARCH, OVER, "run-1", "ada", "the auditors agreed")) == 5
     ((reason, found),) = finance.warehouse.rows("SELECT reason, open_things FROM ops.closes")
     assert reason == "the auditors agreed"
-    assert found.count("; ") == 3
+    assert found.count("; ") == 4
 
 
 def test_a_month_that_is_not_over_or_was_never_published_is_refused(finance: Journalled) -> None:

@@ -186,20 +186,25 @@ def test_what_belongs_together_is_shown_together_or_not_at_all(account: Account)
     assert account.shown() == (3, 3)
 
 
-def test_what_a_killed_command_has_written_is_shown_by_the_next_run_and_not_before(
-    account: Account, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def killed_after_one_table(account: Account, monkeypatch: pytest.MonkeyPatch, hour: int) -> None:
+    """Somebody kills the command that writes an hour between its two tables."""
     evaluate = EngineAdapter.replace_query
 
-    def killed_after_one(self: Any, table: Any, *args: Any, **kwargs: Any) -> None:
+    def killed(self: Any, table: Any, *args: Any, **kwargs: Any) -> None:
         if "FCT_REFUNDS" in str(table):
             raise KeyboardInterrupt
         evaluate(self, table, *args, **kwargs)
 
     with monkeypatch.context() as over:
-        over.setattr(EngineAdapter, "replace_query", killed_after_one)
+        over.setattr(EngineAdapter, "replace_query", killed)
         with pytest.raises(KeyboardInterrupt):
-            account.hour(2)
+            account.hour(hour)
+
+
+def test_what_a_killed_command_has_written_is_shown_by_the_next_run_and_not_before(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_after_one_table(account, monkeypatch, 2)
     written = "SELECT (SELECT MAX(hour) FROM {}), (SELECT MAX(hour) FROM {})".format(*account.tables())
     assert sorted(account.shown(written)) == [1, 2]
     assert account.shown() == (1, 1)
@@ -212,6 +217,21 @@ def test_what_a_killed_command_has_written_is_shown_by_the_next_run_and_not_befo
     account.another_command()
     account.hour(3)
     assert account.copies() == before + 1
+    assert account.shown("SELECT COUNT(*) FROM ops.unpublished_windows") == (0,)
+
+
+def test_a_promotion_shows_nothing_of_what_a_killed_command_has_written(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_after_one_table(account, monkeypatch, 2)
+    account.write("agg_orders", MODELS["agg_orders"].replace("SUM(o.amount)", "10 * SUM(o.amount)"))
+    account.write("fct_items", "kind FULL); SELECT 7 AS items")
+    account.another_command()
+    account.plan()
+    assert account.shown() == (1, 1)
+    assert account.shown("SELECT amount, (SELECT items FROM certified.fct_items) FROM certified.agg_orders") == (100, 7)
+    account.run_later()
+    assert account.shown() == (2, 2)
     assert account.shown("SELECT COUNT(*) FROM ops.unpublished_windows") == (0,)
 
 
