@@ -52,7 +52,7 @@ class DeadWriter:
     Attributes:
         command: what it ran, as it is typed; None: nobody knows.
         mark: what its statements have as ``writer`` in their tag; None: an earlier version of the code sent none.
-        run: the run it was in when it was last heard of.
+        run: the run it was in when it was last heard of; a process that lives may go on in it without the lease.
         user: who it was on Snowflake.
         silent_for: seconds since it was last heard of.
     """
@@ -65,8 +65,8 @@ class DeadWriter:
 
     @property
     def names(self) -> list[str]:
-        """What its statements can be found by."""
-        return [name for name in (self.mark, self.run) if name]
+        """What its statements can be found by, and nobody else's: the run only where they have no mark."""
+        return [name for name in (self.mark or self.run,) if name]
 
     def is_seen_by(self, user: str | None) -> bool:
         """Whether all of its statements are found by a user; without more rights nobody sees another one's."""

@@ -284,7 +284,7 @@ class Bucket:
         if listed.size > limit:
             return listed, None
         try:
-            etag, written_at, content = self._get(listed.key, limit)
+            etag, written_at, content = self._get(listed, limit)
         except ClientError as error:
             if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
                 return None
@@ -292,13 +292,13 @@ class Bucket:
         entry = _Entry(listed.key, etag.strip('"'), listed.size if content is None else len(content), _utc(written_at))
         return self._recognised(listed.kind, entry), content
 
-    def _get(self, key: str, limit: int) -> tuple[str, datetime, bytes | None]:
+    def _get(self, listed: Object, limit: int) -> tuple[str, datetime, bytes | None]:
         """ETag, time and bytes of one object; no bytes where there are more than the limit by now.
 
         Most files are tiny, and get_object takes 3 ms of CPU for each: so a plain GET with a signed address goes first,
         which takes half of that. Whatever it does not answer is left to get_object, with its retries and reasons.
         """
-        signed = self._client.generate_presigned_url("get_object", {"Bucket": self.source.bucket, "Key": key})
+        signed = self._client.generate_presigned_url("get_object", {"Bucket": self.source.bucket, "Key": listed.key})
         with suppress(BotoCoreError, urllib3.exceptions.HTTPError, KeyError, ValueError):
             answer = self._http.send(AWSRequest("GET", signed, stream_output=True).prepare())
             headers = answer.headers
@@ -307,9 +307,9 @@ class Bucket:
                 if headers["Content-Length"] == str(len(content)):
                     return headers["ETag"], _instant(headers["Last-Modified"]), content
             answer.raw.close()
-        return self._get_object(key, limit)
+        return self._get_object(listed, limit)
 
-    def _get_object(self, key: str, limit: int) -> tuple[str, datetime, bytes | None]:
+    def _get_object(self, listed: Object, limit: int) -> tuple[str, datetime, bytes | None]:
         """The same through boto3; a connection that breaks while the bytes come in is tried again."""
 
         @retry(
@@ -319,11 +319,19 @@ class Bucket:
             reraise=True,
         )
         def get() -> tuple[str, datetime, bytes | None]:
-            answer = self._client.get_object(Bucket=self.source.bucket, Key=key)
-            if answer.get("ContentLength", limit + 1) > limit:
-                answer["Body"].close()
-                return answer["ETag"], answer["LastModified"], None
-            return answer["ETag"], answer["LastModified"], answer["Body"].read()
+            answer = self._client.get_object(Bucket=self.source.bucket, Key=listed.key)
+            etag, body, length = answer["ETag"], answer["Body"], answer.get("ContentLength")
+            content: bytes | None = None
+            if length is None:  # of a gateway; where it just hangs up at the end, only the listing tells what is whole
+                content = body.read(limit + 1)
+                if len(content) < listed.size and etag.strip('"') == listed.etag:
+                    raise IncompleteReadError(actual_bytes=len(content), expected_bytes=listed.size)
+            elif length <= limit:
+                content = body.read()
+            if content is None or len(content) > limit:
+                body.close()
+                content = None
+            return etag, answer["LastModified"], content
 
         return get()
 

@@ -26,7 +26,8 @@ class _Whole(io.BytesIO):
 
 
 def whole_answer(answer: AWSResponse) -> bytes:
-    """The body of an answer that is being streamed.
+    """The body of an answer that is being streamed; empty in place of a gateway's page that says with DOCTYPE what
+    its status says already, so that botocore tries again what passes.
 
     Raises:
         OddAnswerError: it is longer than any listing, or XML that declares entities, which can grow without end.
@@ -42,6 +43,8 @@ def whole_answer(answer: AWSResponse) -> bytes:
     except HTTPError as error:
         raise ResponseStreamingError(error=error) from error
     if b"<!DOCTYPE" in body or b"<!ENTITY" in body or b"\0" in body:  # also of UTF-16, in which S3 says nothing
+        if answer.status_code >= 300:
+            return b""
         raise OddAnswerError("it declares what its words stand for, as no listing does")
     return bytes(body)
 

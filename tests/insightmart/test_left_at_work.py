@@ -213,10 +213,15 @@ def test_a_statement_that_nobody_has_waited_for_is_left_to_the_next_one(
             pass
     try:
         assert unsettled(machines) == [mark]
-        account.send({"writer": str(mark)})
+        run = "cycle-20260306T1005-0a1b2c3d"
+        machines.tell(f"UPDATE insightmart.writer SET unsettled = jsonb_set(unsettled, '{{0,run}}', '\"{run}\"')")
+        account.send({"run": run, "writer": str(mark)})
+        living = account.send({"run": run}, session=2)  # what the process goes on with, in the same run
+        account.begin(12, session=2)
     finally:
         goes_on.set()
         thread.join()
         own.close()
     with writer_lock(settings, "cycle"):
-        assert account.at_work == set()
+        assert account.at_work == {living}
+        assert account.transactions == {12}
