@@ -50,6 +50,7 @@ BOMB = f'<!DOCTYPE b [<!ENTITY a0 "aaaaaaaaaa">{ENTITIES}]><ListBucketResult><Na
         (BOMB.encode("utf-16"), "it declares what its words stand for"),
         (b"<ListBucketResult>" + b"<Contents><Key>a</Key></Contents>" * 600_000, "it has more than 16,777,216 bytes"),
     ],
+    ids=["a bomb", "a bomb in UTF-16", "too long"],
 )
 @pytest.mark.parametrize("at_first", [True, False], ids=["the first answer", "the second of them"])
 def test_an_answer_of_s3_that_would_fill_the_memory_is_refused_before_it_is_parsed(

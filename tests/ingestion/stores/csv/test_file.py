@@ -92,6 +92,7 @@ def test_line_ends_may_be_mixed() -> None:
         (zipped((HEADER + ROW).encode()) + b"more", "gzip_corrupt"),
         (b"\x1f\x8bno gzip at all", "gzip_corrupt"),
     ],
+    ids=lambda value: repr(value)[:40],  # some are a megabyte
 )
 def test_a_file_that_cannot_be_trusted_is_distrusted_whole(content: bytes | str, rule: str) -> None:
     assert fault(content) == rule
