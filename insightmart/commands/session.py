@@ -91,8 +91,10 @@ class Session:
 
     def _show(self, run: Run) -> None:
         """Readers see what the run has left, all tables at once."""
+        is_cycle = self.command == "cycle"
+        settled = is_cycle and run.status == "succeeded"
         try:
-            publish_copy(self.warehouse, self.settings.home, of_a_cycle=self.command == "cycle")
+            publish_copy(self.warehouse, self.settings.home, of_a_cycle=is_cycle, is_settled=settled)
         except InsightMartError as error:
             problem = RunProblem.of_error(ProblemKind.READERS, "the copy for readers", error)
             record_problems(self.warehouse, run.run_id, [problem])

@@ -67,11 +67,14 @@ class Basis:
         digest: of the code behind certified, the columns of all tables, and what was erased or deleted: with another
             one everything may be another.
         published_at: when it was made, UTC; None of one to be made.
+        is_settled: whether it was made when all that had passed its gate was in certified. Of another one, what is
+            written later may belong to a window that the journal, or the gate, has had before.
     """
 
     publication: int
     digest: str
     published_at: datetime | None = None
+    is_settled: bool = False
 
     @classmethod
     def of(cls, warehouse: Warehouse) -> Basis:
@@ -90,26 +93,27 @@ class Basis:
     @classmethod
     def kept(cls, warehouse: Warehouse, place: str) -> Basis | None:
         """What a copy says it was made of; None: it does not say."""
-        found = warehouse.rows(f"SELECT publication, digest, published_at FROM {place}")
+        found = warehouse.rows(f"SELECT publication, digest, published_at, is_settled FROM {place}")
         return cls(*found[0]) if found else None
 
     def keep(self, warehouse: Warehouse, place: str, now: datetime) -> None:
         """Write it into the copy."""
         warehouse.execute(
             f"CREATE OR REPLACE TABLE {place} AS SELECT CAST(? AS TIMESTAMP) AS published_at,"
-            " CAST(? AS BIGINT) AS publication, CAST(? AS VARCHAR) AS digest",
-            [now, self.publication, self.digest],
+            " CAST(? AS BIGINT) AS publication, CAST(? AS VARCHAR) AS digest, CAST(? AS BOOLEAN) AS is_settled",
+            [now, self.publication, self.digest, self.is_settled],
         )
 
 
 def changed_rows(warehouse: Warehouse, last: Basis, now: Basis) -> Mapping[str, str] | None:
     """``schema.table`` -> a condition on its rows that are other ones than in a copy, or were added.
 
-    A table that is not named is small enough to be written whole. None: so has to be everything, because the day is
-    another one, the code, the columns or what was deleted are, or something was written that the journal has not.
+    A table that is not named is small enough to be written whole. None: so has to be everything, because the copy was
+    not settled, the day is another one, the code, the columns or what was deleted are, or something was written that
+    the journal has not.
     """
     assert last.published_at is not None
-    if last.digest != now.digest or utc_now().date() != last.published_at.date():
+    if not last.is_settled or last.digest != now.digest or utc_now().date() != last.published_at.date():
         return None
     if warehouse.value("SELECT COUNT(*) FROM ops.unpublished_windows"):
         return None

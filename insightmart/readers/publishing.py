@@ -1,8 +1,8 @@
 """The copy for readers, written and put in the place of the old one.
 
 After a cycle only what it changed is written: the old copy is copied as a file, which costs next to nothing, and the
-windows that the journal says were published are replaced in its large tables. Whole it is written once a day, after any
-other command, and whenever somebody has planned, erased or deleted.
+windows that the journal says were published are replaced in its large tables. Whole it is written once a day, by and
+after anything else than a cycle that succeeded, and whenever somebody has planned, erased or deleted.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -36,13 +37,17 @@ _IN_PART = {
 _PUBLISHED_AT = "ops.read_copy"
 
 
-def publish_copy(warehouse: Warehouse, home: Path, *, of_a_cycle: bool = False) -> Path | None:
+def publish_copy(
+    warehouse: Warehouse, home: Path, *, of_a_cycle: bool = False, is_settled: bool = False
+) -> Path | None:
     """Make the copy anew and put it in the place of the old one, all at once.
 
     Args:
         warehouse: open connection, which nobody else writes with.
         home: the folder of the warehouse.
         of_a_cycle: nothing but a cycle has written since the last copy: what it did not change need not be written.
+        is_settled: that cycle succeeded, so all that has passed its gate is in certified: the next copy may be made of
+            what the next cycle changes.
 
     Returns:
         Path of the copy; None on Snowflake.
@@ -58,7 +63,7 @@ def publish_copy(warehouse: Warehouse, home: Path, *, of_a_cycle: bool = False) 
         if not target.parent.is_dir():
             target.parent.mkdir(parents=True)
             target.parent.chmod(0o750)
-        basis = Basis.of(warehouse)
+        basis = replace(Basis.of(warehouse), is_settled=is_settled)
         if not (of_a_cycle and _continued(warehouse, target, unfinished, basis)):
             _remove(unfinished)
             with _attached(warehouse, unfinished):

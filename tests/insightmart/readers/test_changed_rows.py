@@ -11,9 +11,11 @@ import pytest
 
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
+from insightmart.commands.session import Session
 from insightmart.read_copy import copy_path
 from insightmart.readers.changed_rows import ORDER, Basis, changed_rows
 from insightmart.readers.publishing import publish_copy
+from insightmart.runs import ProblemKind, RunProblem
 from insightmart.settings import Settings
 from tests.support.scans import CountingWarehouse
 
@@ -26,7 +28,7 @@ INSTANTS = {"certified.fct_orders": "ordered_at", "certified.fct_inventory": "co
 
 def conditions(built: Warehouse, settings: Settings) -> dict[str, str]:
     """After a cycle that published an hour, one corrected three days before, and a customer whom an order named."""
-    publish_copy(built, settings.home)
+    publish_copy(built, settings.home, is_settled=True)
     windows = [
         [part, str(LAST_DAY + timedelta(days=day, hours=9)), str(LAST_DAY + timedelta(days=day, hours=10))]
         for part in ("agg_sales_hourly__oltp", "agg_inventory_daily__stores")
@@ -82,3 +84,30 @@ def test_what_no_load_brought_anything_of_is_not_written_anew(built: Warehouse, 
     load = {"source": "oltp", "entity": "customers", "status": "loaded", "ROWS": 1}
     built.insert("ops.loads", [load | {"started_at": utc_now() + timedelta(hours=1)}])
     assert "quarantine.oltp_customers" not in conditions(built, settings)
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_what_passed_its_gate_before_a_cycle_failed_is_shown_by_the_next(
+    failed: bool, built: Warehouse, settings: Settings
+) -> None:
+    """The gate is not passed again, and its aggregate is not written again, when the model that failed is."""
+    cycles = Session("cycle", settings, built, utc_now())
+    for late in (False, True):
+        with cycles.recorded_run(LAST_DAY + timedelta(hours=11 + late)) as run:
+            if failed and not late:
+                run.fail([RunProblem(ProblemKind.MODEL, "certified.dim_customers", "the disk is full")])
+            if late:  # what the cycle before could not write, without another scan and another window of sales
+                for table, column, value in (
+                    ("DIM_CUSTOMERS", "customer_id", "'late'"),
+                    ("ROW_COUNTS__OLTP", "row_count", "77"),
+                ):
+                    pattern = f"CERTIFIED__{table}__%"
+                    ((name,),) = built.rows("SELECT table_name FROM duckdb_tables() WHERE table_name LIKE ?", [pattern])
+                    place = f'"sqlmesh__CERTIFIED"."{name}"'
+                    built.execute(f"INSERT INTO {place} SELECT * REPLACE ({value} AS {column}) FROM {place} LIMIT 1")
+    with duckdb.connect(str(copy_path(settings.home)), read_only=True) as copy:
+        shown = [
+            copy.execute(f"SELECT COUNT(*) FROM certified.{condition}").fetchall()
+            for condition in ("dim_customers WHERE customer_id = 'late'", "row_counts WHERE row_count = 77")
+        ]
+    assert shown == [[(int(failed),)]] * 2  # after one that did not fail they would have had a scan
