@@ -34,7 +34,7 @@ _CERTIFIED = {
     "fct_inventory": "store_id INT",
     "agg_inventory_daily": "business_date DATE, store_id INT",
     "inventory_coverage": "counted_hour TIMESTAMP",
-    "dim_customers": "customer_id VARCHAR",
+    "dim_customers": "customer_id VARCHAR, changed_at TIMESTAMP",
     "dim_products": "sku VARCHAR",
     "dim_stores": "store_id INT, store_name VARCHAR, timezone VARCHAR, is_current BOOLEAN, is_inferred BOOLEAN,"
     " opened_on DATE, closed_on DATE, city VARCHAR, region VARCHAR, manager VARCHAR",
