@@ -88,7 +88,7 @@ def stop_what_is_left(settings: Settings, dead: Sequence[DeadWriter]) -> None:
     hidden = [one.silent_for for one in dead if not one.is_seen_by(settings.snowflake_user)]
     if (left := LIMIT - min(hidden, default=LIMIT)) > 0:
         log.warning("Snowflake is waited for to abort what a dead writer has sent", writer=who, seconds=round(left))
-        time.sleep(left)
+        time.sleep(left)  # there is nothing to ask meanwhile: nobody but its sender sees a statement
     if names := [name for one in dead for name in one.names]:
         with open_warehouse(settings) as warehouse:
             _Stopping(warehouse, names, who).finish()
