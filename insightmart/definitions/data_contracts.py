@@ -32,6 +32,7 @@ from insightmart.certification.datasets import Catalogue
 from insightmart.certification.verdict import DAILY_TOLERANCE, HOURLY_TOLERANCE
 from insightmart.definitions.metrics import Metric
 from insightmart.gate.check_contract import check_contract
+from insightmart.gate.thresholds import declared_thresholds, with_thresholds
 from insightmart.settings import Settings
 from insightmart.transform.model_graph import layer, own_models
 
@@ -231,12 +232,10 @@ def _audited(candidates: Sequence[Model]) -> Iterator[DataQuality]:
 
 def _checks(project: Path) -> dict[str, list[dict[str, Any]]]:
     """The checks of each table, as the files of soda/checks state them."""
-    thresholds = yaml.safe_load((project / "soda" / "variables.yml").read_text(encoding="utf-8"))["variables"]
+    thresholds = declared_thresholds(project)
     found: dict[str, list[dict[str, Any]]] = {}
     for path in sorted((project / "soda" / "checks").glob("*.yml")):
-        text = path.read_text(encoding="utf-8")
-        for name, value in thresholds.items():
-            text = text.replace(f"${{{name}}}", str(value))
+        text = with_thresholds(path.read_text(encoding="utf-8"), thresholds)
         for title, listed in yaml.safe_load(text).items():
             table = title.rpartition(".")[2].lower()
             for check in listed:

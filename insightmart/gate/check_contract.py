@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import yaml
 
+from insightmart.gate.thresholds import declared_thresholds, with_thresholds
 from insightmart.settings import PROJECT
 
 OPERATORS = ("<=", ">=", "!=", "=", "<", ">", "between")
@@ -31,7 +33,7 @@ def check_contract(definition: str) -> tuple[str, str]:
 def _first_check(definition: str) -> tuple[str, dict[str, Any]]:
     """The rule of a SodaCL text's first check and its options; empty where the text is none, or a check without any."""
     try:
-        text = yaml.safe_load(_with_thresholds(definition))
+        text = yaml.safe_load(with_thresholds(definition, _thresholds()))
     except yaml.YAMLError:
         return "", {}
     match text:
@@ -43,8 +45,7 @@ def _first_check(definition: str) -> tuple[str, dict[str, Any]]:
     return "", {}
 
 
-def _with_thresholds(definition: str) -> str:
-    thresholds = yaml.safe_load((PROJECT / "soda" / "variables.yml").read_text(encoding="utf-8"))["variables"]
-    for name, value in thresholds.items():
-        definition = definition.replace(f"${{{name}}}", str(value))
-    return definition
+@cache
+def _thresholds() -> dict[str, object]:
+    """They are asked for with every check of a page, and stay the same while a command runs."""
+    return declared_thresholds(PROJECT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -22,6 +22,18 @@ def read_checks(project: Path, names: Sequence[str]) -> str:
     return "\n".join((project / CHECKS / f"{name}.yml").read_text(encoding="utf-8") for name in names)
 
 
+def declared_thresholds(project: Path) -> dict[str, object]:
+    """All thresholds of soda/variables.yml by name."""
+    return dict(yaml.safe_load((project / VARIABLES).read_text(encoding="utf-8"))["variables"])
+
+
+def with_thresholds(checks: str, thresholds: Mapping[str, object]) -> str:
+    """SodaCL text with the thresholds it names filled in."""
+    for name, value in thresholds.items():
+        checks = checks.replace(f"${{{name}}}", str(value))
+    return checks
+
+
 def thresholds_of(project: Path, checks: str, looked_at: Collection[str]) -> str:
     """The part of soda/variables.yml that these checks use, as YAML.
 
@@ -35,7 +47,7 @@ def thresholds_of(project: Path, checks: str, looked_at: Collection[str]) -> str
     Raises:
         ConfigurationError: a check uses a threshold that is not declared.
     """
-    declared = yaml.safe_load((project / VARIABLES).read_text(encoding="utf-8"))["variables"]
+    declared = declared_thresholds(project)
     used = sorted(set(_VARIABLE.findall(checks)) - OF_THE_WINDOW - set(looked_at))
     if unknown := [name for name in used if name not in declared]:
         raise ConfigurationError(f"A check uses {unknown[0]}, which {VARIABLES} does not declare", "Write it there")
