@@ -10,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -20,11 +20,12 @@ from tenacity import retry, retry_if_result, wait_fixed
 
 from bench.business import open_business
 from insightmart.console_tables import print_table
+from tests.faults.forked import several
 from tests.faults.scenes import SCENES
 from tests.faults.whole import REPOSITORY
 
 PENDING = 6  # images on the disk at once
-LEAST = 130  # images that the cycle of an hour has at the least
+LEAST = 300  # images that the cycle of an hour has at the least
 MOST = 5000  # more than any command has
 
 
@@ -180,18 +181,19 @@ def main(names: tuple[str, ...], every: int, seed: int, only: tuple[int, ...], w
 
 
 def _killed(name: str, some: Collection[int], workers: int) -> Killed:
-    with tempfile.TemporaryDirectory(prefix="kill-points-") as directory:
-        home = Path(directory) / "home"
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kill-points-"))) / "home"
         home.mkdir()
-        with open_business(home, "tiny") as own:
-            scene = SCENES[name](own)
+        own = stack.enter_context(open_business(home, "tiny"))
+        scene = SCENES[name](own)
+        run = stack.enter_context(several(scene.project, workers + 1))  # as many threads heal
 
-            def told(one: Healed) -> None:
-                said = "; ".join(one.faults) or "exact"
-                click.echo(f"{name} {one.number:5} {said}   {one.before[:80]}", err=True)
+        def told(one: Healed) -> None:
+            said = "; ".join(one.faults) or "exact"
+            click.echo(f"{name} {one.number:5} {said}   {one.before[:80]}", err=True)
 
-            heal = scene.healing()
-            return kill_everywhere(scene.environment, scene.command, heal, some, workers, told, scene.project)
+        heal = scene.healing(run)
+        return kill_everywhere(scene.environment, scene.command, heal, some, workers, told, scene.project)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ moment between two statements is left out.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -51,6 +50,7 @@ QUESTIONS = {
         "(SELECT COUNT(*) FROM certified.fct_inventory WHERE on_hand <= 0)",
     ),
 }
+PAUSE = 0.2  # seconds between two looks at a copy: what is put in its place stays there much longer
 _READS = ("SELECT", "WITH", "SHOW", "EXPLAIN", "DESC")
 
 Ask = Callable[[str], tuple[Any, ...]]
@@ -136,11 +136,10 @@ def reading(home: Path) -> Iterator[Log]:
 def main(home: Path) -> None:
     """Ask until the input is closed. Each time the copy is opened anew: whoever has it open sees the one of before."""
     ended, log, path = threading.Event(), Log(), copy_path(home)
-    os.nice(10)  # whatever else there is to do goes first
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
     is_last = False
     while not is_last:
-        is_last = ended.is_set()  # what was done last is looked at, too
+        is_last = ended.wait(PAUSE)  # what was done last is looked at, too
         try:
             with duckdb.connect(str(path), read_only=True) as copy:
                 log.look(lambda question: copy.execute(question).fetchone() or ())

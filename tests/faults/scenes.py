@@ -50,26 +50,30 @@ class Scene:
     finished: Callable[[Path, Settings], list[str]] = lambda home, environment: []
     project: Path = field(default=REPOSITORY)
 
-    def healing(self) -> Callable[[Path, Settings], list[str]]:
-        """What goes on from the disk of a kill as people and cron would, and says what is wrong then."""
+    def healing(self, run: Callable[..., tuple[int, str]]) -> Callable[[Path, Settings], list[str]]:
+        """What goes on from the disk of a kill as people and cron would, and says what is wrong then.
+
+        Args:
+            run: is given settings and the arguments of ``insightmart``, and runs it in the project's folder.
+        """
         expected = truth(self.environment)
+
+        def started(environment: Settings, program: str, *arguments: str) -> list[str]:
+            assert program == "insightmart"
+            code, said = run(environment, *arguments)
+            return [f"`{program} {' '.join(arguments)}` ended with {code}: {said}"] if code else []
 
         def heal(home: Path, environment: Settings) -> list[str]:
             wrong: list[str] = []
             if self.again:
-                again = self._run(environment, *self.command)
+                again = started(environment, *self.command)
                 wrong += [line for line in again if not self.done or self.done not in line]
             if self.hour is not None:
-                wrong += self._run(environment, "insightmart", "cycle", "--as-of", instant(as_of(self.hour)))
+                wrong += started(environment, "insightmart", "cycle", "--as-of", instant(as_of(self.hour)))
                 wrong += faults_of(home, expected)
             return wrong + unsound(home, environment) + self.finished(home, environment)
 
         return heal
-
-    def _run(self, environment: Settings, program: str, *arguments: str) -> list[str]:
-        assert program == "insightmart"
-        code, said = insightmart(environment, *arguments, folder=self.project)
-        return [f"`{program} {' '.join(arguments)}` ended with {code}: {said}"] if code else []
 
 
 def _well(environment: Settings, *arguments: str, folder: Path = REPOSITORY) -> None:

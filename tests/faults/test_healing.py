@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bench.business import PRELOADED, Business, as_of, open_business
-from tests.faults.forked import Commands
+from tests.faults.forked import Commands, several
 from tests.faults.kill_points import LEAST, kill_everywhere
 from tests.faults.scenes import Scene
 from tests.faults.soak import Soak, advance, play
@@ -37,7 +37,8 @@ def test_a_cycle_killed_between_two_statements_is_made_good_by_the_next(business
     command = ("insightmart", "cycle", "--as-of", instant(as_of(PRELOADED + 1)))
     some = random.Random(11).sample(range(20, LEAST), 3)
     scene = Scene(command, business.environment, PRELOADED + 1)
-    killed = kill_everywhere(business.environment, command, scene.healing(), some, workers=1)
+    with several(REPOSITORY, 2) as run:
+        killed = kill_everywhere(business.environment, command, scene.healing(run), some, workers=1)
     assert sorted(one.number for one in killed.healed) == sorted(some)
     assert killed.wrong == []
     assert killed.statements > killed.images > LEAST
