@@ -39,6 +39,11 @@ from insightmart.transform.restatement import apply_corrections
 from insightmart.transform.transformer import Outcome, Transformer, open_transformer
 from insightmart.watchdog import TimeIsUp, Watchdog, watched
 
+UNSEEN = (
+    "only a part of what belongs together could be written, so readers are not shown what was written since",
+    "Correct what the failing model names; the next cycle that writes all of it shows it",
+)
+
 
 @dataclass
 class CycleResult:
@@ -136,7 +141,8 @@ def _cycle(
                 if key not in ("problems", "notices", "mails", "page")
             }
     beside = (ProblemKind.EVIDENCE, ProblemKind.LINEAGE, ProblemKind.READERS)
-    result.notices += [problem for problem in run.notices if problem.kind in beside]
+    later = [problem for problem in run.notices if problem.kind in beside and problem not in result.notices]
+    result.notices += later
     _report(warehouse, settings, as_of, run, result)
     watchdog.end()
     return result
@@ -210,6 +216,8 @@ def _build(
         result.intervals_evaluated = outcome.evaluated
         _tell(progress, outcome.failures, f"{outcome.evaluated} evaluations")
     result.problems += dict.fromkeys([*failures.values(), *outcome.failures.values(), *_held_back(outcome)])
+    if transformer.is_unseen():
+        result.notices.append(RunProblem(ProblemKind.READERS, "certified", *UNSEEN))
 
 
 def _tell(progress: Step, failures: dict[str, RunProblem], success: str) -> None:

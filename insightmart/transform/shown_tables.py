@@ -217,6 +217,12 @@ def show(adapter: EngineAdapter, snapshots: Mapping[str, Snapshot], *, has_ended
     return True
 
 
+def is_unseen(adapter: EngineAdapter) -> bool:
+    """Whether something of certified is written that readers do not see, by what this process knows of prod."""
+    progress = _progress(adapter)
+    return _is_copied(adapter) and (progress.is_marked or progress.is_left)
+
+
 def replacing(copy: str, schema: str) -> str:
     """The statement that makes a schema anew as a clone of another one, both without their database.
 

@@ -149,6 +149,12 @@ class Transformer:
             )
         return outcome
 
+    def is_unseen(self) -> bool:
+        """Whether something of certified is written that readers do not see: only part of it could be."""
+        from insightmart.transform.shown_tables import is_unseen
+
+        return is_unseen(self.context.engine_adapter)
+
     def filled_whole_and_by_time(self) -> tuple[list[str], list[str]]:
         """Models that hold something, by whether they are, or stand below, one that is filled by its events' time."""
         by_time = [

@@ -182,8 +182,10 @@ def test_what_belongs_together_is_shown_together_or_not_at_all(account: Account)
         account.hour(2, amount=0)  # no refund can be computed
     account.hour(3)
     assert account.shown() == (1, 1)
+    assert shown_tables.is_unseen(account.context.engine_adapter)
     account.run_later()
     assert account.shown() == (3, 3)
+    assert not shown_tables.is_unseen(account.context.engine_adapter)
 
 
 def killed_after_one_table(account: Account, monkeypatch: pytest.MonkeyPatch, hour: int) -> None:
