@@ -32,6 +32,7 @@ from ingestion.postgres.notices import stamped_ahead
 from ingestion.postgres.rows import SOURCE, typed_rows
 from ingestion.postgres.schema import AddedColumn, copy_query, sent_columns, soft_deleted
 from ingestion.postgres.snapshot import Copy, OltpSource, Snapshot, instant, table
+from ingestion.retries import told_of
 
 SALES = ("orders", "order_lines", "refunds")
 Pairs = Iterator[tuple[str, pa.Table]]
@@ -265,6 +266,7 @@ def attempted(source: OltpSource, attempt: Callable[[], T]) -> T:
         retry=retry_if_exception(is_transient),
         stop=stop_after_attempt(source.attempts),
         wait=wait_exponential(multiplier=source.retry_wait),
+        before_sleep=told_of("PostgreSQL"),
         reraise=True,
     )
     with explained(source):

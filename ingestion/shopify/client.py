@@ -22,6 +22,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type
 
 from ingestion.encryption import refuse_plain_request
 from ingestion.loading.context import SourceError, TimeLimit
+from ingestion.retries import told_of
 from ingestion.shopify.odd_answers import ODD, as_asked, check_connection
 from ingestion.shopify.received import SOURCE as SOURCE
 from ingestion.shopify.received import Received, whole_body
@@ -230,6 +231,7 @@ class ShopifyClient:
             stop=stop,
             wait=self._wait,
             sleep=self.source.pause,
+            before_sleep=told_of("Shopify"),
             reraise=True,
         )
 

@@ -38,6 +38,7 @@ from botocore.utils import get_environ_proxies, parse_timestamp
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from ingestion.loading.context import SourceError
+from ingestion.retries import tell_of_s3, told_of
 from ingestion.stores.csv.declared import Declared
 from ingestion.stores.csv.decode import MAX_BYTES
 from ingestion.stores.csv.file import Drop
@@ -316,6 +317,7 @@ class Bucket:
             retry=retry_if_exception_type((HTTPClientError, IncompleteReadError, ResponseStreamingError)),
             stop=stop_after_attempt(self.source.attempts),
             wait=wait_exponential(multiplier=0.2, max=2),
+            before_sleep=told_of("S3"),
             reraise=True,
         )
         def get() -> tuple[str, datetime, bytes | None]:
@@ -413,6 +415,7 @@ def _clients(source: StoreDrops) -> tuple[Any, URLLib3Session]:
         max_pool_connections=_THREADS,
     )
     client.meta.events.register("before-send.s3", bounded(http))
+    client.meta.events.register("needs-retry.s3", tell_of_s3)
     return client, http
 
 

@@ -8,6 +8,7 @@ import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from ingestion.encryption import refuse_plain_request
+from ingestion.retries import told_of
 from insightmart.logs import silenced
 from insightmart.runs import ProblemKind, RunProblem
 from insightmart.settings import AlertSettings
@@ -32,6 +33,7 @@ def beat(settings: AlertSettings, pause: float = 1.0) -> RunProblem | None:
         retry=retry_if_exception_type(httpx.HTTPError),
         stop=stop_after_attempt(ATTEMPTS),
         wait=wait_fixed(pause),
+        before_sleep=told_of("the heartbeat's address"),
         reraise=True,
     )
     try:

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from tenacity import Retrying, retry_if_exception, retry_if_exception_type, stop_after_attempt, wait_exponential
 
+from ingestion.retries import told_of
 from insightmart.errors import ConfigurationError, InsightMartError
 from insightmart.settings import AlertSettings
 from insightmart.watchdog import within
@@ -176,6 +177,7 @@ def deliver(server: MailServer, message: EmailMessage, recipients: list[str], re
         retry=retry_if_exception_type((OSError, smtplib.SMTPException)) & retry_if_exception(is_passing),
         stop=stop_after_attempt(ATTEMPTS),
         wait=wait_exponential(multiplier=retry_wait),
+        before_sleep=told_of("the mail server"),
         reraise=True,
     )
     try:

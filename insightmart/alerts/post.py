@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tenacity import Retrying, retry_if_exception, retry_if_exception_type, stop_after_attempt, wait_fixed
 
+from ingestion.retries import told_of
 from insightmart.alerts.chat import say
 from insightmart.alerts.mail import MailServer, bounded_session, is_passing, mail_server, reason, sender_of
 from insightmart.alerts.outbox import Outbox, Parcel
@@ -84,7 +85,14 @@ def _mail(outbox: Outbox, mails: list[tuple[Path, Parcel]], settings: AlertSetti
         retry_if_exception_type((OSError, smtplib.SMTPException)) & retry_if_exception(is_passing)
     )
     try:
-        for attempt in Retrying(stop=stop_after_attempt(OFFERS), wait=wait_fixed(pause), retry=again, reraise=True):
+        retrying = Retrying(
+            stop=stop_after_attempt(OFFERS),
+            wait=wait_fixed(pause),
+            retry=again,
+            before_sleep=told_of("the mail server"),
+            reraise=True,
+        )
+        for attempt in retrying:
             with attempt:
                 is_last = attempt.retry_state.attempt_number == OFFERS
                 _offer_all(outbox, mails, found, server, sender_of(settings), is_last=is_last)

@@ -21,6 +21,7 @@ import click
 from pydantic import BaseModel
 
 from bench.business import PRELOADED, START, Business, as_of, open_business
+from ingestion.retries import AGAIN
 from insightmart.read_copy import copy_path
 from sandbox.publish import publish
 from sandbox.state import SandboxState
@@ -50,6 +51,7 @@ class Soak(BaseModel):
         waiting: hours that are not published yet, with what they wait for: a trouble of theirs, or an earlier one.
         played: cycles by trouble.
         healed_after: by trouble, how many cycles more it took until its hour was published; 0: its own did it.
+        retries: by whom, how often somebody was asked once more within a cycle.
         second: hours that were published by a later cycle than their own, with what they waited for.
         slowest: by trouble, seconds of the longest cycle that had it.
         promoted: how often a changed model was published.
@@ -76,6 +78,7 @@ class Soak(BaseModel):
     waiting: list[tuple[int, str]] = []
     played: dict[str, int] = {}
     healed_after: dict[str, list[int]] = {}
+    retries: dict[str, int] = {}
     second: dict[int, str] = {}
     slowest: dict[str, float] = {}
     promoted: int = 0
@@ -120,6 +123,8 @@ def play(soak: Soak, business: Business, commands: Commands, told: Callable[[str
     before = soak.waiting[-1][1] if soak.waiting else PLANTED
     soak.waiting.append((hour, before if fault is NOTHING else fault.name))
     began, spent = time.monotonic(), commands.seconds()
+    log_path = home / "logs" / "insightmart.jsonl"
+    logged = log_path.stat().st_size if log_path.exists() else 0
     is_read = copy_path(home).exists() and not fault.takes_the_copy
     with reading(home) if is_read else nullcontext(Log()) as log:
         code = fault.play(Cycle(commands, business.environment, ("cycle", "--as-of", instant(now)), chance))
@@ -127,6 +132,8 @@ def play(soak: Soak, business: Business, commands: Commands, told: Callable[[str
     soak.changes += log.changes
     soak.wrong += [f"hour {hour}, {fault.name}: a reader: {line}" for line in log.faults]
     soak.spent("cycles", commands.seconds() - spent)
+    for whom in _asked_again(log_path, logged):
+        soak.retries[whom] = soak.retries.get(whom, 0) + 1
     soak.played[fault.name] = soak.played.get(fault.name, 0) + 1
     soak.slowest[fault.name] = max(soak.slowest.get(fault.name, 0.0), round(time.monotonic() - began, 1))
     checked = time.process_time()
@@ -149,6 +156,14 @@ def play(soak: Soak, business: Business, commands: Commands, told: Callable[[str
     if soak.is_over:
         soak.wrong += [f"hour {waiting} was never published" for waiting, _ in soak.waiting]
     told(f"{hour:5} {fault.name:26} {code:4} {'; '.join(wrong) or said}")
+
+
+def _asked_again(log_path: Path, logged: int) -> list[str]:
+    """Who was asked once more, by the lines of a log after so many bytes; all of them, where another one was begun."""
+    with log_path.open("rb") as file:
+        file.seek(logged if logged <= log_path.stat().st_size else 0)
+        lines = [json.loads(line) for line in file if AGAIN.encode() in line]
+    return [line["whom"] for line in lines if line["event"] == AGAIN]
 
 
 def _published(soak: Soak, trouble: str) -> None:

@@ -74,6 +74,7 @@ def totals(soak: Soak) -> dict[str, Any]:
         "with_trouble": sum(number for name, number in soak.played.items() if name != "nothing"),
         "certified_hours": soak.certified,
         "hours_by_a_later_cycle": len(soak.second),
+        "retries_within_a_cycle": soak.retries,
         "held_back_and_the_rest_exact": soak.held_back,
         "promoted": soak.promoted,
         "closed_in_hour": soak.closed,

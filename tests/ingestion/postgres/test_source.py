@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from ingestion.contracts import Entity, entity
 from ingestion.loading.context import IngestContext, LoadResult, SourceError, Window
@@ -19,6 +20,7 @@ from ingestion.postgres import extract as postgres_extract
 from ingestion.postgres import snapshot as postgres_snapshot
 from ingestion.postgres.rows import typed_rows
 from ingestion.postgres.source import OltpSource, ingest, retype
+from ingestion.retries import AGAIN
 
 if TYPE_CHECKING:
     from conftest import Oltp
@@ -229,7 +231,9 @@ def test_a_lost_connection_is_tried_again_from_the_start(at: At, oltp: Oltp, mon
 
     monkeypatch.setattr(postgres_extract, "typed_rows", type_and_cut)
     context = at("2026-03-05T10:00")
-    results = by_entity(ingest(context, oltp.source, entities=HOURLY))
+    with capture_logs() as logged:
+        results = by_entity(ingest(context, oltp.source, entities=HOURLY))
+    assert [line["whom"] for line in logged if line["event"] == AGAIN] == ["PostgreSQL"]
     assert (results["orders"].rows, results["order_lines"].rows) == (1, 1)
     assert len(raw(context, "oltp_orders")) == 1
     assert context.warehouse.rows("SELECT status, COUNT(*) FROM ops.loads GROUP BY 1 ORDER BY 1") == [

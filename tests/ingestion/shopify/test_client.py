@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from ingestion.clock import utc_now
 from ingestion.loading.context import IngestContext, SourceError, TimeLimit
+from ingestion.retries import AGAIN
 from ingestion.shopify import client as shopify_client
 from ingestion.shopify.client import ShopifyClient
 from ingestion.shopify.source import ShopifySource, ingest
@@ -40,7 +42,10 @@ def test_what_passes_is_waited_out(at: At, online: OnlineShop, fault: str, value
     online.shop.upsert_orders(order(number, f"2026-03-05T09:{number:02d}:00Z") for number in range(1, 8))
     online.shop.set_fault(fault, value)
     context = at("2026-03-05T10:00")
-    ingest(context, replace(online.source, page_size=2))
+    with capture_logs() as logged:
+        ingest(context, replace(online.source, page_size=2))
+    told = [line["seconds"] for line in logged if line["event"] == AGAIN and line["whom"] == "Shopify"]
+    assert told == [round(pause, 1) for pause in online.pauses]
     assert [row[0] for row in raw(context, "orders", "order_id")] == list(range(1, 8))
     assert online.pauses
     assert fault != "http_429_every" or set(online.pauses) >= {1.0}

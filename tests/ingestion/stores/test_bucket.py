@@ -12,8 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from ingestion.loading.context import IngestContext, SourceError
+from ingestion.retries import AGAIN
 from ingestion.stores.bucket import StoreDrops
 from ingestion.stores.csv.decode import MAX_BYTES
 from ingestion.stores.source import ingest
@@ -167,9 +169,10 @@ def test_a_listing_that_a_gateway_keeps_back_for_a_moment_is_asked_for_again(
             (status, page) if len(asked) <= 2 else (200, b"<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>")
         )
 
-    with answering(respond) as endpoint:
+    with answering(respond) as endpoint, capture_logs() as logged:
         ingest(at("2026-03-05T11:10"), StoreDrops("s3://shop/in", endpoint, attempts=3))
     assert asked[0] == asked[1] == asked[2]
+    assert [(line["whom"], line["attempt"]) for line in logged if line["event"] == AGAIN] == [("S3", 1), ("S3", 2)]
     assert covered(warehouse) is not None
 
 

@@ -6,8 +6,10 @@ import shutil
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from ingestion.clock import utc_now
+from ingestion.retries import AGAIN
 from insightmart.alerts import not_running
 from insightmart.alerts.outbox import Outbox, Parcel
 from insightmart.alerts.post import keep, send_out
@@ -44,7 +46,9 @@ def test_what_was_not_taken_goes_out_from_another_disk_in_order_and_once(
 ) -> None:
     inbox.answers = ["450 later"] * 4
     keep(settings, [parcel("first", 9), parcel("second")])
-    assert [problem.subject for problem in send_out(settings, pause=0)] == ["mail", "mail"]
+    with capture_logs() as logged:
+        assert [problem.subject for problem in send_out(settings, pause=0)] == ["mail", "mail"]
+    assert [line["whom"] for line in logged if line["event"] == AGAIN] == ["the mail server"]
     lose_the_disk(settings)
     keep(settings, [parcel("second")])  # by a cycle that is repeated
     assert len(bucket.files()) == 2
