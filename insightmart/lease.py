@@ -143,6 +143,18 @@ def holder_of(database: StateDatabase) -> Holder | None:
     return None
 
 
+def unsettled_commands(database: StateDatabase) -> list[str]:
+    """Commands of holders who died, of which something may still be at work on Snowflake: whoever takes the lease next
+    stops it.
+
+    Raises:
+        InsightMartError: the state database cannot be used.
+    """
+    if not database.ask(_IS_READY):
+        return []
+    return [one["command"] for (found,) in database.ask("SELECT unsettled FROM insightmart.writer") for one in found]
+
+
 def now() -> float:
     """Seconds of a clock that nobody sets, and that goes on while the machine sleeps (`time.monotonic` does not)."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -15,6 +15,8 @@ from fakesnow.cursor import FakeSnowflakeCursor
 
 from ingestion.warehouse import Warehouse
 from insightmart import left_at_work
+from insightmart.doctor.findings import Flaw
+from insightmart.doctor.writer import STATE
 from insightmart.errors import InsightMartError
 from insightmart.gateway import open_warehouse
 from insightmart.lock import _identity, writer_lock
@@ -147,9 +149,12 @@ def test_what_will_not_end_keeps_the_next_one_from_writing(
             f" 0 s ({name}); nothing was written"
         )
         assert unsettled(machines) == [mark]
+    with pytest.raises(Flaw, match="`insightmart cycle` was killed, and what it has sent to Snowflake may still"):
+        STATE["state"](settings)
     account.let_go()
     with writer_lock(settings, "cycle"):
         assert (account.at_work, unsettled(machines)) == (set(), [])
+    assert STATE["state"](settings).endswith("answers; nobody is writing")
 
 
 def test_who_is_killed_before_it_has_stopped_anything_leaves_it_to_the_next_one(
