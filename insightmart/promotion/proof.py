@@ -81,7 +81,8 @@ def prod_stands_where_it_stood(environments: Environments) -> tuple[list[str], l
         listed = listed_names([short_name(name) for name in older])
         reasons.append(
             f"prod has moved on: it holds a later version of {listed} than {environments.name} does."
-            f" Bring the files up to date and run `sqlmesh plan {environments.name}` again"
+            f" Bring the files up to date and run `sqlmesh plan {environments.name}` again; to go back on purpose,"
+            " run `sqlmesh plan` with the older files"
         )
     warnings = []
     if beside:
