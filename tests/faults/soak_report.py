@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from insightmart.console_tables import print_table
 
@@ -106,3 +111,43 @@ def print_report(soak: Soak) -> None:
     )
     print_table("", ("The business itself", "Times>"), [list(one) for one in planted(soak).most_common()], "")
     print_table("", ("The play", "Value>"), [[name, str(value)] for name, value in totals(soak).items()], "")
+
+
+def as_markdown(plays: Sequence[dict[str, Any]]) -> str:
+    """The plays of several seeds as two tables for a page: the plays side by side, and the faults of all of them."""
+    names = [name for name in plays[0] if name not in ("faults", "planted", "second", "failures")]
+    lines = [
+        "| The play" + "".join(f" | seed {play['seed']}" for play in plays) + " |",
+        "|---" * (1 + len(plays)) + "|",
+    ]
+    for name in names[1:]:
+        values = (play[name] for play in plays)
+        lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(_in_words(value) for value in values) + " |")
+    lines += ["", "| " + " | ".join(column.rstrip(">") for column in COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+    faults: dict[str, list[dict[str, Any]]] = {}
+    for row in (row for play in plays for row in play["faults"]):
+        faults.setdefault(row["fault"], []).append(row)
+    for name, rows in sorted(faults.items(), key=lambda one: -sum(row["played"] for row in one[1])):
+        later = sum(row["hours_healed_later"] for row in rows)
+        more = sum(row["hours_healed_later"] * row["cycles_more"] for row in rows) / later if later else 0
+        most = (max(row[column] for row in rows) for column in ("hours_until_fresh", "seconds_of_its_cycle"))
+        counted = (sum(row[column] for row in rows) for column in ("played", "healed_in_its_own_cycle"))
+        lines.append("| " + " | ".join(map(_in_words, [name, *counted, later, round(more, 1), *most])) + " |")
+    return "\n".join(lines)
+
+
+def _in_words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {number:,}" for name, number in value.items()) or "none"
+    return f"{value:,}" if isinstance(value, int | float) else str(value)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def main(files: tuple[Path, ...]) -> None:
+    """Print what plays came to, by the files of `--json`, as tables for docs/reliability.md."""
+    click.echo(as_markdown([json.loads(file.read_text(encoding="utf-8")) for file in files]))
+
+
+if __name__ == "__main__":
+    main()
