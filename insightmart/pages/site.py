@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from enum import Enum
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from ingestion.warehouse import Warehouse
 from insightmart.definitions.files import METRICS
@@ -137,20 +136,19 @@ def _forget_old_runs(folder: Path) -> None:
             page_of_run.with_suffix(".json").unlink(missing_ok=True)
 
 
+_SPOKEN = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
+
+
 def as_json(value: Any) -> str:
     """What a page says, as JSON: amounts are texts, so that they stay exact; instants are UTC."""
-    return json.dumps(value, default=_plain, indent=1, ensure_ascii=False) + "\n"
+    return orjson.dumps(value, default=_plain, option=_SPOKEN).decode()
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, datetime):
         return value.isoformat(" ", "seconds")
     if isinstance(value, date):
         return value.isoformat()
-    if isinstance(value, Enum):
-        return str(value.value)
     return str(value)
