@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -10,10 +11,10 @@ from pathlib import Path
 import click
 
 from insightmart.commands.options import as_of_option
-from insightmart.commands.session import acting_instant, writing
+from insightmart.commands.session import Session, acting_instant, writing
 from insightmart.console_tables import print_table
 from insightmart.errors import USAGE
-from insightmart.progress import console
+from insightmart.progress import console, step
 from insightmart.promotion.diff import TableDiff
 from insightmart.promotion.environments import Environments
 from insightmart.promotion.promote import promote, refusal
@@ -71,10 +72,11 @@ def promote_command(
         raise click.UsageError("--approved-by must say who")
     settings = load_settings()
     now = acting_instant(settings, as_of)
-    with (
-        writing(settings, "promote") as session,
-        open_transformer(settings, session.warehouse, local=True) as transformer,
-    ):
+    with ExitStack() as stack:
+        session = stack.enter_context(writing(settings, "promote"))
+        if not dry_run:
+            _finish_killed(session, now)
+        transformer = stack.enter_context(open_transformer(settings, session.warehouse, local=True))
         environments = Environments(transformer, environment)
         if not environments.changed:
             if unbuilt := built_from_these_files(environments):
@@ -101,6 +103,16 @@ def promote_command(
     if markdown:
         click.echo(as_markdown(review), nl=False)
     return 0 if dry_run or review.promoted_at else USAGE
+
+
+def _finish_killed(session: Session, now: datetime) -> None:
+    """A promotion that was killed on its way may have said what prod is, and not have shown it: that is done first."""
+    with open_transformer(session.settings, session.warehouse) as published:
+        if not published.is_unfinished():
+            return
+        with session.recorded_run(now) as run, step("Finishing a plan that was killed"):
+            session.knows_models(run, published)
+            run.plan_id = published.finish(now).plan_id
 
 
 def _print_review(review: Review, page: Path) -> None:

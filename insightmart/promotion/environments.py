@@ -46,7 +46,9 @@ class Environments:
             known = ", ".join(sorted(e.name for e in reader.get_environments_summary() if e.name != PROD)) or "none"
             raise ConfigurationError(f"there is no environment {name!r} (there is: {known})", cure)
         if found.finalized_ts is None:
-            raise InsightMartError(f"the last plan of {name} has not finished", f"Run `sqlmesh plan {name}` again")
+            again = f"Run `sqlmesh plan {name}` again"
+            cure = "`insightmart promote` without --dry-run finishes it, and so does a cycle" if name == PROD else again
+            raise InsightMartError(f"the last plan of {name} has not finished", cure)
         return found
 
     def _snapshots(self, environment: Environment) -> dict[str, Snapshot]:

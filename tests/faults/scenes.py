@@ -248,7 +248,7 @@ def _promote(own: Business) -> Scene:
     own.advance()
 
     def finished(home: Path, environment: Settings) -> list[str]:
-        code, said = insightmart(environment, "promote", "dev", "--dry-run", "--json", folder=project)
+        code, said = insightmart(environment, "promote", "dev", "--dry-run", folder=project)
         is_published = code == 0 and "is what prod is" in said
         return [] if is_published else [f"promote --dry-run ended with {code}: {said}"]
 

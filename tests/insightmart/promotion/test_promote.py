@@ -15,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import duckdb
 import pytest
 from filelock import FileLock
 from markdown_it import MarkdownIt
@@ -123,6 +124,21 @@ def test_a_promotion_shows_every_difference_and_publishes_exactly_what_was_built
         assert {s.snapshot_id for s in prod.snapshots} == {s.snapshot_id for s in built.snapshots}
     runs = dev.rows("SELECT status, plan_id FROM ops.runs WHERE command = 'promote' ORDER BY started_at")
     assert runs == [("succeeded", None), ("succeeded", None), ("succeeded", prod.plan_id)]
+
+    with duckdb.connect(str(dev.home / "state.duckdb")) as state:  # as one that is killed before all views show it
+        state.execute("UPDATE sqlmesh._environments SET finalized_ts = NULL WHERE name = 'prod'")
+    with dev.warehouse() as warehouse:
+        warehouse.execute("DROP VIEW certified.agg_sales_hourly")
+    code, _, err = insightmart("promote", "dev", "--dry-run", "--as-of", "2026-03-06T10:30")
+    assert (code, err.splitlines()[-1]) == (
+        1,
+        "insightmart: the last plan of prod has not finished."
+        " `insightmart promote` without --dry-run finishes it, and so does a cycle",
+    )
+    code, out, err = insightmart("promote", "dev", "--yes", "--as-of", "2026-03-06T10:30")
+    assert (code, out) == (0, "dev is what prod is\n"), err
+    assert dev.rows(ORDERS) == THEN
+    assert dev.rows("SELECT COUNT(*) > 0 FROM certified.agg_sales_hourly") == [(True,)]
     # the journal goes by the run's now, not by the clock
     last = "SELECT published_at, plan_id FROM ops.publications ORDER BY publication DESC LIMIT 1"
     assert dev.rows(last) == [(datetime(2026, 3, 6, 10, 30), prod.plan_id)]
