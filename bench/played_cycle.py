@@ -21,6 +21,7 @@ PHASES = {"corrections": "apply_corrections", "reconcile": "_reconcile", "report
 MODELS = "models and gates"
 # Tables of ops in which a run writes rows of its own.
 RECORDS = ("runs", "run_intervals", "check_results", "reconciled", "reconciliations")
+HOURS_AT_ONCE = 2_000  # of records that are repeated: their texts are sorted in memory
 COPY = "copy into raw"
 PHASE_NAMES = (COPY, "corrections", MODELS, "reconcile", "report")
 
@@ -204,11 +205,13 @@ def repeat_records(home: Path, span: Span) -> None:
             moved += [f"{name} - CAST(h // 24 AS INTEGER) AS {name}" for name, kind in columns if kind == "DATE"]
             warehouse.execute(f"CREATE TEMP TABLE own AS SELECT * FROM ops.{table}")
             warehouse.execute(f"DELETE FROM ops.{table}")
-            warehouse.execute(
-                f"INSERT INTO ops.{table} SELECT own.* REPLACE ({', '.join(moved)}, run_id || '-' || h AS run_id)"
-                " FROM own, (SELECT UNNEST(RANGE(1, ?)) AS h) AS hours WHERE run_id = ? ORDER BY h DESC",
-                [(span.end - span.begins) // HOUR, run[0]],
-            )
+            hours = (span.end - span.begins) // HOUR
+            for last in range(hours, 0, -HOURS_AT_ONCE):
+                warehouse.execute(
+                    f"INSERT INTO ops.{table} SELECT own.* REPLACE ({', '.join(moved)}, run_id || '-' || h AS run_id)"
+                    " FROM own, (SELECT UNNEST(RANGE(?, ?)) AS h) AS hours WHERE run_id = ? ORDER BY h DESC",
+                    [max(1, last - HOURS_AT_ONCE), last, run[0]],
+                )
             warehouse.execute(f"INSERT INTO ops.{table} SELECT * FROM own")
             warehouse.execute("DROP TABLE own")
         # the first build published everything just now: as if each day had been published when it was over
