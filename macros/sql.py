@@ -80,6 +80,29 @@ def is_latest_version(
 
 
 @macro()
+def local_times(evaluator: t.Any, rows: exp.Expression, instant: exp.Expression, zones: exp.Expression) -> str:
+    """A query of store_id, minute_at (UTC) and local_at: what the clock of a store showed in each minute of some rows.
+
+    By the minute, because a local time costs more than all the rest of a row, and within a minute there is one: no zone
+    has had an offset of seconds since 1972, and versions of stores begin at local midnight. Where no zone is known for
+    a store it is that of the company.
+
+    Args:
+        rows: table or query of rows with a ``store_id``.
+        instant: their column of an instant, UTC.
+        zones: store_id, valid_from, valid_to, timezone.
+    """
+    at = instant.sql("snowflake")
+    return (
+        "SELECT m.store_id, m.minute_at, CONVERT_TIMEZONE('UTC',"
+        f" COALESCE(z.timezone, '{evaluator.var('company_timezone')}'), m.minute_at) AS local_at"
+        f" FROM (SELECT DISTINCT store_id, DATE_TRUNC('MINUTE', {at}) AS minute_at FROM {rows.sql('snowflake')}) AS m"
+        f" LEFT JOIN {zones.sql('snowflake')} AS z"
+        " ON z.store_id = m.store_id AND m.minute_at >= z.valid_from AND m.minute_at < z.valid_to"
+    )
+
+
+@macro()
 def oltp_order_counts(evaluator: t.Any, status: exp.Expression, is_test: exp.Expression) -> str:
     """Whether an order of the OLTP counts: cancelled orders, tests and orders without a status count nowhere."""
     return (

@@ -19,26 +19,36 @@ MODEL (
   )
 );
 
+WITH counts AS (
+  SELECT
+    store_id,
+    sku,
+    counted_at,
+    COALESCE(sku_on_hand, on_hand) AS on_hand,
+    COALESCE(sku_on_order, on_order) AS on_order,
+    raw_load_id
+  FROM staging._@{source}_inventory
+  WHERE
+    rule_ids IS NULL
+    AND event_at BETWEEN @start_ts AND @end_ts
+    AND counted_at BETWEEN @start_ts AND @end_ts
+  QUALIFY
+    ROW_NUMBER() OVER (
+      PARTITION BY store_id, sku, DATE_TRUNC('HOUR', counted_at)
+      ORDER BY counted_at DESC, raw_load_id DESC, file_name DESC NULLS LAST, file_line DESC NULLS LAST
+    ) = 1
+), local_times AS (
+  @local_times(counts, counted_at, core._store_zones)
+)
 SELECT
   i.store_id::BIGINT AS store_id, /* Store; 0 is the online location */
   i.sku::VARCHAR AS sku, /* Product, as in dim_products; NULL for an item without a SKU */
   DATE_TRUNC('HOUR', i.counted_at)::TIMESTAMPNTZ AS counted_hour, /* UTC hour of the count */
-  CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, @VAR('company_timezone')), i.counted_at)::DATE AS business_date, /* Local date of the store at the count */
-  COALESCE(i.sku_on_hand, i.on_hand)::BIGINT AS on_hand, /* Pieces on hand, of all items with this SKU together; below zero when more were sold than counted in */
-  COALESCE(i.sku_on_order, i.on_order)::BIGINT AS on_order, /* Pieces ordered and not received; NULL when not stated */
+  t.local_at::DATE AS business_date, /* Local date of the store at the count */
+  i.on_hand::BIGINT AS on_hand, /* Pieces on hand, of all items with this SKU together; below zero when more were sold than counted in */
+  i.on_order::BIGINT AS on_order, /* Pieces ordered and not received; NULL when not stated */
   i.counted_at::TIMESTAMPNTZ AS counted_at, /* Instant of the count, UTC */
   i.raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */
-FROM staging._@{source}_inventory AS i
-LEFT JOIN core._store_zones AS s
-  ON s.store_id = i.store_id
-  AND i.counted_at >= s.valid_from
-  AND i.counted_at < s.valid_to
-WHERE
-  i.rule_ids IS NULL
-  AND i.event_at BETWEEN @start_ts AND @end_ts
-  AND i.counted_at BETWEEN @start_ts AND @end_ts
-QUALIFY
-  ROW_NUMBER() OVER (
-    PARTITION BY i.store_id, i.sku, DATE_TRUNC('HOUR', i.counted_at)
-    ORDER BY i.counted_at DESC, i.raw_load_id DESC, i.file_name DESC NULLS LAST, i.file_line DESC NULLS LAST
-  ) = 1
+FROM counts AS i
+LEFT JOIN local_times AS t
+  ON t.store_id = i.store_id AND t.minute_at = DATE_TRUNC('MINUTE', i.counted_at)

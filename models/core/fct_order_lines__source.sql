@@ -111,6 +111,8 @@ WITH lines AS (
     ON o.order_id = l.order_id
   WHERE
     NOT l.added_at IS NULL AND o.rule_ids IS NULL AND o.is_counted
+), local_times AS (
+  @local_times(sold, sold_at, core._store_zones)
 ), placed AS (
   SELECT
     s.source_system,
@@ -118,7 +120,7 @@ WITH lines AS (
     s.line_number,
     s.ordered_at,
     s.sold_at,
-    CONVERT_TIMEZONE('UTC', COALESCE(z.timezone, @VAR('company_timezone')), s.sold_at) AS sold_at_local,
+    t.local_at AS sold_at_local,
     s.store_id,
     s.channel,
     s.customer_id,
@@ -134,8 +136,8 @@ WITH lines AS (
     s.source_updated_at,
     s.raw_load_id
   FROM sold AS s
-  LEFT JOIN core._store_zones AS z
-    ON z.store_id = s.store_id AND s.sold_at >= z.valid_from AND s.sold_at < z.valid_to
+  LEFT JOIN local_times AS t
+    ON t.store_id = s.store_id AND t.minute_at = DATE_TRUNC('MINUTE', s.sold_at)
 )
 SELECT
   source_system::VARCHAR AS source_system, /* oltp (stores and phone) or shopify (online) */

@@ -73,7 +73,6 @@ WITH lines AS (
     o.currency,
     o.source_updated_at,
     o.raw_load_id,
-    CONVERT_TIMEZONE('UTC', COALESCE(s.timezone, @VAR('company_timezone')), o.ordered_at) AS ordered_at_local,
     COALESCE(l.line_count, 0) AS line_count, /* of the accepted lines, as units and gross sales */
     COALESCE(l.units, 0) AS units,
     COALESCE(l.gross_sales, 0) AS gross_sales,
@@ -92,15 +91,20 @@ WITH lines AS (
     ON l.order_id = o.order_id
   LEFT JOIN returned AS r
     ON r.order_id = o.order_id
-  LEFT JOIN core._store_zones AS s
-    ON s.store_id = o.store_id
-    AND o.ordered_at >= s.valid_from
-    AND o.ordered_at < s.valid_to
   WHERE
     o.rule_ids IS NULL
     AND o.event_at BETWEEN @start_ts AND @end_ts
     AND o.ordered_at BETWEEN @start_ts AND @end_ts
     AND o.is_counted
+), local_times AS (
+  @local_times(orders, ordered_at, core._store_zones)
+), placed AS (
+  SELECT
+    o.*,
+    t.local_at AS ordered_at_local
+  FROM orders AS o
+  LEFT JOIN local_times AS t
+    ON t.store_id = o.store_id AND t.minute_at = DATE_TRUNC('MINUTE', o.ordered_at)
 )
 SELECT
   source_system::VARCHAR AS source_system, /* oltp (stores and phone) or shopify (online) */
@@ -131,4 +135,4 @@ SELECT
   cash_rounding_amount::DECIMAL(18, 4) AS cash_rounding_amount, /* What rounding to coins added to the payment less to what was paid back; not in total_amount */
   source_updated_at::TIMESTAMPNTZ AS source_updated_at, /* Last change at the source, UTC */
   raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */
-FROM orders
+FROM placed

@@ -132,15 +132,15 @@ WITH given_back AS (
     refunded_at,
     store_id,
     channel
+), local_times AS (
+  @local_times(refunds, refunded_at, core._store_zones)
 ), placed AS (
   SELECT
     r.*,
-    CONVERT_TIMEZONE('UTC', COALESCE(z.timezone, @VAR('company_timezone')), r.refunded_at) AS refunded_at_local
+    t.local_at AS refunded_at_local
   FROM refunds AS r
-  LEFT JOIN core._store_zones AS z
-    ON z.store_id = r.store_id
-    AND r.refunded_at >= z.valid_from
-    AND r.refunded_at < z.valid_to
+  LEFT JOIN local_times AS t
+    ON t.store_id = r.store_id AND t.minute_at = DATE_TRUNC('MINUTE', r.refunded_at)
 )
 SELECT
   source_system::VARCHAR AS source_system, /* oltp (stores and phone) or shopify (online) */
