@@ -23,7 +23,7 @@ from ingestion.warehouse import DATABASE
 _PHYSICAL = re.compile(r"^(?:\w+\.)?sqlmesh__(\w+)\.\1__(\w+?)__\d+$", re.IGNORECASE)
 _VARIES = re.compile(r"/\*.*?\*/|(?<=GATE_SCAN_)\w+|'[^']*'|\b\d[\d.]*\b|\s+|(?<=__)\d+(_[a-z0-9]{8}(?=\"))?")
 
-_COPY_FOR_READERS = re.compile(r"ATTACH '.*' AS readers")
+_COPY_FOR_READERS = re.compile(r"(ATTACH '.*' AS readers \(.*)\)")
 
 
 @dataclass
@@ -58,8 +58,8 @@ class CountedConnection:
     def execute(self, query: Any, *arguments: Any, **named: Any) -> Any:
         """Run a statement; its rows are fetched here."""
         self._counts.statements += 1
-        if _COPY_FOR_READERS.fullmatch(str(query)):
-            query = f"{query} (ROW_GROUP_SIZE {ROWS_A_GROUP})"
+        if copy := _COPY_FOR_READERS.fullmatch(str(query)):
+            query = f"{copy[1]}, ROW_GROUP_SIZE {ROWS_A_GROUP})"
         if self._counts.counting:
             self._connection.execute("SET enable_profiling = 'no_output'")
         self._connection.execute(query, *arguments, **named)

@@ -18,7 +18,7 @@ import duckdb
 
 from ingestion.clock import utc_now
 from ingestion.loading.rejects import CURRENT_REJECTS
-from ingestion.warehouse import Warehouse
+from ingestion.warehouse import STORAGE_VERSION, Warehouse
 from insightmart.errors import InsightMartError
 from insightmart.read_copy import ERASURES, WHOLE, copy_path, has_all_of
 from insightmart.readers.changed_rows import ORDER, Basis, changed_rows
@@ -110,7 +110,7 @@ def _continued(warehouse: Warehouse, old: Path, file: Path, basis: Basis) -> boo
 @contextmanager
 def _attached(warehouse: Warehouse, file: Path) -> Iterator[None]:
     quoted = str(file).replace("'", "''")
-    warehouse.execute(f"ATTACH '{quoted}' AS readers")
+    warehouse.execute(f"ATTACH '{quoted}' AS readers (STORAGE_VERSION '{STORAGE_VERSION}')")
     try:
         yield
     finally:

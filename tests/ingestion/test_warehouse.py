@@ -6,14 +6,16 @@ import json
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 import snowflake.connector
 from snowflake.connector.network import SnowflakeRestful
 
 from ingestion import warehouse as warehouses
-from ingestion.warehouse import Warehouse
+from ingestion.warehouse import STORAGE_VERSION, Warehouse, open_duckdb
 
 SESSION = {
     "token": "token",
@@ -106,3 +108,20 @@ def test_no_more_is_bound_at_once_than_the_connector_sends_itself(
         [("FIXED", ["4"]), ("TEXT", [None])],
     ]
     assert not [one for one in account.sent if "stage" in one["sqlText"].lower()]
+
+
+def test_a_local_file_is_made_in_the_format_that_is_quick_to_write_and_comes_to_it_when_it_is_rewritten(
+    tmp_path: Path,
+) -> None:
+    with open_duckdb(tmp_path / "it's" / "new.duckdb") as new:
+        assert _format(new) == f"{STORAGE_VERSION}+"
+    with duckdb.connect(str(tmp_path / "old.duckdb")) as earlier:
+        earlier.execute("CREATE TABLE kept AS SELECT 1 AS one")
+    with open_duckdb(tmp_path / "old.duckdb") as old:
+        assert _format(old) != f"{STORAGE_VERSION}+"
+        old.rewrite()
+        assert (_format(old), old.value("SELECT one FROM kept")) == (f"{STORAGE_VERSION}+", 1)
+
+
+def _format(warehouse: Warehouse) -> str:
+    return str(warehouse.value("SELECT tags['storage_version'] FROM duckdb_databases() WHERE NOT internal"))
