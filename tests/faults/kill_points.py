@@ -20,9 +20,9 @@ from tenacity import retry, retry_if_result, wait_fixed
 
 from bench.business import open_business
 from insightmart.console_tables import print_table
-from tests.faults.forked import several
 from tests.faults.scenes import SCENES
 from tests.faults.whole import REPOSITORY
+from tests.support.forked import several
 
 PENDING = 6  # images on the disk at once
 LEAST = 300  # images that the cycle of an hour has at the least

@@ -25,11 +25,11 @@ from ingestion.retries import AGAIN
 from insightmart.read_copy import copy_path
 from sandbox.publish import publish
 from sandbox.state import SandboxState
-from tests.faults.forked import Commands
 from tests.faults.reader import Log, reading
 from tests.faults.soak_report import as_json, print_report
 from tests.faults.troubles import NOTHING, TROUBLES, Cycle, copy_of_the_project, promote
 from tests.faults.whole import faults_of, instant, truth, unsound
+from tests.support.forked import Commands
 
 PLANTED = "what the business plants"  # such as an hour that a gate refuses until its source is mended
 WHOLE_LEDGER = 24  # hours after which all evidence is compared, not only what is new

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from bench.business import PRELOADED, Business, as_of, open_business
-from tests.faults.forked import Commands, several
 from tests.faults.kill_points import LEAST, kill_everywhere
 from tests.faults.scenes import Scene
 from tests.faults.soak import Soak, advance, play
 from tests.faults.soak_report import rows_of
 from tests.faults.troubles import TROUBLES
-from tests.faults.whole import REPOSITORY, faults_of, insightmart, instant, truth, unsound
+from tests.faults.whole import faults_of, instant, truth, unsound
 from tests.support.built_homes import copy_home, set_up_home_of
+from tests.support.forked import commands
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +26,7 @@ def business(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Business]:
     """A business of which a first cycle has published the first day."""
     home = copy_home(set_up_home_of(tmp_path_factory), tmp_path_factory.mktemp("faults") / "home")
     with open_business(home, "tiny") as own:
-        code, said = insightmart(own.environment, "cycle", "--as-of", instant(as_of(PRELOADED)))
+        code, said = commands().run(own.environment, "cycle", "--as-of", instant(as_of(PRELOADED)))
         assert code == 0, said
         own.advance()
         yield own
@@ -37,8 +37,7 @@ def test_a_cycle_killed_between_two_statements_is_made_good_by_the_next(business
     command = ("insightmart", "cycle", "--as-of", instant(as_of(PRELOADED + 1)))
     some = random.Random(11).sample(range(20, LEAST), 3)
     scene = Scene(command, business.environment, PRELOADED + 1)
-    with several(REPOSITORY, 2) as run:
-        killed = kill_everywhere(business.environment, command, scene.healing(run), some, workers=1)
+    killed = kill_everywhere(business.environment, command, scene.healing(commands().run), some, workers=1)
     assert sorted(one.number for one in killed.healed) == sorted(some)
     assert killed.wrong == []
     assert killed.statements > killed.images > LEAST
@@ -47,11 +46,10 @@ def test_a_cycle_killed_between_two_statements_is_made_good_by_the_next(business
 
 def test_hours_with_a_trouble_each_are_all_published_in_the_end(business: Business) -> None:
     soak = Soak(first=PRELOADED + 2, hours=7, seed=3, share=1)
-    with Commands(REPOSITORY) as commands:
-        while not soak.is_over:
-            advance(business.environment)
-            play(soak, business, commands, lambda line: None)
-            soak = Soak.model_validate_json(soak.model_dump_json())  # as it goes on in another sitting
+    while not soak.is_over:
+        advance(business.environment)
+        play(soak, business, commands(), lambda line: None)
+        soak = Soak.model_validate_json(soak.model_dump_json())  # as it goes on in another sitting
     assert soak.wrong == []
     assert soak.certified == soak.done == 7
     assert soak.moments > 50

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.faults.forked import PATIENCE, Commands
 from tests.faults.proxy import Fault, Proxy
+from tests.support.forked import PATIENCE, Commands
 
 Settings = Mapping[str, str]
 NOBODY = "127.0.0.1:9"  # where no service listens

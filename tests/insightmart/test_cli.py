@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from insightmart.settings import load_settings
 from tests.support.built_homes import new_home
+from tests.support.forked import commands
 from tests.support.workshop import CommandLine
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -24,20 +25,11 @@ def process(home: Path, *arguments: str, **settings: str) -> subprocess.Complete
     environment = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     environment = {name: value for name, value in environment.items() if not name.startswith("INSIGHTMART_")}
     environment |= {"INSIGHTMART_HOME": str(home), "PYTHON_DOTENV_DISABLED": "1", **settings}
-    return subprocess.run(
-        [str(INSIGHTMART), *arguments],
-        cwd=PROJECT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return commands().call("insightmart", *arguments, environment=environment, seconds=120)
 
 
-def test_help_teaches_and_lists_every_command(tmp_path: Path) -> None:
-    done = process(tmp_path, "--help")
-    assert done.returncode == 0
+def test_help_teaches_and_lists_every_command() -> None:
+    done = subprocess.run([str(INSIGHTMART), "--help"], cwd=PROJECT, capture_output=True, text=True, check=True)
     for command in (
         "demo",
         "sandbox",

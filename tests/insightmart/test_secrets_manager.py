@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -25,8 +23,9 @@ from sqlmesh.utils.errors import ConfigError
 import insightmart.transform.sqlmesh_patches  # noqa: F401  which a project that loads imports itself
 from insightmart import secrets_manager
 from insightmart.errors import ConfigurationError
-from insightmart.settings import PROJECT, load_alert_settings, load_settings
+from insightmart.settings import load_alert_settings, load_settings
 from tests.ingestion.conftest import aws, oltp_dsns, set_aws  # noqa: F401 fixtures
+from tests.support.forked import commands
 
 VALUE = "hunter2-never-shown"
 
@@ -215,15 +214,8 @@ def test_a_service_that_says_nothing_costs_its_limit_once(
 
 
 def test_a_command_ends_in_a_line(kept: Callable[..., str], tmp_path: Path) -> None:
-    done = subprocess.run(
-        [Path(sys.executable).with_name("insightmart"), "doctor"],
-        cwd=PROJECT,
-        env={**os.environ, "OLTP_DSN": "secretsmanager:prod/none", "INSIGHTMART_HOME": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    environment = {**os.environ, "OLTP_DSN": "secretsmanager:prod/none", "INSIGHTMART_HOME": str(tmp_path)}
+    done = commands().call("insightmart", "doctor", environment=environment)
     said = "insightmart: OLTP_DSN: the secret prod/none does not exist. Create it, or correct the name or AWS_DEFAULT"
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(said)

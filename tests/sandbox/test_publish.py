@@ -6,8 +6,6 @@ import csv
 import json
 import os
 import sqlite3
-import subprocess
-import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -26,7 +24,8 @@ from sandbox.publish import _hide_rows, _show_rows, publish
 from sandbox.shopify.agreements import agreements
 from sandbox.state import BUCKET, PREFIX, REGION, SandboxState
 from sandbox.truth.facts import OLTP, SHOPIFY
-from tests.support.simulated import EASTERN, HOUR, MIDNIGHT, REPOSITORY, SOUND_FILE, Row, tiny_truth
+from tests.support.forked import commands
+from tests.support.simulated import EASTERN, HOUR, MIDNIGHT, SOUND_FILE, Row, tiny_truth
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +34,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxState]:
     environment = os.environ | {"INSIGHTMART_HOME": str(home)}
 
     def run(*arguments: str) -> None:
-        command = [sys.executable, "-m", "sandbox", *arguments]
-        done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=300)
+        done = commands().call("sandbox", *arguments, environment=environment)
         assert done.returncode == 0, done.stderr
 
     run("up", "--size", "tiny", "--seed", "1", "--preload-hours", "70", "--parent", str(os.getpid()))

@@ -18,6 +18,8 @@ import psycopg
 import pytest
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from tests.support.forked import commands
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 PORT_SETTINGS = ("OLTP_DSN", "AWS_ENDPOINT_URL", "SHOPIFY_URL", "SMTP_URL")
 # The contract of the OLTP source, column by column.
@@ -57,6 +59,9 @@ class Home:
         )
 
     def run(self, *arguments: str, preexec: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
+        if preexec is None:
+            environment = os.environ | {"INSIGHTMART_HOME": str(self.directory)}
+            return commands().call("sandbox", *arguments, environment=environment, seconds=120)
         with self.start(*arguments, preexec=preexec) as process:
             stdout, stderr = process.communicate(timeout=120)
         return subprocess.CompletedProcess(arguments, process.returncode, stdout, stderr)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -18,11 +17,10 @@ from psycopg.conninfo import conninfo_to_dict
 
 from insightmart.commands.cycle import CycleResult, open_cycles
 from insightmart.gateway import open_to_read, open_warehouse
-from insightmart.settings import PROJECT, load_settings
+from insightmart.settings import load_settings
 from sandbox.state import SandboxState
 from tests.support.built_homes import SHAPE, copy_home, new_home
-
-BIN = Path(sys.executable).parent
+from tests.support.forked import commands
 
 FIRST_CYCLE = "2026-03-06T00:05"  # a day of history and its sources, in sandboxes that begin with a day
 EVIDENCE = {
@@ -48,16 +46,7 @@ class Place:
         self.environment.pop("INSIGHTMART_AS_OF", None)
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        program, *arguments = command
-        return subprocess.run(
-            [str(BIN / program), *arguments],
-            cwd=PROJECT,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
+        return commands().call(*command, environment=self.environment)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         with duckdb.connect(str(self.home / "INSIGHTMART.duckdb"), read_only=True) as connection:
@@ -117,15 +106,8 @@ class Sandbox:
         assert SHAPE.items() <= self.settings.items()  # what the homes that are copied were set up with
 
     def call(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "sandbox", *arguments],
-            cwd=PROJECT,
-            env={**os.environ, "INSIGHTMART_HOME": str(self.home)},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        environment = {**os.environ, "INSIGHTMART_HOME": str(self.home)}
+        done = commands().call("sandbox", *arguments, environment=environment, seconds=300)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

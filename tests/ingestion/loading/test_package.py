@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from decimal import Decimal
@@ -20,6 +19,7 @@ from ingestion.loading.package import Batches, load
 from ingestion.loading.planning import Reading, plan_reading
 from ingestion.loading.records import landed_sum, record
 from ingestion.warehouse import Warehouse, open_duckdb
+from tests.support.forked import commands
 
 At = Callable[[str], IngestContext]
 
@@ -174,7 +174,7 @@ def left_by_a_kill(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, P
         if moment not in homes:
             played = tmp_path_factory.mktemp(moment) / "home"
             script = KILLED.format(home=str(played), moment=moment, tests=str(Path(__file__).parent))
-            killed = subprocess.run([sys.executable, "-c", script], cwd=Path(__file__).parents[3], check=False)
+            killed = commands().call("python", "-c", script, environment=os.environ)
             assert killed.returncode == -signal.SIGKILL
             homes[moment] = played
         shutil.copytree(homes[moment], home)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
@@ -20,7 +18,7 @@ from ingestion.postgres import extract as postgres_extract
 from ingestion.postgres import reload as postgres_reload
 from ingestion.postgres.source import backfill, ingest
 from ingestion.warehouse import Warehouse
-from insightmart.settings import PROJECT
+from tests.support.forked import commands
 
 if TYPE_CHECKING:
     from conftest import Oltp
@@ -270,11 +268,11 @@ def test_the_command_backfills_and_names_the_hours_it_queued(
     load(at(TODAY), oltp)
     sell(oltp, 2, "2026-03-02 20:00+00")
     warehouse.connection.close()  # the command is another process
-    command = [sys.executable, "-m", "insightmart.cli", "backfill", "oltp", "--entity", "orders", "--json"]
+    command = ["backfill", "oltp", "--entity", "orders", "--json"]
     command += ["--from", "2026-03-02", "--to", "2026-03-04", "--as-of", "2026-03-05T11:00"]
     given = {"OLTP_DSN": oltp.source.dsn, "INSIGHTMART_HOME": str(home), "INSIGHTMART_START": "2026-03-01"}
     environment = os.environ | given | {"PYTHON_DOTENV_DISABLED": "1"}
-    done = subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
+    done = commands().call("insightmart", *command, environment=environment)
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
     assert [(item["entity"], item["rows"], item["start"]) for item in answer["loads"]] == [

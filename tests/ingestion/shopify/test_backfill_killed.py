@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from dataclasses import replace
 from datetime import datetime
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from conftest import OnlineShop
 
 from tests.support.bulk_orders import DAY, At, ids, operations, order, refund, start_foreign
+from tests.support.forked import commands
 
 
 def test_what_an_interrupted_backfill_runs_is_cancelled_and_nothing_else(at: At, shop: OnlineShop) -> None:
@@ -120,8 +119,8 @@ def test_a_killed_first_load_goes_on_where_it_stopped(
         shop.shop.set_fault("bulk_hold", {})
     context = at("2026-03-05T11:00")
     context.warehouse.close()  # the other process needs the file
-    script = [sys.executable, "-c", KILLED, str(home), moment, shop.source.url, shop.source.token]
-    killed = subprocess.run(script, cwd=Path(__file__).parents[3], env={**os.environ}, check=False)
+    arguments = (KILLED, str(home), moment, shop.source.url, shop.source.token)
+    killed = commands().call("python", "-c", *arguments, environment=os.environ)
     assert killed.returncode == -signal.SIGKILL
     context.warehouse.connection = shopify_reopen(home)
     assert context.warehouse.value("SELECT COUNT(*) FROM ops.backfill_pieces") == in_raw

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from insightmart.settings import PROJECT
 from tests.support.built_homes import copy_home, once_a_run
+from tests.support.forked import commands
 from tests.support.whole_cycles import FIRST_CYCLE, Sandbox, played
 
 
@@ -50,23 +49,14 @@ def first_cycle(tmp_path_factory: pytest.TempPathFactory, set_up_home: Path) -> 
 
 
 @pytest.fixture(scope="session")
-def cycle_at() -> Iterator[Callable[..., int]]:
+def cycle_at() -> Callable[..., int]:
     """``cycle_at(settings, as_of, step, quiet)``: the exit code of a cycle in a process of its own
-    (tests/support/killed_cycles.py)."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.support.killed_cycles"],
-        cwd=PROJECT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as server:
-        assert server.stdin
-        assert server.stdout
+    (tests/support/killed_cycle.py)."""
 
-        def run(settings: Mapping[str, str], as_of: str, step: str | None, quiet: float = 30, account: str = "") -> int:
-            asked = {"settings": dict(settings), "as_of": as_of, "step": step, "account": account, "quiet": quiet}
-            print(json.dumps(asked), file=server.stdin, flush=True)
-            return int(server.stdout.readline())
+    def run(settings: Mapping[str, str], as_of: str, step: str | None, quiet: float = 30, account: str = "") -> int:
+        asked = json.dumps({"as_of": as_of, "step": step, "account": account, "quiet": quiet})
+        done = commands().call("killed_cycle", asked, environment={**os.environ, **settings})
+        print(done.stdout, done.stderr)  # shown where a test fails
+        return done.returncode
 
-        yield run
-        server.stdin.close()
+    return run

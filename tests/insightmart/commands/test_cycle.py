@@ -6,10 +6,9 @@ import json
 import os
 import pickle
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +18,25 @@ from insightmart.commands.cycle import CycleResult
 from sandbox.state import SandboxState
 from tests.faults.reader import asked_between, reading
 from tests.support.built_homes import copy_home, new_home
+from tests.support.forked import commands
 from tests.support.inbox import received
 from tests.support.new_account import APART, each_role_may_do_what_it_does, set_up
 from tests.support.snowflake_account import ACCOUNT
 from tests.support.statements import as_the_corpus_says, counted_by_phase, sent_as_promised, unparsable
 from tests.support.web_hook import web_hook
-from tests.support.whole_cycles import FIRST_CYCLE, PROJECT, Place, Sandbox, played, tied_to_the_truth, total
+from tests.support.whole_cycles import FIRST_CYCLE, Place, Sandbox, played, tied_to_the_truth, total
 from tests.support.workshop import CommandLine
 
 pytestmark = pytest.mark.slow
 PUBLISHED = 6  # of a cycle on Snowflake: after each plan of corrections and after the run readers see another state
 
 
-def test_the_demo_ties_every_certified_total_to_the_truth(tmp_path: Path) -> None:
-    done = Place(tmp_path, {}).run("insightmart", "demo", "--size", "tiny", "--home", str(tmp_path / "demo"))
+def test_the_demo_ties_every_certified_total_to_the_truth(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """It begins with an empty home; only what is cached of the project's files it shares with all homes of a run."""
+    settings = {"SQLMESH__CACHE_DIR": str(new_home(tmp_path_factory, tmp_path / "shared") / "cache")}
+    done = Place(tmp_path, settings).run("insightmart", "demo", "--size", "tiny", "--home", str(tmp_path / "demo"))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "every total exact" in done.stdout
     assert "DIFFERS" not in done.stdout
@@ -116,21 +120,17 @@ def test_a_source_that_is_down_holds_back_only_its_own_tables(first_day: Sandbox
 
 def test_empty_sources_make_an_empty_warehouse_without_failures(tmp_path: Path, set_up_home: Path) -> None:
     home = tmp_path / "sources"
-    call = [sys.executable, "-m", "sandbox"]
-    environment = {**os.environ, "INSIGHTMART_HOME": str(home)}
-    up = [*call, "up", "--empty", "--start", "2026-03-05", "--parent", str(os.getpid())]
-    subprocess.run(up, cwd=PROJECT, env=environment, check=True, capture_output=True, timeout=120)
+    call = partial(commands().call, "sandbox", environment={**os.environ, "INSIGHTMART_HOME": str(home)})
+    call("up", "--empty", "--start", "2026-03-05", "--parent", str(os.getpid())).check_returncode()
     try:
-        told = subprocess.run(
-            [*call, "env", "--json"], cwd=PROJECT, env=environment, check=True, capture_output=True, timeout=60
-        )
-        place = Place(copy_home(set_up_home, tmp_path / "pipeline"), json.loads(told.stdout))
+        told = json.loads(call("env", "--json").stdout)
+        place = Place(copy_home(set_up_home, tmp_path / "pipeline"), told)
         done = place.run("insightmart", "cycle", "--as-of", "2026-03-06T00:05")
         assert done.returncode == 0, done.stderr
         assert place.query("SELECT COUNT(*) FROM certified.fct_orders") == [(0,)]
         assert place.query("SELECT MIN(store_id), MAX(store_id) FROM certified.dim_stores") == [(-1, 0)]
     finally:
-        subprocess.run([*call, "down"], cwd=PROJECT, env=environment, check=True, capture_output=True, timeout=60)
+        call("down").check_returncode()
 
 
 @pytest.mark.parametrize(("step", "is_set_up"), [("plan", False), ("run", True)])

@@ -19,10 +19,11 @@ from insightmart.cli import cli
 from insightmart.doctor.examination import examine
 from insightmart.doctor.findings import Finding, exit_code
 from insightmart.errors import DONE, FAILED, USAGE
-from insightmart.settings import PROJECT, Settings
+from insightmart.settings import Settings
 from sandbox.shopify.shop import Shop
 from sandbox.state import SandboxState
 from tests.support.built_homes import new_home
+from tests.support.forked import commands
 
 PASSWORD = "hunter2-never-shown"
 
@@ -162,10 +163,8 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     environment = {**os.environ, "INSIGHTMART_HOME": str(home)}
 
     def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "sandbox", *arguments]
-        done = subprocess.run(
-            command, cwd=PROJECT, env=environment, check=True, capture_output=True, text=True, timeout=180
-        )
+        done = commands().call("sandbox", *arguments, environment=environment)
+        done.check_returncode()
         return done.stdout
 
     run("up", "--size", "tiny", "--preload-hours", "1", "--parent", str(os.getpid()))
@@ -177,11 +176,8 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 def test_all_is_fine_on_the_sandbox(
     sandbox: dict[str, str], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    command = [sys.executable, "-m", "insightmart.cli", "doctor", "--json"]
     environment = sandbox | {"INSIGHTMART_HOME": str(new_home(tmp_path_factory, tmp_path))}
-    done = subprocess.run(
-        command, cwd=PROJECT, env=environment, check=False, capture_output=True, text=True, timeout=180
-    )
+    done = commands().call("insightmart", "doctor", "--json", environment=environment)
     found = {finding["check"]: finding for finding in json.loads(done.stdout)}
     # the sandbox has no bucket that nobody can delete from, none for pages and none for what outlives the home
     expected = {**dict.fromkeys(found, "ok"), "evidence": "note", "kept": "note", "pages": "note"}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -18,10 +17,10 @@ import insightmart.transform.sqlmesh_patches  # noqa: F401
 from ingestion.loading.context import Window
 from ingestion.ops_tables import create_tables
 from ingestion.warehouse import Warehouse
-from insightmart.settings import PROJECT
 from insightmart.transform import history
 from tests.support.built_homes import SHAPE, copy_home, project_in
 from tests.support.built_warehouse import fill
+from tests.support.forked import commands
 
 START, NOON, MIDNIGHT = datetime(2026, 3, 5), datetime(2026, 3, 5, 12), datetime(2026, 3, 6)
 NOW = datetime(2026, 3, 6, 10, 5)
@@ -106,14 +105,7 @@ def test_a_first_build_that_is_killed_half_way_goes_on_and_ends_in_the_same_tabl
     assert {"core.dim_stores", "core.dim_customers", "gate.customers"} <= set(
         others
     )  # orders name those not loaded yet
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(home)],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    killed = commands().call("python", "-c", KILLED, str(home), environment=os.environ)
     assert killed.returncode < 0, killed.stderr
     said = ["2026-03-05 to 2026-03-05, part 1 of 3", "2026-03-05 to 2026-03-06, part 2 of 3"]
     assert [line.partition(", about")[0] for line in killed.stdout.splitlines()] == said

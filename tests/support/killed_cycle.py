@@ -1,10 +1,8 @@
-"""Runs cycles in processes of their own, and kills them in a phase: a server for tests, not imported by any.
+"""A cycle that is killed in a phase: a program for tests (tests/support/forked.py), not imported by any.
 
-It reads one JSON object a line: ``settings`` (of the environment), ``as_of``, ``step`` (a key of ``STEPS``; null: not
-killed), ``account`` (a folder: that of a Snowflake account, which fakesnow keeps in files there; empty: DuckDB, and
-where a state database is set a lease is held there, as if other machines could reach the file) and ``quiet`` (seconds
-until a dead one's lease is taken over). For each it forks, runs the cycle in the child, and writes the child's exit
-code (minus the signal) as a line. It has imported everything, so that a child need not, and holds nothing open.
+Its argument is a JSON object: ``as_of``, ``step`` (a key of ``STEPS``; null: not killed), ``account`` (a folder: that
+of a Snowflake account, which fakesnow keeps in files there; empty: DuckDB, and where a state database is set a lease is
+held there, as if other machines could reach the file) and ``quiet`` (seconds until a dead one's lease is taken over).
 """
 
 from __future__ import annotations
@@ -12,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import datetime
@@ -25,6 +22,7 @@ from sqlmesh.core.snapshot.evaluator import SnapshotEvaluator
 from ingestion.loading import package as loads
 from insightmart import lease, lock
 from insightmart.commands import cycle
+from insightmart.errors import InsightMartError
 from insightmart.gateway import open_warehouse
 from insightmart.logs import configure_logging
 from insightmart.reconciliation import reconcile
@@ -52,10 +50,9 @@ def _in_the_middle_of_a_run() -> None:
     after(SnapshotEvaluator, "evaluate", lambda *_, **__: plan_under_way() is None and next(calls) == 12)
 
 
-def run(settings: dict[str, str], as_of: str, step: str | None, account: str, quiet: float) -> int:
-    os.environ.update(settings)
+def run(as_of: str, step: str | None, account: str, quiet: float) -> int:
     lease.QUIET = quiet
-    if not account and "STATE_HOST" in settings:
+    if not account and "STATE_HOST" in os.environ:
         lock.is_shared = lambda _: True
     if step is not None:
         STEPS[step]()
@@ -73,17 +70,8 @@ def run(settings: dict[str, str], as_of: str, step: str | None, account: str, qu
 
 
 def main() -> None:
-    for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            try:
-                os._exit(run(**json.loads(line)))
-            except BaseException as error:  # noqa: BLE001 - this process is a copy: nothing above may go on in it
-                traceback.print_exc()
-                os._exit(getattr(error, "exit_code", 1))
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    try:
+        sys.exit(run(**json.loads(sys.argv[1])))
+    except InsightMartError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
