@@ -44,6 +44,7 @@ from sqlglot.tokens import TokenType
 
 from insightmart.snowflake_sessions import close_waiting
 from linter.shapes import refused_shapes
+from tests.support.changed_in_place import InPlace
 from tests.support.cloned_schema import CLONE, clone_schema
 
 _CREATE_TABLE_AS = transforms.create_table_as
@@ -305,17 +306,6 @@ def complete_cursors(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FakeSnowflakeCursor, "fetch_arrow_batches", _arrow_batches, raising=False)
 
 
-class _InPlace:
-    """A statement that fakesnow's seventy steps change where it stands; they would each copy all of it before."""
-
-    def __init__(self, statement: Any) -> None:
-        self.statement = statement
-
-    def transform(self, change: Any, *arguments: Any, **named: Any) -> _InPlace:
-        self.statement = self.statement.transform(change, *arguments, copy=False, **named)
-        return self
-
-
 # Views that any account has, with the columns that are asked for; here as tables, empty until a test fills them.
 AT_WORK, TRANSACTIONS = "snowflake.account_usage.statements_of_the_user", "snowflake.account_usage.transactions"
 _ACCOUNT_USAGE = {
@@ -361,8 +351,8 @@ def fake_account(stages: Path, kept: Path | None = None) -> Iterator[Session]:
 
     def translate_in_place(cursor: FakeSnowflakeCursor, statement: Any, params: Any) -> Any:
         _refuse(statement)
-        own = statement.copy().transform(_md5_number, copy=False).transform(_as_logged_in, cursor._conn, copy=False)
-        return translate(cursor, _InPlace(own), params).statement
+        own = InPlace(statement.copy()).transform(_md5_number).transform(_as_logged_in, cursor._conn)
+        return translate(cursor, own, params).statement
 
     def connect_to(fake: FakeSnow, database: str | None = None, schema: str | None = None, **named: Any) -> Any:
         session.connections.append(named)
