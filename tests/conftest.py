@@ -19,7 +19,23 @@ os.environ.setdefault("MAX_FORK_WORKERS", "1")
 
 # The longest scenes come first, so that the test processes end together: one that is free takes over from the end of
 # another's list.
-LONGEST_FIRST = ("test_cycle.py", "test_arrival.py", "test_promote.py", "test_history.py", "test_rule_change.py")
+LONGEST_FIRST = (
+    "test_cycle.py",
+    "test_calendar.py",
+    "test_homeless_day.py",
+    "test_healing.py",
+    "test_cycle_limits.py",
+    "test_damage.py",
+    "test_two_machines.py",
+    "test_whole_project.py",
+    "test_rule_change.py",
+    "test_restore_and_cycle.py",
+    "test_arrival.py",
+    "test_promote.py",
+    "test_history.py",
+    "test_business_cases.py",
+    "test_extremes.py",
+)
 
 # Fixtures that start a server: PostgreSQL, S3, the shop, a whole sandbox.
 SERVICES = {"oltp_dsns", "endpoint", "online", "own_home"}

@@ -28,7 +28,7 @@ def test_a_cycle_past_its_time_is_ended_and_a_source_that_hangs_holds_back_only_
     [(before,)] = place.query(of_stores)
 
     # PostgreSQL computes, so it is waited for, until the time of the whole cycle is over
-    place.environment["CYCLE_LIMIT"] = "20"
+    place.environment["CYCLE_LIMIT"] = "12"
     with psycopg.connect(SandboxState.load(sandbox.home).admin_dsn) as holder:
         holder.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
         ended = place.run("insightmart", "cycle", "--as-of", "2026-03-06T01:05")
@@ -36,7 +36,7 @@ def test_a_cycle_past_its_time_is_ended_and_a_source_that_hangs_holds_back_only_
     [(status, summary)] = place.query("SELECT status, summary FROM ops.runs ORDER BY started_at DESC LIMIT 1")
     assert (status, summary) == ("failed", "{}")
     [(message,)] = place.query("SELECT message FROM ops.run_problems WHERE kind = 'time limit'")
-    assert message.startswith("the cycle was not through within 20 s and was ended, at: PostgreSQL")
+    assert message.startswith("the cycle was not through within 12 s and was ended, at: PostgreSQL")
     assert "was ended: its time was over" in (place.home / "status" / "index.html").read_text(encoding="utf-8")
     assert place.query(of_stores) == [(before,)]
 
