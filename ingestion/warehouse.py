@@ -19,8 +19,8 @@ import duckdb
 import pyarrow as pa
 
 DATABASE = "INSIGHTMART"
-# Of local files. In the format that DuckDB writes by itself, which versions before 1.3 can read too, texts take a third
-# more of the processor to write.
+# Of local files. The format that DuckDB writes by itself, which versions before 1.3 can read too, takes the processor a
+# third longer to write: docs/performance.md.
 STORAGE_VERSION = "v1.3.0"
 BOUNDED_MEMORY = "600MiB"
 # Snowflake's connector sends more values than these through a stage, where it writes instants as text without a type.
