@@ -9,6 +9,7 @@ import structlog
 from tenacity import RetryCallState
 
 AGAIN = "asked again"  # the event of its line
+_WHY = "insightmart_why"
 
 
 def told_of(whom: str) -> Callable[[RetryCallState], None]:
@@ -26,10 +27,17 @@ def told_of(whom: str) -> Callable[[RetryCallState], None]:
     return tell
 
 
-def tell_of_s3(attempts: int, response: Any = None, caught_exception: Exception | None = None, **_: Any) -> None:
-    """For botocore's event ``needs-retry``, which comes with each answer: a line for those to further attempts."""
+def tell_of_s3(
+    attempts: int, request_dict: dict[str, Any], caught_exception: Exception | None = None, **_: Any
+) -> None:
+    """For botocore's event ``needs-retry``, which comes with each answer: a line for those to further attempts.
+
+    Whether there is one is not known before it: why the one before failed is kept with the request until then.
+    """
+    context = request_dict["context"]
     if attempts > 1:
-        _line("S3", _reason(caught_exception), attempts - 1)
+        _line("S3", context[_WHY], attempts - 1)
+    context[_WHY] = _reason(caught_exception)
 
 
 def _line(whom: str, why: str, attempt: int, **more: float) -> None:

@@ -15,6 +15,7 @@ from insightmart.commands.session import Session, acting_instant, writing
 from insightmart.console_tables import print_table
 from insightmart.errors import USAGE
 from insightmart.progress import console, step
+from insightmart.promotion.approval import FINISHED
 from insightmart.promotion.diff import TableDiff
 from insightmart.promotion.environments import Environments
 from insightmart.promotion.promote import promote, refusal
@@ -112,6 +113,7 @@ def _finish_killed(session: Session, now: datetime) -> None:
             return
         with session.recorded_run(now) as run, step("Finishing a plan that was killed"):
             session.knows_models(run, published)
+            run.summary = FINISHED
             run.plan_id = published.finish(now).plan_id
 
 

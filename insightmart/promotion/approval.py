@@ -6,6 +6,7 @@ GitHub asks the reviewers of the environment `production`, and hands over who it
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from dataclasses import dataclass
@@ -13,6 +14,10 @@ from pathlib import Path
 
 from ingestion.warehouse import Warehouse
 from insightmart.errors import ConfigurationError
+
+# The summary of a run that did the rest of a plan that was killed: the commit that it names is that of its own files,
+# and nobody has looked at them.
+FINISHED = {"finished": True}
 
 _GITHUB = re.compile(r"(?:\d+\+)?(.+)@users\.noreply\.github\.com")
 
@@ -67,6 +72,7 @@ def _authors(project: Path, *which: str) -> list[Author]:
 def _promoted_before(warehouse: Warehouse) -> str | None:
     found: str | None = warehouse.value(
         "SELECT git_sha FROM ops.runs WHERE command = 'promote' AND status = 'succeeded' AND plan_id IS NOT NULL"
-        " ORDER BY started_at DESC LIMIT 1"
+        " AND COALESCE(summary, '') <> ? ORDER BY started_at DESC LIMIT 1",
+        [json.dumps(FINISHED)],
     )
     return found if found and re.fullmatch(r"[0-9a-f]{40,64}", found) else None

@@ -176,6 +176,18 @@ def test_a_listing_that_a_gateway_keeps_back_for_a_moment_is_asked_for_again(
     assert covered(warehouse) is not None
 
 
+def test_the_log_says_why_it_was_asked_again_not_how_it_went_then(at: At) -> None:
+    answers: list[Answer] = [
+        (0, b""),
+        (503, b""),
+        (200, b"<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>"),
+    ]
+    with answering(lambda path: answers.pop(0) if answers[1:] else answers[0]) as endpoint, capture_logs() as logged:
+        ingest(at("2026-03-05T11:10"), StoreDrops("s3://shop/in", endpoint, attempts=3))
+    told = [(line["attempt"], line["why"]) for line in logged if line["event"] == AGAIN]
+    assert told == [(1, "ConnectionClosedError"), (2, "no good answer")]
+
+
 def test_a_refusal_with_a_page_of_a_gateway_is_named(at: At) -> None:
     with answering(lambda path: (403, b"<!DOCTYPE html><html>Forbidden</html>")) as endpoint:
         error = failure(at("2026-03-05T12:30"), StoreDrops("s3://shop/in", endpoint, attempts=1))
@@ -186,12 +198,14 @@ def test_a_refusal_with_a_page_of_a_gateway_is_named(at: At) -> None:
 def answering(respond: Callable[[str], Answer]) -> Iterator[str]:
     """The URL of an HTTP server whose answer follows from the path and query of a GET.
 
-    The number is the status, or beyond 599 a length that the answer claims to have.
+    The number is the status, or beyond 599 a length that the answer claims to have; 0: there is no answer.
     """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             status, body = respond(self.path)
+            if status == 0:  # it hangs up
+                return
             self.send_response(status if status < 600 else 200)
             self.send_header("Content-Length", str(len(body) if status < 600 else status))
             self.send_header("ETag", f'"{hashlib.md5(body).hexdigest()}"')

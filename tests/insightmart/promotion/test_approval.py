@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from insightmart.errors import ConfigurationError
-from insightmart.promotion.approval import Author, authors_since, wrote_it_himself
+from insightmart.promotion.approval import FINISHED, Author, authors_since, wrote_it_himself
 from tests.support.handmade_warehouse import Business
 
 ANA, BEN = Author("Ana", "1+ana-s@users.noreply.github.com"), Author("Ben", "ben@example.com")
@@ -54,6 +55,13 @@ def test_who_wrote_it_does_not_approve_it(history: Path, business: Business, tmp
     first = git(history, ANA, "rev-list", "--max-parents=0", "HEAD")
     business.ran("promote-1", business.warehouse.value("SELECT CAST('2026-03-06' AS TIMESTAMP)"), "succeeded")
     business.warehouse.execute("UPDATE ops.runs SET command = 'promote', plan_id = 'p', git_sha = ?", [first])
+    # what was killed was finished since, by a command that has later files
+    head = git(history, ANA, "rev-parse", "HEAD")
+    business.ran("promote-2", business.warehouse.value("SELECT CAST('2026-03-07' AS TIMESTAMP)"), "succeeded")
+    business.warehouse.execute(
+        "UPDATE ops.runs SET command = 'promote', plan_id = 'q', git_sha = ?, summary = ? WHERE run_id = 'promote-2'",
+        [head, json.dumps(FINISHED)],
+    )
     for name in ("ana", " ANA-S ", "Ben", "ben@example.com"):
         assert wrote_it_himself(business.warehouse, history, name) != [], name
     assert wrote_it_himself(business.warehouse, history, "carla") == []
