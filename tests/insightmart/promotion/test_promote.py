@@ -205,7 +205,7 @@ def test_every_change_of_a_candidate_is_scanned_again(unchanged: Workshop, insig
     from sqlmesh.core.snapshot.definition import SnapshotChangeCategory
 
     # a column at the end is what SQLMesh by itself calls non-breaking, leaving the gate alone
-    last = "  raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */\nFROM orders"
+    last = "  raw_load_id::VARCHAR AS raw_load_id /* Load that brought this version, as in ops.loads */\nFROM placed"
     unchanged.edit(MODEL, last, last.replace(" /*", ", /*").replace("\nFROM", "\n  1::INT AS one /* One */\nFROM"))
     with unchanged.context() as context:
         builder = context.plan_builder("dev", skip_tests=True, skip_backfill=True)
