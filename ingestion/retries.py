@@ -36,7 +36,7 @@ def tell_of_s3(
     """
     context = request_dict["context"]
     if attempts > 1:
-        _line("S3", context[_WHY], attempts - 1)
+        _line("S3", context.get(_WHY, _reason(None)), attempts - 1)
     context[_WHY] = _reason(caught_exception)
 
 

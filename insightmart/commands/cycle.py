@@ -132,6 +132,8 @@ def _cycle(
                 warehouse.execute("ROLLBACK")
             result.problems.append(RunProblem(ProblemKind.TIME_LIMIT, "cycle", *_time_is_up(seconds, watchdog)))
         watchdog.conclude()
+        if transformer.is_unseen():
+            result.notices.append(RunProblem(ProblemKind.READERS, "certified", *UNSEEN))
         run.fail(result.problems)
         run.note(result.notices)
         if not is_ended:  # with a summary it has gone through all its steps
@@ -201,8 +203,10 @@ def _build(
         with step("Setting up an empty warehouse"):
             transformer.set_up(as_of)
     if transformer.is_unfinished():
-        with step("Finishing a plan that was killed"):
-            transformer.finish(as_of)
+        with step("Finishing a plan that was killed") as progress:
+            failures = transformer.finish(as_of).failures
+            _tell(progress, failures, "done")
+            result.problems += failures.values()
     windows = history.parts(warehouse, since, as_of)
     if len(windows) > 1:
         with step("History") as progress:
@@ -216,8 +220,6 @@ def _build(
         result.intervals_evaluated = outcome.evaluated
         _tell(progress, outcome.failures, f"{outcome.evaluated} evaluations")
     result.problems += dict.fromkeys([*failures.values(), *outcome.failures.values(), *_held_back(outcome)])
-    if transformer.is_unseen():
-        result.notices.append(RunProblem(ProblemKind.READERS, "certified", *UNSEEN))
 
 
 def _tell(progress: Step, failures: dict[str, RunProblem], success: str) -> None:

@@ -21,6 +21,7 @@ from insightmart.promotion.environments import Environments
 from insightmart.promotion.promote import promote, refusal
 from insightmart.promotion.proof import built_from_these_files
 from insightmart.promotion.review import Review, as_json, as_markdown
+from insightmart.runs import RunFailedError
 from insightmart.settings import load_settings
 from insightmart.transform.transformer import open_transformer
 
@@ -75,14 +76,17 @@ def promote_command(
     now = acting_instant(settings, as_of)
     with ExitStack() as stack:
         session = stack.enter_context(writing(settings, "promote"))
-        if not dry_run:
-            _finish_killed(session, now)
+        finished = not dry_run and _finish_killed(session, now)
         transformer = stack.enter_context(open_transformer(settings, session.warehouse, local=True))
         environments = Environments(transformer, environment)
         if not environments.changed:
             if unbuilt := built_from_these_files(environments):
                 raise refusal(environments, unbuilt)
-            click.echo(json.dumps({"promoted": False}) if as_json_ else f"{environments.name} is what prod is")
+            click.echo(
+                json.dumps({"promoted": False} | ({"finished": True} if finished else {}))
+                if as_json_
+                else f"{environments.name} is what prod is"
+            )
             return 0
         with session.recorded_run(now) as run:
             session.knows_models(run, transformer)
@@ -106,15 +110,26 @@ def promote_command(
     return 0 if dry_run or review.promoted_at else USAGE
 
 
-def _finish_killed(session: Session, now: datetime) -> None:
-    """A promotion that was killed on its way may have said what prod is, and not have shown it: that is done first."""
+def _finish_killed(session: Session, now: datetime) -> bool:
+    """A promotion that was killed on its way may have said what prod is, and not have shown it: that is done first.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        InsightMartError: it could not be done.
+    """
     with open_transformer(session.settings, session.warehouse) as published:
         if not published.is_unfinished():
-            return
+            return False
         with session.recorded_run(now) as run, step("Finishing a plan that was killed"):
             session.knows_models(run, published)
             run.summary = FINISHED
-            run.plan_id = published.finish(now).plan_id
+            outcome = published.finish(now)
+            if outcome.failures:
+                raise RunFailedError("the plan that was killed could not be finished", outcome.failures.values())
+            run.plan_id = outcome.plan_id
+    return True
 
 
 def _print_review(review: Review, page: Path) -> None:

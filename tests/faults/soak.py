@@ -13,7 +13,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -160,10 +160,16 @@ def play(soak: Soak, business: Business, commands: Commands, told: Callable[[str
 
 def _asked_again(log_path: Path, logged: int) -> list[str]:
     """Who was asked once more, by the lines of a log after so many bytes; all of them, where another one was begun."""
+    if not log_path.exists():
+        return []
+    found = []
     with log_path.open("rb") as file:
         file.seek(logged if logged <= log_path.stat().st_size else 0)
-        lines = [json.loads(line) for line in file if AGAIN.encode() in line]
-    return [line["whom"] for line in lines if line["event"] == AGAIN]
+        for text in (text for text in file if AGAIN.encode() in text):
+            with suppress(ValueError):  # a line that a kill left half written
+                line = json.loads(text)
+                found += [line["whom"]] if line["event"] == AGAIN else []
+    return found
 
 
 def _published(soak: Soak, trouble: str) -> None:

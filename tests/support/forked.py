@@ -130,7 +130,10 @@ class Commands:
         if not is_over:
             for process in psutil.Process(self._server.pid).children(recursive=True):
                 process.kill()
-        code = int(self._server.stdout.readline())
+        answer = self._server.stdout.readline()
+        if not answer:
+            raise RuntimeError("the process that forks commands has ended; what it said is on standard error")
+        code = int(answer)
         if not is_over:
             raise subprocess.TimeoutExpired([asked["program"], *asked["arguments"]], seconds)
         return code
@@ -235,7 +238,7 @@ def _serve() -> None:
     told = sys.stdout
     for line in sys.stdin:
         asked: dict[str, Any] = json.loads(line)
-        asked["environment"] |= of_imports
+        asked["environment"] = of_imports | asked["environment"]
         child = os.fork()
         if child == 0:
             _end(asked)

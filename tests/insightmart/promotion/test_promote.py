@@ -21,6 +21,7 @@ from filelock import FileLock
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from insightmart.promotion.approval import FINISHED
 from insightmart.promotion.definition_texts import text_difference
 from insightmart.promotion.diff import Month, Sample, TableDiff
 from insightmart.promotion.reach import Reach
@@ -135,8 +136,11 @@ def test_a_promotion_shows_every_difference_and_publishes_exactly_what_was_built
         "insightmart: the last plan of prod has not finished."
         " `insightmart promote` without --dry-run finishes it, and so does a cycle",
     )
-    code, out, err = insightmart("promote", "dev", "--yes", "--as-of", "2026-03-06T10:30")
-    assert (code, out) == (0, "dev is what prod is\n"), err
+    finished = insightmart.json("promote", "dev", "--yes", "--as-of", "2026-03-06T10:30")
+    assert finished == {"promoted": False, "finished": True}
+    assert dev.rows("SELECT summary FROM ops.runs WHERE command = 'promote' ORDER BY started_at DESC LIMIT 1") == [
+        (json.dumps(FINISHED),)
+    ]
     assert dev.rows(ORDERS) == THEN
     assert dev.rows("SELECT COUNT(*) > 0 FROM certified.agg_sales_hourly") == [(True,)]
     # the journal goes by the run's now, not by the clock
