@@ -76,7 +76,7 @@ def test_a_file_that_grows_while_it_is_sent_is_not_taken_in(at: At, warehouse: W
     """A gigabyte in a cell of a file that was listed with 300 bytes, and comes without saying how long it is."""
     sent = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
@@ -98,14 +98,8 @@ def test_a_file_that_grows_while_it_is_sent_is_not_taken_in(at: At, warehouse: W
                     sent.append(number)
             self.close_connection = True
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        endpoint = f"http://127.0.0.1:{server.server_port}"
+    with serving(Handler) as endpoint:
         ingest(at("2026-03-05T11:10"), StoreDrops("s3://shop/in", endpoint, attempts=1))
-        server.shutdown()
     assert warehouse.rows("SELECT rule_id FROM raw.rejects") == [("file_too_large",)]
     assert len(sent) < 200  # of which it may have as many as a file, and what lies in buffers
 
@@ -117,7 +111,7 @@ def test_a_file_that_comes_without_its_length_is_taken_in_whole(at: At, warehous
     etag = hashlib.md5(content).hexdigest()
     asked: list[str] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
@@ -143,14 +137,8 @@ def test_a_file_that_comes_without_its_length_is_taken_in_whole(at: At, warehous
                 self.end_headers()
                 self.wfile.write(sent)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        endpoint = f"http://127.0.0.1:{server.server_port}"
+    with serving(Handler) as endpoint:
         ingest(at("2026-03-05T11:10"), StoreDrops("s3://shop/in", endpoint, attempts=2))
-        server.shutdown()
     assert [(sku, on_hand) for _, sku, on_hand, _ in counts(warehouse)] == [("A", 5), ("B", 6)]
     assert warehouse.value("SELECT etag FROM ops.files") == etag
 
@@ -194,6 +182,24 @@ def test_a_refusal_with_a_page_of_a_gateway_is_named(at: At) -> None:
     assert error.cause == "access to bucket 'shop' was denied (403)"
 
 
+class Quiet(BaseHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing on standard error."""
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """The URL of an HTTP server."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 @contextmanager
 def answering(respond: Callable[[str], Answer]) -> Iterator[str]:
     """The URL of an HTTP server whose answer follows from the path and query of a GET.
@@ -201,7 +207,7 @@ def answering(respond: Callable[[str], Answer]) -> Iterator[str]:
     The number is the status, or beyond 599 a length that the answer claims to have; 0: there is no answer.
     """
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             status, body = respond(self.path)
             if status == 0:  # it hangs up
@@ -215,17 +221,8 @@ def answering(respond: Callable[[str], Answer]) -> Iterator[str]:
             self.wfile.write(body[:-5] if b"CUT" in body else body)
             self.close_connection = b"CUT" in body
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as endpoint:
+        yield endpoint
 
 
 def failure(context: IngestContext, source: StoreDrops) -> SourceError:
