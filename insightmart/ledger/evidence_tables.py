@@ -164,7 +164,7 @@ def rows_since(warehouse: Warehouse, since: datetime) -> list[Covered]:
     statement, places = _all_tables()
     names = [list(columns_of(evidence.name)) for evidence in EVIDENCE]
     found: dict[tuple[int, str], list[Row]] = defaultdict(list)
-    for number, *values in warehouse.rows(statement, [since] * len(EVIDENCE)):
+    for number, *values in warehouse.streamed(statement, [since] * len(EVIDENCE)):
         row = {name: values[place] for name, place in zip(names[number], places[number], strict=True)}
         found[number, EVIDENCE[number].subject(row)].append(row)
     return [Covered(EVIDENCE[number], subject, rows) for (number, subject), rows in found.items()]

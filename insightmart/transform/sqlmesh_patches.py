@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from sqlmesh.core import scheduler
 from sqlmesh.core.config.connection import PostgresConnectionConfig, SnowflakeConnectionConfig
 from sqlmesh.core.context import GenericContext
 from sqlmesh.core.engine_adapter.base import EngineAdapter
@@ -32,15 +33,10 @@ from sqlmesh.core.snapshot.cache import SnapshotCache
 from sqlmesh.core.snapshot.definition import SnapshotIntervals, parent_snapshots_by_name
 from sqlmesh.core.snapshot.evaluator import PromotableStrategy, SnapshotEvaluator
 from sqlmesh.core.state_sync import EngineAdapterStateSync
-from sqlmesh.utils.errors import ConfigError
 
-from ingestion.encryption import trusted_roots
 from insightmart.definitions.files import DEFINITIONS
-from insightmart.errors import ConfigurationError, sentence
-from insightmart.plain_connections import tls_of_state
+from insightmart.errors import ConfigurationError
 from insightmart.runs import applying
-from insightmart.secrets_manager import SecretError, is_named, secret_value
-from insightmart.settings import load_settings
 from insightmart.transform import shown_tables
 from insightmart.transform.alone_on_prod import planned_alone, run_alone
 from insightmart.transform.audit_queries import counted_together, noted
@@ -56,6 +52,7 @@ from insightmart.transform.snowflake_adapter import (
     tagged_with_model,
     without_history,
 )
+from insightmart.transform.state_secrets import with_its_secrets
 from insightmart.transform.statement_templates import (
     TEMPLATES,
     audited_by_template,
@@ -63,6 +60,7 @@ from insightmart.transform.statement_templates import (
     evaluated_by_template,
 )
 from insightmart.transform.time_order import in_order_of_time
+from insightmart.transform.watermarks import asked_in_parts
 
 SEEN_ON = "0.236.4"
 CANDIDATES = "core"
@@ -288,42 +286,6 @@ def known_as_a_plan(evaluate: Operation) -> Operation:
     return run
 
 
-class _Verified(PostgresConnectionConfig):
-    """The state's database, judged by the certificates that every PostgreSQL server of ours is judged by."""
-
-    @property
-    def _static_connection_kwargs(self) -> dict[str, Any]:
-        return {"sslrootcert": trusted_roots()}
-
-
-def with_its_secrets(create: Operation) -> Operation:
-    """The state's database: what Secrets Manager keeps of its settings is read when it is first connected to.
-
-    Why: config.yaml is rendered before any code of ours runs, and a password that is never in the environment is handed
-    to no child.
-
-    Test: tests/insightmart/test_secrets_manager.py
-    """
-
-    @functools.wraps(create)
-    def create_engine_adapter(self: PostgresConnectionConfig, *args: Any, **kwargs: Any) -> Any:
-        named = {name: value for name, value in self.dict().items() if is_named(value)}
-        endpoint = load_settings().aws_endpoint_url if named else None
-        try:
-            found = {name: secret_value(f"STATE_{name.upper()}", value, endpoint) for name, value in named.items()}
-        except SecretError as error:
-            raise ConfigError(sentence(error.cause, error.cure)) from None
-        tls = tls_of_state(self.host, load_settings().allowed_plain)
-        known = {
-            **self.dict(by_alias=True, exclude={"shared_connection"}),
-            **found,
-            **{name: tls[name] for name in tls if name == "sslmode"},
-        }
-        return create((_Verified if tls else PostgresConnectionConfig)(**known), *args, **kwargs)
-
-    return create_engine_adapter
-
-
 def recorded_at_once(promote: Operation) -> Operation:
     """Local state: what prod is, and what is done before and after every run of it, is written whole or not at all.
 
@@ -392,6 +354,7 @@ patch(snapshot_cache, "optimized_query_cache_pool", no_processes)
 patch(SnapshotCache, "get_or_load", queries_are_read_when_asked)
 patch(SqlModel, "_query_renderer", read_now)
 patch(Scheduler, "run_merged_intervals", lambda run: written_once(shown_tables.known_to_end(run)))
+patch(scheduler, "check_ready_intervals", asked_in_parts)
 patch(SqlModel, "render_query_or_raise", evaluated_by_template)
 patch(SqlModel, "render_audit_query", lambda render: audited_by_template(by_declared_columns(render)))
 patch(SqlModel, "ctas_query", created_by_template)

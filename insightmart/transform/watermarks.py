@@ -3,7 +3,8 @@ nothing is loaded or deleted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 _WATERMARKS = "SELECT LOWER(source || '.' || entity), MAX(covered_through) FROM ops.source_watermarks GROUP BY 1"
 _HORIZON = "SELECT MAX(purged_before) FROM ops.purges WHERE class = 'raw'"
 _BOTH = f"{_WATERMARKS} UNION ALL SELECT NULL, MAX(purged_before) FROM ops.purges WHERE class = 'raw'"
+
+AT_ONCE = 200  # intervals that a signal is asked about
 
 
 class _Known(NamedTuple):
@@ -51,6 +54,23 @@ def raw_purged_before(adapter: EngineAdapter) -> datetime | None:
         return None
     rows: list[tuple[datetime | None]] = adapter.fetchall(_HORIZON)
     return rows[0][0] if rows else None
+
+
+def asked_in_parts(check: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    """A signal is asked about a first history part by part: a change to SQLMesh for ``sqlmesh_patches``.
+
+    Why: SQLMesh looks for each interval that a signal lets through among all that it asked about, one after the other,
+    which is quadratic: half the processor time of a first build of eight years. Ours judge each interval by itself.
+
+    Test: tests/models/test_signals.py
+    """
+
+    @functools.wraps(check)
+    def run(signal: Any, intervals: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        parts = (intervals[start : start + AT_ONCE] for start in range(0, len(intervals), AT_ONCE))
+        return [interval for part in parts for interval in check(signal, part, *args, **kwargs)]
+
+    return run
 
 
 def _of_run(adapter: EngineAdapter) -> _Known:

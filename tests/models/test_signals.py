@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from insightmart.transform import watermarks
+
 if TYPE_CHECKING:
     from sqlmesh import Context
 
@@ -94,6 +96,29 @@ def test_an_hour_waits_for_the_slowest_of_its_sources(small_project: Projects) -
     cover(context, "refunds", "01:00")
     run(context, "05:05")
     assert orders(context, "staging.hours") == [0, 1]
+
+
+def test_a_long_history_is_asked_about_in_parts_and_is_whole(
+    small_project: Projects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sqlmesh.core.snapshot import definition as sqlmesh_definition
+
+    monkeypatch.setattr(watermarks, "AT_ONCE", 2)
+    context = small_project(hours=MODEL.format(entities="oltp.orders"))
+    plan(context, "00:00")
+    orders_every_half_hour(context, "05:30")
+    cover(context, "orders", "05:30")
+    asked: list[int] = []
+    compare = sqlmesh_definition.call_macro
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        asked.append(len(kwargs["provided_args"][0]))
+        return compare(*args, **kwargs)
+
+    monkeypatch.setattr(sqlmesh_definition, "call_macro", counted)
+    run(context, "07:05")
+    assert asked == [2, 2, 2, 1]
+    assert orders(context, "staging.hours") == list(range(10))
 
 
 def test_what_takes_from_every_source_waits_for_the_first_of_them_to_load(small_project: Projects) -> None:
