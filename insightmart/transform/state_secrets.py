@@ -1,4 +1,4 @@
-"""How SQLMesh connects to its state in PostgreSQL, with what Secrets Manager keeps: a change for ``sqlmesh_patches``."""
+"""How SQLMesh connects to its state in PostgreSQL, with what Secrets Manager keeps: a change to SQLMesh."""
 
 from __future__ import annotations
 
