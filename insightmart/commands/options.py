@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
+
+from ingestion.clock import utc_now
 
 if TYPE_CHECKING:
     from ingestion.loading.context import Window
+
+CLOCKS_DIFFER = timedelta(minutes=5)  # of two machines
 
 
 class Instant(click.ParamType[datetime]):
@@ -26,11 +31,28 @@ class Instant(click.ParamType[datetime]):
         return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
 
 
+def _has_been(ctx: click.Context, param: click.Parameter, as_of: datetime | None) -> datetime | None:
+    """Refuse an instant to come that somebody typed.
+
+    A mistyped year would call hours complete that sources still write, keep every later run from acting before it, and
+    give up what retention keeps. Simulated time is said by the environment.
+    """
+    typed = param.name is not None and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE
+    if as_of is not None and typed and as_of > (now := utc_now()) + CLOCKS_DIFFER:
+        raise click.UsageError(
+            f"--as-of {as_of:%Y-%m-%d %H:%M} lies in the future: it is {now:%Y-%m-%d %H:%M} UTC. A simulation of days"
+            " to come sets INSIGHTMART_AS_OF",
+            ctx,
+        )
+    return as_of
+
+
 as_of_option = click.option(
     "--as-of",
     type=Instant(),
     envvar="INSIGHTMART_AS_OF",
-    help="Act as if it were this UTC instant (default: now, or INSIGHTMART_AS_OF).",
+    callback=_has_been,
+    help="Act as if it were this UTC instant, which must have been (default: now, or INSIGHTMART_AS_OF).",
 )
 
 as_published_option = click.option(

@@ -185,11 +185,12 @@ def _close(own: Business) -> Scene:
 def _retention(own: Business) -> Scene:
     """What is too old, deleted by the same command again if it is killed."""
     _well(own.environment, *_closed_march(own))
-    arguments = ("retention", "--apply", "--give-up-rejects", "ticket 4712", "--as-of", YEARS_LATER)
+    arguments = ("retention", "--apply", "--give-up-rejects", "ticket 4712")
+    environment = {**own.environment, "INSIGHTMART_AS_OF": YEARS_LATER}
     whole = Path(own.environment["INSIGHTMART_HOME"])
     uninterrupted = whole.parent / "uninterrupted"
     shutil.copytree(whole, uninterrupted, ignore=shutil.ignore_patterns("sandbox"))
-    _well({**own.environment, "INSIGHTMART_HOME": str(uninterrupted)}, *arguments)
+    _well({**environment, "INSIGHTMART_HOME": str(uninterrupted)}, *arguments)
     before, expected = contents(whole), contents(uninterrupted)
     if before == expected:
         raise RuntimeError("nothing is old enough to be deleted")
@@ -198,7 +199,7 @@ def _retention(own: Business) -> Scene:
         found = contents(home)
         return [f"{name}: {found.get(name)} for {rows}" for name, rows in expected.items() if found.get(name) != rows]
 
-    return Scene(("insightmart", *arguments), own.environment, None, again=True, finished=finished)
+    return Scene(("insightmart", *arguments), environment, None, again=True, finished=finished)
 
 
 def contents(home: Path) -> dict[str, tuple[int, Any]]:

@@ -27,7 +27,6 @@ pytestmark = pytest.mark.slow
 NOW = datetime(2028, 3, 8, 0, 5)  # raw goes of before March 8, 2026, and its rows of before the 6th
 HORIZON = datetime(2026, 3, 8)
 CUT = datetime(2026, 3, 6)
-AT = ("--as-of", NOW.isoformat())
 CERTIFIED = ("agg_sales_daily", "agg_sales_hourly", "agg_inventory_daily", "row_counts", "inventory_coverage")
 
 
@@ -75,6 +74,12 @@ def purged_home(old_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return once_a_run(tmp_path_factory, "purged", build)
 
 
+@pytest.fixture(autouse=True)
+def two_years_later(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings of a test are made first: they let none of the shell's through."""
+    monkeypatch.setenv("INSIGHTMART_AS_OF", NOW.isoformat())
+
+
 @pytest.fixture
 def home(old_home: Path, settings: Settings) -> Path:
     return copy_home(old_home, settings.home)
@@ -107,7 +112,7 @@ def everything(home: Path) -> list[tuple[Any, ...]]:
 
 def test_a_dry_run_counts_and_changes_nothing(home: Path, insightmart: CommandLine) -> None:
     before = everything(home)
-    told = insightmart.json("retention", "--give-up-rejects", "unreadable", *AT)
+    told = insightmart.json("retention", "--give-up-rejects", "unreadable")
     found = {line["table"]: line["rows"] for line in told["tables"]}
     assert found["raw.oltp_orders"] > 0
     assert found["kept originals (files)"] == 1
@@ -118,7 +123,7 @@ def test_a_dry_run_counts_and_changes_nothing(home: Path, insightmart: CommandLi
 
 def test_applied_it_deletes_what_it_said_and_no_aggregate_changes(home: Path, insightmart: CommandLine) -> None:
     before = figures(home)
-    told = insightmart.json("retention", "--apply", "--give-up-rejects", "unreadable", *AT)
+    told = insightmart.json("retention", "--apply", "--give-up-rejects", "unreadable")
     said = {line["table"]: line["rows"] for line in told["tables"] if line["rows"]}
     assert told["deleted"] == said
     assert figures(home) == before
@@ -145,14 +150,14 @@ def test_applied_it_deletes_what_it_said_and_no_aggregate_changes(home: Path, in
 
 def test_applied_twice_it_does_nothing_more(purged: Path, insightmart: CommandLine) -> None:
     before = [table for table in everything(purged) if table[0] != "ops"]
-    assert insightmart.json("retention", "--apply", *AT)["deleted"] == {}
+    assert insightmart.json("retention", "--apply")["deleted"] == {}
     assert [table for table in everything(purged) if table[0] != "ops"] == before
     assert rows(purged, "SELECT class, status, purged_before FROM ops.purges") == [("raw", "done", HORIZON)]
 
 
 def test_it_is_in_the_ledger(home: Path, insightmart: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INSIGHTMART_ACTOR", "ada")
-    insightmart("retention", "--apply", "--give-up-rejects", "unreadable, ticket 4713", *AT)
+    insightmart("retention", "--apply", "--give-up-rejects", "unreadable, ticket 4713")
     entries = json.loads(insightmart("ledger", "show", "--kind", "retention", "--json")[1])
     (told,) = [entry["details"] for entry in entries if entry["subject"].startswith("retention")]
     assert (told["class"], told["purged_before"], told["actor"]) == ("raw", "2026-03-08T00:00:00.000000", "ada")
@@ -212,11 +217,11 @@ def test_killed_it_is_finished_by_the_next_one_and_nothing_is_computed_meanwhile
 
     with monkeypatch.context() as patch:
         patch.setattr(purge, "empty_old_customers", killed)
-        assert insightmart("retention", "--apply", "--give-up-rejects", "r", *AT)[0] == 130
+        assert insightmart("retention", "--apply", "--give-up-rejects", "r")[0] == 130
     assert rows(home, "SELECT status, purged_before FROM ops.purges") == [("begun", HORIZON)]
-    code, _, err = insightmart("restate", "core.fct_orders__oltp", "--from", "2026-03-05", "--to", "2026-03-06", *AT)
+    code, _, err = insightmart("restate", "core.fct_orders__oltp", "--from", "2026-03-05", "--to", "2026-03-06")
     assert (code, "raw from before was deleted" in err) == (2, True)
-    assert insightmart("retention", "--apply", "--give-up-rejects", "r", *AT)[0] == 0
+    assert insightmart("retention", "--apply", "--give-up-rejects", "r")[0] == 0
     assert rows(home, "SELECT status, purged_before FROM ops.purges") == [("done", HORIZON)]
     assert rows(home, "SELECT COUNT(*) FROM raw.oltp_customers WHERE email = 'ada@old.example'") == [(0,)]
     assert not (home / "quarantine" / "cafe").exists()
@@ -238,7 +243,7 @@ def test_whatever_would_compute_purged_hours_is_refused_in_one_line(
     purged: Path, insightmart: CommandLine, command: tuple[str, ...]
 ) -> None:
     before = everything(purged)
-    code, _, err = insightmart(*command, *AT)
+    code, _, err = insightmart(*command)
     assert code == 2
     assert "lies before 2026-03-08 UTC" in err
     assert "What can still be proven" in err
@@ -257,9 +262,8 @@ def test_a_plain_restatement_of_purged_hours_leaves_every_figure(purged: Path) -
 
 
 def test_another_version_of_a_model_takes_over_what_was_published(
-    purged_home: Path, workshop: Callable[[Path], Workshop], monkeypatch: pytest.MonkeyPatch
+    purged_home: Path, workshop: Callable[[Path], Workshop]
 ) -> None:
-    monkeypatch.setenv("INSIGHTMART_AS_OF", NOW.isoformat())
     shop = workshop(purged_home)
     before = figures(shop.home)
     journal = rows(shop.home, "SELECT COUNT(*) FROM ops.published_changes")
@@ -304,12 +308,17 @@ def test_a_late_change_of_a_purged_hour_is_written_down_and_not_restated(purged:
         assert "what was published of it stays" in notice.message
 
 
-def test_evidence_goes_with_its_entries_and_the_ledger_says_so(purged: Path, insightmart: CommandLine) -> None:
+def test_evidence_goes_with_its_entries_and_the_ledger_says_so(
+    purged: Path, insightmart: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     insightmart("ledger", "note", "so that there are entries")
-    insightmart("retention", "--apply", *AT)
+    insightmart("retention", "--apply")
     assert rows(purged, "SELECT COUNT(*) FROM ops.check_results")[0][0] > 0
-    late = ("--as-of", "2050-01-01T00:00")
-    told = insightmart.json("retention", "--apply", "--give-up-rejects", "r", *late)
+    typed = insightmart("retention", "--apply", "--give-up-rejects", "r", "--as-of", "2050-01-01T00:00")
+    assert (typed[0], "lies in the future" in typed[2]) == (2, True)
+    assert rows(purged, "SELECT COUNT(*) FROM ops.check_results")[0][0] > 0
+    monkeypatch.setenv("INSIGHTMART_AS_OF", "2050-01-01T00:00")
+    told = insightmart.json("retention", "--apply", "--give-up-rejects", "r")
     assert told["deleted"]["ops.check_results"] > 0
     assert any(table.startswith("certified.agg_sales_hourly__") for table in told["deleted"])
     assert rows(purged, "SELECT COUNT(*) FROM ops.check_results") == [(0,)]
@@ -339,7 +348,7 @@ def test_periods_that_make_no_sense_are_one_line(
 ) -> None:
     for name, value in settings_.items():
         monkeypatch.setenv(name, value)
-    code, _, err = insightmart("retention", *AT)
+    code, _, err = insightmart("retention")
     assert (code, cause in err, len(err.splitlines())) == (2, True, 1)
 
 
