@@ -1,4 +1,4 @@
-"""The workflows of pull requests: their form and their rights, and that what they run is there."""
+"""The workflows: their form and their rights, and that what they run is there."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import yaml
 
 from insightmart.settings import PROJECT, Settings
 from review.steps import MARK
+from tests.faults.scenes import SCENES
 from tests.repository.test_site import mistake
 
 FILES = sorted((PROJECT / ".github" / "workflows").glob("*.yml"))
@@ -51,7 +52,7 @@ def test_zizmor_finds_nothing() -> None:
         pytest.skip("there is no zizmor for this machine")
     asked = [str(zizmor), "--offline", "--no-progress", "--persona", "pedantic", "--format", "plain", ".github"]
     done = subprocess.run(asked, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert (done.returncode, len(FILES)) == (0, 3), done.stdout + done.stderr
+    assert (done.returncode, len(FILES)) == (0, 4), done.stdout + done.stderr
 
 
 def test_every_job_has_a_limit_and_the_rights_that_it_states() -> None:
@@ -83,7 +84,7 @@ def test_what_is_handed_over_are_settings() -> None:
     given = {name for _, job, _ in jobs() for step in job["steps"] for name in step.get("env", {})}
     config = set(re.findall(r"env_var\('([A-Z_]+)'", (PROJECT / "config.yaml").read_text(encoding="utf-8")))
     known = {str(field.alias) for field in Settings.model_fields.values()} | config
-    assert given - known == {"BASE", "NUMBER", "GH_TOKEN", "REPOSITORY", "RUN"}
+    assert given - known == {"BASE", "NUMBER", "GH_TOKEN", "REPOSITORY", "RUN", "COMMAND", "SEED"}
 
 
 def test_every_script_is_one_and_has_its_variables() -> None:
@@ -106,8 +107,10 @@ def test_every_command_of_a_script_exists() -> None:
         made += re.findall(r"(?m)^make ([a-z-]+)", script)
         files += re.findall(r"(?m)^(\.ci/\w+)", script)
     assert {call: wrong for call in calls if (wrong := mistake(call.replace('"', "")))} == {}
-    assert set(made) == {"setup", "review", "audit"}
+    assert set(made) == {"setup", "review", "audit", "fuzz", "kill-points", "soak"}
     assert set(made) <= targets
     assert (len(calls), files) == (5, [".ci/run"])
+    (killed,) = [job for name, job, _ in jobs() if name == "long kill-points"]
+    assert killed["strategy"]["matrix"]["command"] == list(SCENES)
     flags = [script for _, script, _ in scripts() if "REVIEW_FLAGS" in script]
     assert ["--environment" in script for script in flags] == [True]
