@@ -12,8 +12,9 @@ from typing import NoReturn
 
 import click
 
-from insightmart.errors import FAILED, USAGE, InsightMartError
+from insightmart.errors import FAILED, USAGE, InsightMartError, of_this_machine
 from insightmart.kept_private import close_home, keep_process_private
+from insightmart.standard_streams import prepare_streams
 
 # name -> (module, function, one line of help): the help is kept here so that listing the commands imports none of them.
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -194,6 +195,7 @@ def main() -> None:
     """Console script: run the command and turn an expected failure into one line and its exit code."""
     from insightmart.logs import configure_logging, show_tracebacks_without_secrets
 
+    prepare_streams()
     keep_process_private()
     debug = "--debug" in sys.argv
     configure_logging(debug)
@@ -248,8 +250,9 @@ def _run(debug: bool) -> NoReturn:
         if debug:
             raise
         line = str(error).splitlines()[0] if str(error) else ""
-        said = without_secrets(f"unexpected {type(error).__name__}: {line}")
-        click.echo(f"insightmart: {said} (run again with --debug)", err=True)
+        known = of_this_machine(error)
+        said = str(known) if known else f"unexpected {type(error).__name__}: {line} (run again with --debug)"
+        click.echo(without_secrets(f"insightmart: {said}"), err=True)
         raise SystemExit(FAILED) from None
     code = code if isinstance(code, int) else 0
     kept("ended", exit_code=code, seconds=round(time.monotonic() - started, 3))

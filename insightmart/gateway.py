@@ -11,7 +11,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_f
 
 from ingestion.warehouse import Warehouse, open_duckdb
 from insightmart.damage import damaged
-from insightmart.errors import InsightMartError
+from insightmart.errors import InsightMartError, of_this_machine
 from insightmart.read_copy import copy_path
 from insightmart.settings import Settings
 from insightmart.snowflake_sessions import Workload, connect
@@ -103,7 +103,8 @@ def _opened(file: Path, *, is_read: bool) -> Warehouse:
         if told := damaged(file, error):
             raise _DamagedError(told.cause, told.cure) from None
         if "lock" not in str(error).lower():
-            raise InsightMartError(f"{file} cannot be opened: {error}") from None
+            known = of_this_machine(error)
+            raise InsightMartError(f"{file} cannot be opened: {error}", known.cure if known else "") from None
         holder = re.search(r"PID (\d+)", str(error))
         cure = (
             "Close the program that has it open for writing"

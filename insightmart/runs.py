@@ -20,7 +20,7 @@ from typing import Any
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
 from insightmart.checkout import look_at
-from insightmart.errors import InsightMartError, sentence
+from insightmart.errors import InsightMartError, of_this_machine, sentence
 from insightmart.hidden_secrets import without_secrets
 from insightmart.settings import Settings
 
@@ -116,6 +116,9 @@ class RunProblem:
     @classmethod
     def of_error(cls, kind: ProblemKind, subject: str, error: BaseException) -> RunProblem:
         """Cause and cure of an expected failure; of any other one its type and what it says."""
+        if isinstance(error, KeyboardInterrupt):  # dlt's own of a signal is one
+            return cls(kind, subject, "it was interrupted", "Run it again: it does what is left")
+        error = of_this_machine(error) or error
         if isinstance(error, InsightMartError):
             return cls(kind, subject, error.cause, error.cure)
         return cls(kind, subject, f"{type(error).__name__}: {error}"[:ERROR_LENGTH])

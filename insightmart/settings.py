@@ -87,6 +87,13 @@ class AlertSettings(BaseSettings):
             raise _explained(error.cause, error.cure) from None
         return value
 
+    @field_validator("home")
+    @classmethod
+    def _plain_path(cls, value: Path) -> Path:
+        if found := sorted(set("'%*?[]") & set(str(value.absolute()))):  # DuckDB and dlt take these for something else
+            raise ValueError(f"a path with {' '.join(found)} cannot be used; name another folder")
+        return value
+
     @field_validator("timezone")
     @classmethod
     def _known_timezone(cls, value: str) -> str:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
 
+from dlt.common.runtime import signals
+
 from ingestion.contracts import ENTITIES, Entity, entity
 from ingestion.loading.backfill import Backfill, begin_backfill
 from ingestion.loading.context import GivenUpError, IngestContext, LoadResult, SourceError, Window
@@ -24,6 +26,7 @@ from ingestion.postgres.compare import SourceDays, compare_day, days_due, source
 from ingestion.postgres.extract import SALES, Pairs, TableExtract, attempted, load_extracts, record_with_corrections
 from ingestion.postgres.first_load import read_first, too_large
 from ingestion.postgres.notices import many_ahead, undeclared
+from ingestion.postgres.other_database import refuse_another_database
 from ingestion.postgres.reload import pieces, reload, reload_differences
 from ingestion.postgres.rows import SOURCE, retype
 from ingestion.postgres.schema import added_columns, undeclared_marks
@@ -63,6 +66,8 @@ def ingest(
     regular: dict[Entity, LoadResult] = {}
     further: list[LoadResult] = []
     refused: list[SourceError] = []
+    if window is None and any(item.name in SALES for item in chosen):
+        refuse_another_database(context, source)
     asked = unanswered(context.warehouse, SOURCE)
     for names in GROUPS:
         wanted = [item for item in chosen if item.name in names]
@@ -289,6 +294,7 @@ def _backfill_entity(context: IngestContext, source: OltpSource, item: Entity, w
     results: list[LoadResult] = []
     days = cut_at_midnight(window)
     for position, day in enumerate(days, start=1):
+        signals.raise_if_signalled()  # days that do not differ load nothing, which would hear it
         if _name(day) in backfill.done:
             continue
         source_day, raw_day = compare_day(context, source, item, day)

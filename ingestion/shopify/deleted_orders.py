@@ -106,7 +106,7 @@ def _compare(
                 _number(node["id"]) for nodes in changed(client, ORDER_IDS_PAGE, "orders", window) for node in nodes
             ]
         candidates = known.filter(pc.invert(pc.is_in(known["order_id"], pa.array(listed, pa.int64()))))
-        gone = candidates.filter(pa.array(_are_gone(client, candidates["order_id"].to_pylist()), pa.bool_()))
+        gone = candidates.filter(pa.array(are_gone(client, candidates["order_id"].to_pylist()), pa.bool_()))
     missing = Missing(known.num_rows, gone.num_rows, digest(gone, ORDERS))
     decision = decide(context, ORDERS, window, missing)
     results = [_bury(context, window, gone, missing)] if decision is Decision.DELETE else []
@@ -141,7 +141,8 @@ def _known(context: IngestContext, window: Window, oldest: datetime) -> pa.Table
     return context.warehouse.arrow(statement, params, pa.schema(ORDERS.columns))
 
 
-def _are_gone(client: ShopifyClient, order_ids: Sequence[int]) -> list[bool]:
+def are_gone(client: ShopifyClient, order_ids: Sequence[int]) -> list[bool]:
+    """Whether each of the orders is nowhere in the shop; a point each."""
     ids = [f"gid://shopify/Order/{number}" for number in order_ids]
     return [found is None for found in client.each(ids, orders_there, IDS_AT_ONCE)]
 

@@ -30,6 +30,7 @@ from ingestion.shopify.bulk_orders import BulkOrders, IncompleteResultError, res
 from ingestion.shopify.client import SOURCE, ShopifyClient, ShopifySource
 from ingestion.shopify.deleted_orders import ALL_ORDERS_DAYS, is_due, look_for_deleted
 from ingestion.shopify.odd_answers import as_asked, counted
+from ingestion.shopify.other_shop import refuse_another_shop
 from ingestion.shopify.pages import PAGES, OrderPages, RecordPages, search, seconds
 from ingestion.shopify.sales_reports import REPORTS, REPORTS_SCOPE, read_report
 from ingestion.shopify.tables.orders import flatten_orders
@@ -106,6 +107,8 @@ def _read(
         report = plan_reading(context, REPORTS, window) if REPORTS.name in wanted else None
         is_asked = bool(due or report) or (compares and is_due(context))
         granted = _granted_scopes(context, client) if is_asked else frozenset()
+        if window is None and any(item.name == "orders" for item in due):
+            refuse_another_shop(context, client)
         for item, reading in due.items():
             if by_bulk and item.name == "orders":
                 results += _load_orders(context, client, item, reading, window)

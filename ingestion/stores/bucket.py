@@ -140,6 +140,7 @@ class Bucket:
         if not source.bucket or urlsplit(source.url).scheme != "s3":
             raise SourceError(SOURCE, f"{source.url!r} is no S3 location", "Set STORES_URL to s3://BUCKET/PREFIX")
         self.listed = 0  # objects that listings named so far, those seen before included
+        self.known = 0  # of these, those seen before
         with self._explained():
             self._client, self._http = _clients(source)
 
@@ -182,6 +183,7 @@ class Bucket:
             pages = list(threads.map(lambda item: (item[0], self._list(item[1])), prefixes))
         self.listed += sum(len(entries) for _, entries in pages)
         new = [(kind, entry) for kind, entries in pages for entry in entries if known.get(entry.key) != entry.etag]
+        self.known += sum(len(entries) for _, entries in pages) - len(new)
         found = [self._recognised(kind, entry) for kind, entry in new]
         return sorted((item for item in found if _is_due(item, as_of)), key=lambda item: item.order)
 

@@ -18,14 +18,14 @@ class KnownFiles:
     Attributes:
         etags: by key the etag it had last.
         hashes: by key the hash of the bytes it had last.
-        is_of_these_days: whether any file of these days is known.
+        of_these_days: how many files of these days are known.
         loaded: by key the hash of the content whose rows count.
         contents: by kind, store and hour or date, the key of every content ever loaded, by its hash.
     """
 
     etags: dict[str, str] = field(default_factory=dict)
     hashes: dict[str, str] = field(default_factory=dict)
-    is_of_these_days: bool = False
+    of_these_days: int = 0
     loaded: dict[str, str] = field(default_factory=dict)
     contents: dict[tuple[Any, ...], dict[str, str]] = field(default_factory=lambda: defaultdict(dict))
 
@@ -40,9 +40,9 @@ class KnownFiles:
             [first, last],
         )
         for kind, key, etag, file_hash, content_hash, store_id, day, hour, count, status in rows:
+            known.of_these_days += key not in known.etags and status != "unrecognised"
             known.etags[key] = etag
             known.hashes[key] = file_hash
-            known.is_of_these_days |= status != "unrecognised"
             if status == "loaded":
                 known.contents[(kind, store_id, hour or day)].setdefault(content_hash, key)
                 if count:

@@ -33,6 +33,7 @@ from ingestion.loading.intervals import HOUR
 from ingestion.loading.package import load
 from ingestion.loading.planning import covered_through
 from ingestion.loading.records import record
+from ingestion.loading.same_source import AnotherSourceError
 from ingestion.stores import touched_windows
 from ingestion.stores.bucket import KEY_FORM, KINDS, SOURCE, Bucket, Object, StoreDrops
 from ingestion.stores.csv.typed import COUNT_SLACK
@@ -43,6 +44,7 @@ from ingestion.stores.packages import Package
 T = TypeVar("T")
 
 LATE_FOR = timedelta(days=8)  # files may come a week late; older ones on request, with a window
+MANY = 20  # known files, of which not all are written anew at once
 DAYS_AT_ONCE = 31  # so many are listed together: more than files may come late for, but no years of keys in memory
 
 
@@ -61,8 +63,8 @@ def ingest(
         One result an entity, over all packages of the run.
 
     Raises:
-        SourceError: the bucket cannot be reached or read, or shows no file at all where files were. Packages loaded
-            before the failure stay loaded.
+        SourceError: the bucket cannot be reached or read, or shows no file at all where files were, or none of those.
+            Packages loaded before the failure stay loaded.
     """
     kinds = [kind for kind in KINDS if entities is None or kind in entities]
     days = _days(context, window)
@@ -74,8 +76,10 @@ def ingest(
         some = days[start : start + DAYS_AT_ONCE]
         known = KnownFiles.of(context.warehouse, some[0], some[-1])
         new = bucket.objects(kinds, some, context.as_of, known.etags)
-        if window is None and known.is_of_these_days and not bucket.listed:
+        if window is None and known.of_these_days and not bucket.listed:
             _refuse_if_known(context, source)
+        if window is None and entities is None and known.of_these_days >= MANY and not bucket.known:
+            raise _another(source, known, days[0], context.as_of)
         if start == 0 and entities is None:
             new = bucket.strays(known.etags) + new
         files.progress.found(len(new), sum(item.size for item in new), len(some))
@@ -105,6 +109,19 @@ def _refuse_if_known(context: IngestContext, source: StoreDrops) -> None:
             "Check the prefix in STORES_URL, that the credentials may list it (s3:ListBucket with that prefix), and"
             " whether somebody emptied the bucket; what is certified stays, and the next load reads what comes",
         )
+
+
+def _another(source: StoreDrops, known: KnownFiles, first: date, as_of: datetime) -> AnotherSourceError:
+    """What is said of a place that has files, but none of those that were there: they would be taken for corrections,
+    and the stores of the right place for missing."""
+    return AnotherSourceError(
+        SOURCE,
+        f"{source.url} has none of the {known.of_these_days:,} files that were there since {first}, not with the same"
+        " content: it is another place than before; nothing was read",
+        "Correct STORES_URL (and AWS_ENDPOINT_URL). If this is the right place all the same, moved with its files, read"
+        f" it once with `insightmart ingest stores --from {first} --to {as_of:%Y-%m-%dT%H:%M}`: what came before is"
+        " recognised",
+    )
 
 
 def backfill(

@@ -23,7 +23,7 @@ from insightmart.alerts.post import keep, send_out
 from insightmart.alerts.routes import read_routes
 from insightmart.alerts.sending import place_of
 from insightmart.certification.verdict import spoken
-from insightmart.errors import ConfigurationError, InsightMartError, LockedError
+from insightmart.errors import ConfigurationError, InsightMartError, LockedError, of_this_machine
 from insightmart.hidden_secrets import without_secrets
 from insightmart.kept_place import kept_place
 from insightmart.kept_private import make_home
@@ -83,6 +83,7 @@ def _tell(problems: list[Problem], now: datetime) -> None:
 def _problem(error: Exception) -> Problem:
     """Why a cycle cannot run, in words."""
     cure = "Run `insightmart doctor`, then `insightmart cycle`, on that machine; with --debug they say more."
+    error = of_this_machine(error) or error
     if isinstance(error, InsightMartError):
         what, action = error.cause.rstrip("."), f"{error.cure.rstrip('.')}. {cure}" if error.cure else cure
     else:

@@ -253,7 +253,7 @@ def _report(warehouse: Warehouse, settings: Settings, as_of: datetime, run: Run,
         result.notices += unseen
         try:
             telling = tell(warehouse, settings, facts, run, as_of)
-        except InsightMartError as error:
+        except (InsightMartError, OSError) as error:
             telling = Telling(problems=[RunProblem.of_error(ProblemKind.REPORT, "mail", error)])
         record_problems(warehouse, run.run_id, [*telling.problems, *telling.notices])
         result.mails = telling.titles

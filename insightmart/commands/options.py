@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ingestion.loading.context import Window
 
 CLOCKS_DIFFER = timedelta(minutes=5)  # of two machines
+EARLIEST = 1970
 
 
 class Instant(click.ParamType[datetime]):
@@ -28,6 +29,8 @@ class Instant(click.ParamType[datetime]):
             instant = datetime.fromisoformat(str(value).strip())
         except ValueError:
             self.fail(f"{value!r} is not a timestamp such as 2026-03-05T10:05", param, ctx)
+        if instant.year < EARLIEST:  # a window from there on has hundreds of thousands of days to be looked at
+            self.fail(f"{value!r} lies before {EARLIEST}: is the year mistyped?", param, ctx)
         return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import asdict
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -44,6 +44,13 @@ def reconcile_command(
         raise click.UsageError("--to must not be earlier than --from")
     settings = load_settings()
     now = acting_instant(settings, as_of)
+    today = now + timedelta(hours=14)  # in the zone that is furthest ahead
+    if date_from and date_from > today:
+        raise click.UsageError(f"--from lies in the future: it is {now:%Y-%m-%d %H:%M} UTC")
+    if date_to and date_to < settings.history_start - timedelta(days=1):
+        raise click.UsageError(f"--to lies before the first day of history, {settings.start} (INSIGHTMART_START)")
+    date_from = max(date_from, settings.history_start - timedelta(days=1)) if date_from else None
+    date_to = min(date_to, today) if date_to else None
     with writing(settings, "reconcile") as session, session.recorded_run(now) as run:
         if date_from:
             refuse_purged(session.warehouse, date_from, f"the business date {date_from:%Y-%m-%d}")

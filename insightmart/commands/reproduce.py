@@ -53,7 +53,14 @@ def reproduce_command(
     """
     settings = load_settings()
     found = reproduce(
-        partial(reading, settings), settings, table, instant, where, commit=commit, this_lock=this_lock, whole=whole
+        partial(reading, settings, is_whole=True),
+        settings,
+        table,
+        instant,
+        where,
+        commit=commit,
+        this_lock=this_lock,
+        whole=whole,
     )
     if as_json:
         told = asdict(found) | {"equal": found.is_equal}

@@ -12,7 +12,7 @@ import pytest
 
 from ingestion.loading.context import SourceError, Window
 from ingestion.stores.csv.decode import MAX_BYTES
-from ingestion.stores.source import ingest
+from ingestion.stores.source import MANY, ingest
 from ingestion.warehouse import Warehouse
 from insightmart.status.store_files import files_seen
 from tests.support.store_drops import HEADER, TILLS, At, counts, covered, hour, queued, statuses, zipped
@@ -348,6 +348,36 @@ def test_another_prefix_that_shows_nothing_is_an_error_too(at: At, drops: Drops)
     elsewhere = replace(drops.source, url=f"s3://{drops.bucket}/out")
     with pytest.raises(SourceError, match="/out shows no file, and 1 were there before"):
         ingest(at("2026-03-05T12:10"), elsewhere)
+
+
+def test_a_place_with_none_of_the_files_that_were_there_is_another_one(
+    at: At, drops: Drops, warehouse: Warehouse
+) -> None:
+    for store in range(1, MANY + 1):
+        drops.inventory("2026-03-05T10", store)
+    ingest(at("2026-03-05T11:10"), drops.source)
+    before = counts(warehouse), covered(warehouse)
+    for store in range(1, MANY + 1):
+        place = {"Bucket": drops.bucket, "Key": f"other/inventory/2026/03/05/10/store_{store:03d}.csv"}
+        drops.client.put_object(**place, Body=f"{HEADER}{store},A,99,0,2026-03-05T10:15:00Z\n")
+    elsewhere = replace(drops.source, url=f"s3://{drops.bucket}/other")
+    with pytest.raises(SourceError, match="has none of the 20 files that were there since") as raised:
+        ingest(at("2026-03-05T12:10"), elsewhere)
+    assert "insightmart ingest stores --from 2026-02-28 --to 2026-03-05T12:10" in raised.value.cure
+    assert (counts(warehouse), covered(warehouse)) == before
+    ingest(at("2026-03-05T12:10"), elsewhere, Window(datetime(2026, 2, 28), datetime(2026, 3, 5, 12, 10)))
+    ingest(at("2026-03-05T12:20"), elsewhere)
+    assert {on_hand for _, _, on_hand, _ in counts(warehouse)} == {5, 99}
+
+
+def test_all_files_but_one_written_anew_are_corrections(at: At, drops: Drops, warehouse: Warehouse) -> None:
+    for store in range(1, MANY + 1):
+        drops.inventory("2026-03-05T10", store)
+    ingest(at("2026-03-05T11:10"), drops.source)
+    for store in range(2, MANY + 1):
+        drops.inventory("2026-03-05T10", store, on_hand=6)
+    ingest(at("2026-03-05T12:10"), drops.source)
+    assert sorted(on_hand for _, _, on_hand, _ in counts(warehouse)) == [5] + [6] * (MANY - 1)
 
 
 def test_recent_days_that_show_nothing_any_more_are_an_error_though_old_files_are_left(at: At, drops: Drops) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -255,6 +255,15 @@ def test_a_load_that_landed_less_than_its_source_counted_is_found(built: Warehou
     assert {(d.entity, d.status) for d in result.unmatched if d.control == "loads" and d.status != "failed"} == {
         ("shopify_orders", "edited meanwhile")
     }
+
+
+@pytest.mark.slow
+def test_dates_before_the_last_ones_are_reconciled_alone(built: Warehouse, settings: Settings) -> None:
+    _reconcile(built, settings)
+    before = DAY - timedelta(days=1)
+    for first, last in ((DAY, DAY), (before, DAY), (before, before)):
+        result = reconcile(built, settings, AS_OF, f"of-{first}-{last}", first, last)
+        assert result.statuses["matched"] > 0
 
 
 @pytest.mark.slow

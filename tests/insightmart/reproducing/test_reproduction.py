@@ -12,6 +12,7 @@ import pytest
 
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse, open_duckdb
+from insightmart.readers.publishing import publish_copy
 from insightmart.settings import Settings
 from tests.support.built_warehouse import LOAD
 from tests.support.workshop import CommandLine
@@ -24,8 +25,10 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def warehouse_alone(built_home: Path, settings: Settings) -> Settings:
-    """A copy of the built warehouse without anything beside it: SQLMesh's state, its caches and the lock are lost."""
+    """A copy of the built warehouse and of what readers have: SQLMesh's state, its caches and the lock are lost."""
     shutil.copy(built_home / "INSIGHTMART.duckdb", settings.database_path)
+    with open_duckdb(settings.database_path) as warehouse:
+        publish_copy(warehouse, settings.home)  # which has no row of raw
     return settings
 
 
