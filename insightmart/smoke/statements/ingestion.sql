@@ -508,8 +508,14 @@ SELECT day, status, source_rows, source_keys, source_sum, source_digest, source_
 -- ingestion.stores.known_files
 SELECT entity, file_name, etag, file_hash, content_hash, store_id, file_date, file_hour, "ROWS", status FROM ops.files WHERE source = 'stores' AND (file_date BETWEEN NULL AND NULL OR status = 'unrecognised') ORDER BY load_id;
 
+-- ingestion.loading.same_source
+SELECT order_id FROM raw.shopify_orders AS r WHERE updated_at >= NULL AND updated_at < NULL AND order_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM raw.shopify_orders AS d WHERE d.order_id = r.order_id AND d._deleted_at IS NOT NULL AND d._dlt_load_id >= r._dlt_load_id) GROUP BY order_id ORDER BY MAX(updated_at) DESC LIMIT 25;
+
 -- ingestion.postgres.extract
 SELECT order_id, customer_id, store_id, channel, status, is_test, currency, ordered_at, discount_amount, tax_amount, shipping_amount, total_amount, updated_at FROM raw.oltp_orders WHERE (updated_at IS NULL OR updated_at >= NULL) AND _dlt_load_id IN (SELECT load_id FROM ops.loads WHERE source = NULL AND status = 'loaded');
+
+-- ingestion.loading.same_source
+SELECT order_id, ordered_at FROM raw.oltp_orders AS r WHERE updated_at >= NULL AND updated_at < NULL AND order_id IS NOT NULL AND ordered_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM raw.oltp_orders AS d WHERE d.order_id = r.order_id AND d._deleted_at IS NOT NULL AND d._dlt_load_id >= r._dlt_load_id) GROUP BY order_id, ordered_at ORDER BY MAX(updated_at) DESC LIMIT 200;
 
 -- ingestion.loading.deletions
 SELECT question_id, source, entity, window_start, window_end, rows_known, rows_missing, missing_keys, asked_at, state, confirmed_by, confirmed_at, reason, closed_at, load_id FROM ops.deletion_questions WHERE state IN (NULL) ORDER BY source, entity, window_start, asked_at;
