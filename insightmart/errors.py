@@ -16,6 +16,7 @@ _NOT_ALLOWED = (
     " as root leaves files of root: `chown -R`)"
 )
 _NO_ROOM = "Make room on that disk; then the same command does what is left"
+_NO_MEMORY = "Give the machine, container or user more memory (`ulimit -v`); then the same command does what is left"
 _CURES = {
     errno.EACCES: _NOT_ALLOWED,
     errno.EPERM: _NOT_ALLOWED,
@@ -68,10 +69,13 @@ class GateError(InsightMartError):
 
 
 def of_this_machine(error: BaseException) -> InsightMartError | None:
-    """What is said of an error of this machine: no right, no room, too many files; None of any other error.
+    """What is said of an error of this machine: no right, no room, no memory, too many files; None of any other error.
 
     DuckDB's own errors have no number, only the words of the system.
     """
+    what = (str(error).splitlines() or [""])[0]
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryException":
+        return InsightMartError(what or "there is no memory left", _NO_MEMORY)
     if isinstance(error, OSError):
         number = error.errno
     elif type(error).__name__ == "IOException":
@@ -80,7 +84,6 @@ def of_this_machine(error: BaseException) -> InsightMartError | None:
         return None
     if number not in _CURES:
         return None
-    what = (str(error).splitlines() or [""])[0]
     if isinstance(error, OSError):
         what = f"{error.filename or 'what is to be written'}: {os.strerror(number)}"
     return InsightMartError(what, _CURES[number])

@@ -388,8 +388,9 @@ def check_as_of(warehouse: Warehouse, as_of: datetime) -> datetime | None:
     )
     if latest is not None and as_of < latest:
         raise ConfigurationError(
-            f"--as-of {as_of:%Y-%m-%d %H:%M} lies before the last run at {latest:%Y-%m-%d %H:%M} UTC",
-            "Use a later instant, or a fresh INSIGHTMART_HOME to replay history",
+            f"{as_of:%Y-%m-%d %H:%M} lies before the last run at {latest:%Y-%m-%d %H:%M} UTC: of --as-of or"
+            " INSIGHTMART_AS_OF, or by a clock that was ahead then or is behind now",
+            "Use a later instant, or a fresh INSIGHTMART_HOME to replay history; set the clock, or wait until then",
         )
     complete: datetime | None = last_cycle
     return complete
