@@ -60,7 +60,7 @@ def asked_in_parts(check: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
     """A signal is asked about a first history part by part: a change to SQLMesh for ``sqlmesh_patches``.
 
     Why: SQLMesh looks for each interval that a signal lets through among all that it asked about, one after the other,
-    which is quadratic: half the processor time of a first build of eight years. Ours judge each interval by itself.
+    which is quadratic: three quarters of the processor time of a first build of eight years. Ours judge each by itself.
 
     Test: tests/models/test_signals.py
     """
