@@ -44,15 +44,14 @@ def write_parquet(directory: Path, span: Span) -> int:
 def build(path: Path, directory: Path, loaded_from: datetime) -> Cost:
     """Copy the files of a span and build the certified tables of it, beside what the warehouse holds already."""
 
-    import duckdb
-
     from ingestion.ops_tables import create_tables
-    from ingestion.warehouse import Warehouse
+    from ingestion.warehouse import open_duckdb
 
     def work() -> None:
-        with duckdb.connect(str(path)) as connection:
+        with open_duckdb(path) as warehouse:  # a file of the format that ours has
+            connection = warehouse.connection
             if not connection.execute("SELECT COUNT(*) FROM duckdb_tables()").fetchall()[0][0]:
-                create_tables(Warehouse(connection, "duckdb"))
+                create_tables(warehouse)
                 connection.execute("CREATE SCHEMA certified")
                 for kind, name, statement in statements("plain_hour"):
                     if kind == "table":
