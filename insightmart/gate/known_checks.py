@@ -1,16 +1,14 @@
 """A scan that does not have Soda read and write the same YAML each hour.
 
-The text of the checks is the same in every scan of a gate; its variables are put in later. Soda reads it, and writes
-the definition and an identity of each check, with a parser in plain Python: a third of what a scan costs. Here the text
-is read once, each definition written once, and both kept beside SQLMesh's cache, under a name that says all they are
-made of.
-"""
+The XX"""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 import pickle
+import re
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,10 @@ from soda.sodacl.sodacl_parser import SodaCLParser
 from sqlmesh.utils.cache import FileCache
 
 PACKAGES = ("soda-core", "ruamel.yaml")
-Place = tuple[str, str, int | None, int | None]  # header, rule, line and column of a check
+Place = tuple[str, int | None, int | None]  # rule, line and column of a check
+SHAPE = "2"  # of what is kept
+HEADER = "\0"  # in a definition that is kept: what it is a check of, which is called otherwise in each scan
+_VARIABLE = re.compile(r"\$\{\s*([A-Za-z_]\w*)\s*\}")
 
 
 class KnownChecks:
@@ -28,7 +29,7 @@ class KnownChecks:
 
     Attributes:
         tree: the text as Soda's parser reads it, pickled: a scan changes its own copy; None until it is read.
-        definitions: place of a check -> its definition in words of YAML.
+        definitions: place of a check -> its definition in words of YAML, under ``HEADER``.
     """
 
     def __init__(self) -> None:
@@ -64,7 +65,7 @@ def _files(cache: Path) -> FileCache[KnownChecks]:
 
 
 def _name(text: str) -> str:
-    made_of = "\n".join([*(f"{name} {version(name)}" for name in PACKAGES), text])
+    made_of = "\n".join([SHAPE, *(f"{name} {version(name)}" for name in PACKAGES), text])
     return f"checks_{hashlib.sha256(made_of.encode()).hexdigest()}"
 
 
@@ -109,15 +110,36 @@ class KnownScan(Scan):
 
     def _definition(self, check: Any, write: Any) -> str:
         told = check.check_cfg
-        place = (str(told.source_header), str(told.source_line), told.location.line, told.location.col)
+        header, place = str(told.source_header), (str(told.source_line), told.location.line, told.location.col)
         definitions = self._checks_known.definitions
         if place not in definitions:
-            definitions[place] = str(write(check))
-        return definitions[place]
+            definitions[place] = str(write(check)).replace(header, HEADER, 1)
+        return definitions[place].replace(HEADER, header, 1)
+
+    def jinja_resolve(self, definition: Any, variables: Any = None, location: Any = None) -> Any:
+        filled = _filled(definition, {**self._variables, **(variables or {})})
+        return super().jinja_resolve(definition, variables, location) if filled is None else filled
+
+
+def _filled(text: Any, variables: Mapping[str, Any] | None) -> str | None:
+    """A text with its variables; None where it has something else than names of these, which is left to Soda.
+
+    Soda takes a variable of the environment before one of the scan: here no process can change by it what is checked.
+    """
+    if not isinstance(text, str) or not variables or any(mark in text for mark in ("{%", "{#", "\r")):
+        return None
+    names = _VARIABLE.findall(text)
+    if len(names) != text.count("${") or not variables.keys() >= set(names):
+        return None
+    return _VARIABLE.sub(lambda found: str(variables[found[1]]), text).removesuffix("\n")
 
 
 class _KnownParser(SodaCLParser):
     known: KnownChecks
+
+    def _resolve_jinja(self, value: Any, variables: Any = None) -> Any:
+        filled = _filled(value, variables)
+        return super()._resolve_jinja(value, variables) if filled is None else filled
 
     def _parse_yaml_str(self, yaml_str: str) -> Any:
         if self.known.tree is None:

@@ -51,16 +51,18 @@ def yaml_work(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
     KEPT._known.clear()
 
 
-def scanned(scan: Any, more_than: int, checks: str = CHECKS) -> list[dict[str, str]]:
+def scanned(scan: Any, more_than: int, checks: str = CHECKS, schema: str = "S") -> list[dict[str, str]]:
     """What a gate keeps of a table with the amounts 5, and -1 without a number."""
     with duckdb.connect() as connection:
-        connection.execute("CREATE SCHEMA S; SET schema = 'S'")
-        connection.execute("CREATE TABLE S.T AS SELECT * FROM (VALUES (1, 5), (NULL, -1)) AS rows(order_id, amount)")
+        connection.execute(f"CREATE SCHEMA {schema}; SET schema = '{schema}'")
+        connection.execute(
+            f"CREATE TABLE {schema}.T AS SELECT * FROM (VALUES (1, 5), (NULL, -1)) AS rows(order_id, amount)"
+        )
         scan.disable_telemetry()
         scan.set_verbose(False)
         scan.set_data_source_name("insightmart")
         scan.add_duckdb_connection(connection, "insightmart")
-        scan.add_variables({"MORE_THAN": str(more_than)})
+        scan.add_variables({"MORE_THAN": str(more_than), "PLACE": f"{schema}.T"})
         add = scan.add_checks if isinstance(scan, KnownScan) else scan.add_sodacl_yaml_str
         add(checks)
         scan.execute()
@@ -94,6 +96,31 @@ def test_what_was_read_and_written_once_is_not_again(tmp_path: Path, yaml_work: 
     yaml_work.clear()
     scanned(KnownScan(tmp_path), 0)
     assert (yaml_work["load"], yaml_work["dump"]) == (read - 1, 0)
+
+
+def test_what_is_called_otherwise_in_each_scan_is_known_all_the_same(tmp_path: Path, yaml_work: Counter[str]) -> None:
+    more = "checks for ${PLACE}:\n  - missing_count(order_id) < ${MORE_THAN}:\n      name: few"
+    checks = CHECKS.replace("checks for T:", more).replace("FROM S.T", "FROM ${PLACE}")
+    expected = [scanned(Scan(), 5, checks, f"SCAN_{number}") for number in range(3)]
+    scanned(KnownScan(tmp_path), 5, checks, "SCAN_0")
+    (kept,) = (tmp_path / "soda_checks").iterdir()
+    size = kept.stat().st_size
+    yaml_work.clear()
+    for number in range(3):
+        KEPT._known.clear()  # another process
+        assert scanned(KnownScan(tmp_path), 5, checks, f"SCAN_{number}") == expected[number]
+    assert "checks for SCAN_2.T" in str(expected[2])
+    assert yaml_work["dump"] == 0
+    assert kept.stat().st_size == size  # a year of hours keeps no more than one
+
+
+def test_no_variable_of_the_environment_changes_what_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = scanned(Scan(), 0)
+    monkeypatch.setenv("MORE_THAN", "-5")
+    assert scanned(Scan(), 0) != expected  # what Soda does
+    assert scanned(KnownScan(tmp_path), 0) == expected
 
 
 def test_a_changed_text_is_read_anew(tmp_path: Path, yaml_work: Counter[str]) -> None:

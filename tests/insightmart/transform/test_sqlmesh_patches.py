@@ -20,7 +20,7 @@ from sqlmesh.core.config.connection import PostgresConnectionConfig, SnowflakeCo
 from sqlmesh.core.config.loader import load_configs
 from sqlmesh.core.engine_adapter.duckdb import DuckDBEngineAdapter
 from sqlmesh.core.engine_adapter.snowflake import SnowflakeEngineAdapter
-from sqlmesh.core.environment import Environment, EnvironmentStatements
+from sqlmesh.core.environment import Environment, EnvironmentNamingInfo, EnvironmentStatements
 from sqlmesh.core.loader import SqlMeshLoader
 from sqlmesh.core.model import SqlModel, load_sql_based_model
 from sqlmesh.core.model.cache import OptimizedQueryCache
@@ -30,10 +30,17 @@ from sqlmesh.core.snapshot import cache as snapshot_cache
 from sqlmesh.core.snapshot.cache import SnapshotCache
 from sqlmesh.core.snapshot.evaluator import SnapshotEvaluator
 from sqlmesh.core.state_sync import EngineAdapterStateSync
+from sqlmesh.utils.errors import CircuitBreakerError
 
 from insightmart.errors import ConfigurationError
 from insightmart.settings import PROJECT
-from insightmart.transform.sqlmesh_patches import COLLECT_AFTER, made_of_its_parents, patch, written_once
+from insightmart.transform.sqlmesh_patches import (
+    COLLECT_AFTER,
+    asked_of_its_summary,
+    made_of_its_parents,
+    patch,
+    written_once,
+)
 from insightmart.transform.statement_templates import TEMPLATES, Template, Templates
 
 PLACES = [
@@ -147,6 +154,40 @@ def test_what_was_evaluated_is_written_to_the_state_once_also_when_something_fai
         assert evaluate() == "done"
     assert written == [["a", "b"]]
     assert state.add_snapshots_intervals is write
+
+
+def test_a_run_stops_where_somebody_changes_its_environment_under_it() -> None:
+    state = {"prod": ("one", 1), "dev": ("other", 1)}
+    known = SimpleNamespace(
+        get_environments_summary=lambda: [
+            SimpleNamespace(name=name, plan_id=plan, finalized_ts=at) for name, (plan, at) in state.items()
+        ]
+    )
+    asked: list[bool] = []
+
+    def run(self: Any, *, environment_naming_info: EnvironmentNamingInfo, circuit_breaker: Any) -> str:
+        assert environment_naming_info.name == "prod"
+        if circuit_breaker is None:
+            return "a plan"
+        asked.append(circuit_breaker())
+        for changed in ({"dev": ("another", 2)}, {"prod": ("one", None)}, {"prod": ("two", 2)}):
+            state.update(changed)
+            asked.append(circuit_breaker())
+        del state["prod"]
+        asked.append(circuit_breaker())
+        return "a run"
+
+    def ran(**breaking: Any) -> str:
+        scheduler = SimpleNamespace(state_sync=known)
+        prod = EnvironmentNamingInfo(name="prod")
+        result: str = asked_of_its_summary(run)(scheduler, environment_naming_info=prod, **breaking)
+        return result
+
+    assert ran() == "a plan"
+    with pytest.raises(CircuitBreakerError):
+        ran(circuit_breaker=lambda: True)
+    assert ran(circuit_breaker=lambda: False) == "a run"
+    assert asked == [False, False, True, True, True]
 
 
 def test_what_prod_is_is_recorded_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
