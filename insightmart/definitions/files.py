@@ -21,7 +21,7 @@ SUBJECTS = Path("models/certified/subjects.yml")
 DEFINITIONS = (RULES, METRICS, COLUMNS)
 
 
-class _EachKeyOnce(yaml.SafeLoader):
+class _EachKeyOnce(yaml.CSafeLoader):
     """Of two keys of one name YAML silently keeps the last; here the second one is a mistake."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:

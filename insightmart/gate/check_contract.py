@@ -33,7 +33,7 @@ def check_contract(definition: str) -> tuple[str, str]:
 def _first_check(definition: str) -> tuple[str, dict[str, Any]]:
     """The rule of a SodaCL text's first check and its options; empty where the text is none, or a check without any."""
     try:
-        text = yaml.safe_load(with_thresholds(definition, _thresholds()))
+        text = yaml.load(with_thresholds(definition, _thresholds()), Loader=yaml.CSafeLoader)
     except yaml.YAMLError:
         return "", {}
     match text:

@@ -62,6 +62,7 @@ from insightmart.transform.statement_templates import (
     evaluated_by_template,
 )
 from insightmart.transform.time_order import in_order_of_time
+from insightmart.transform.unchanged_views import left_as_they_are
 from insightmart.transform.watermarks import asked_in_parts
 
 SEEN_ON = "0.236.4"
@@ -365,7 +366,9 @@ patch(BuiltInPlanEvaluator, "evaluate", lambda evaluate: planned_alone(known_as_
 patch(GenericContext, "run", lambda run: run_alone(shown_tables.known_to_be_whole(run)))
 patch(EngineAdapterStateSync, "promote", recorded_at_once)
 patch(Scheduler, "evaluate", carried_over)
-patch(SnapshotEvaluator, "evaluate", lambda evaluate: tagged_with_model(shown_tables.noted_as_written(evaluate)))
+patch(
+    SnapshotEvaluator, "evaluate", lambda run: left_as_they_are(tagged_with_model(shown_tables.noted_as_written(run)))
+)
 patch(SnapshotEvaluator, "promote", shown_tables.copied_before)
 patch(PromotableStrategy, "promote", shown_tables.pointed_at_the_copy)
 patch(SqlMeshLoader._Cache, "_model_cache_entry_id", with_definitions)

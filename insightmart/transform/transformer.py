@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -178,6 +178,9 @@ class Transformer:
         """
         from sqlmesh.utils.errors import SQLMeshError
 
+        from insightmart.transform.published import PublishedProject
+        from insightmart.transform.unchanged_views import no_model_changes
+
         try:
             plan = self.context.plan_builder(
                 PROD,
@@ -193,7 +196,8 @@ class Transformer:
         # What a view unites is built with it where it lacks hours of the window. Of a part that a gate holds back that
         # would certify a later hour and hide the one that is missing.
         restated = {snapshot.name for snapshot in plan.restatements}
-        return self.apply(plan.model_copy(update={"models_to_backfill": restated}))
+        with no_model_changes() if isinstance(self.context, PublishedProject) else nullcontext():
+            return self.apply(plan.model_copy(update={"models_to_backfill": restated}))
 
     def apply(self, plan: Plan) -> Outcome:
         """Apply a plan. What a gate or a model refuses is in the outcome.

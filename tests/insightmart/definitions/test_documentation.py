@@ -26,7 +26,7 @@ def project(tmp_path: Path) -> Path:
     ("file", "old", "new", "cause"),
     [
         (METRICS, "  owner: finance\n", "", "certified/metrics.yml: orders lacks or has too much of: owner."),
-        (METRICS, "title: Orders", "title: Orders: all", "certified/metrics.yml: mapping values are not allowed here"),
+        (METRICS, "title: Orders", "title: Orders: all", "certified/metrics.yml: mapping values are not allowed"),
         (COLUMNS, "  city: City", "  city:", "certified/columns.yml: everywhere.city has None where a text belongs"),
         (COLUMNS, "  city: City\n", "  city: City\n  city: Town\n", "certified/columns.yml: city stands there twice"),
         (COLUMNS, "  city: City\n", "  ? [a]\n  : b\n", "certified/columns.yml: while constructing a mapping"),

@@ -86,6 +86,36 @@ def test_whatever_stands_in_the_queue_the_rest_is_restated(shop: Workshop) -> No
 
 
 @pytest.mark.slow
+def test_a_correction_leaves_views_as_they_are_and_makes_one_that_is_lost(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sqlmesh.core.engine_adapter.base import EngineAdapter
+
+    made: list[str] = []
+    create = EngineAdapter.create_view
+
+    def counted(self: Any, view_name: Any, *args: Any, **kwargs: Any) -> Any:
+        made.append(str(view_name).replace('"', "").rpartition(".")[2])
+        return create(self, view_name, *args, **kwargs)
+
+    with opened(shop) as (warehouse, transformer):
+        physical = "SELECT view_name FROM duckdb_views() WHERE view_name LIKE 'QUARANTINE__OLTP_ORDERS__%'"
+        [(lost,)] = warehouse.rows(physical)
+        before = warehouse.rows("SELECT COUNT(*) FROM quarantine.oltp_orders")
+        warehouse.execute(f'DROP VIEW "sqlmesh__QUARANTINE"."{lost}"')
+        warehouse.insert(
+            "ops.correction_windows", [entry("a", *SALES, datetime(2026, 3, 5, 3), datetime(2026, 3, 5, 4))]
+        )
+        monkeypatch.setattr(EngineAdapter, "create_view", counted)
+        closed, failures = apply_corrections(warehouse, transformer, NOW)
+        assert (closed, failures) == (1, {})
+        assert made == [lost]
+        assert warehouse.rows("SELECT COUNT(*) FROM quarantine.oltp_orders") == before
+        evaluated = "SELECT COUNT(*) FROM ops.run_intervals WHERE model = 'certified.agg_sales_hourly__oltp'"
+        assert warehouse.value(evaluated) > 0
+
+
+@pytest.mark.slow
 def test_while_a_gate_fails_only_its_area_waits(shop: Workshop) -> None:
     with opened(shop) as (warehouse, transformer):
         hour = (datetime(2026, 3, 5, 3), datetime(2026, 3, 5, 4))
