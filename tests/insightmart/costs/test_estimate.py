@@ -41,12 +41,12 @@ def account() -> AccountParameters:
 
 def test_a_warehouse_is_awake_for_its_work_and_until_it_sleeps(account: AccountParameters) -> None:
     work = hour_of_work(SIMPLE, account, PRICES.credits_an_hour)
-    assert (work.load, work.models, work.gate) == pytest.approx((10.99 + 145, 40 + 467 - 57, 57))
+    assert (work.load, work.models, work.gate) == pytest.approx((10.99 + 147, 40 + 453 - 57, 57))
     # LOAD once, TRANSFORM woken twice, GATE asleep between its seven scans; each sleeps after 60 s
-    assert work.awake == pytest.approx({"LOAD": 155.99 + 60, "TRANSFORM": 507 + 120, "GATE": 57 + 7 * 60})
+    assert work.awake == pytest.approx({"LOAD": 157.99 + 60, "TRANSFORM": 493 + 120, "GATE": 57 + 7 * 60})
     lines = {line.what: line for line in month(SIMPLE, PRICES, account)}
     transform = lines["TRANSFORM, models of each hour"]
-    assert transform.usd == pytest.approx(627 / 3600 * 4 * 730 * 3.00)
+    assert transform.usd == pytest.approx(613 / 3600 * 4 * 730 * 3.00)
 
 
 def test_a_minute_is_paid_for_at_least_and_an_hour_at_most(account: AccountParameters) -> None:
