@@ -44,7 +44,7 @@ def refused(tmp_path: Path, old: str, new: str) -> str:
         ("[Before tax]", "Before tax", "margin has 'Before tax' for caveats, where a list belongs"),
         ("[sales.margin, sales_daily.margin]", "[]", "margin has [] for columns, where a list belongs"),
         ("[Before tax]", "[{Before: tax}]", "margin has {'Before': 'tax'} where a text belongs"),
-        ("  meaning: What is left", "  meaning: Left: what is", "mapping values are not allowed here"),
+        ("  meaning: What is left", "  meaning: Left: what is", "mapping values are not allowed"),
     ],
 )
 def test_a_metric_states_all_there_is_to_state_and_nothing_else(tmp_path: Path, old: str, new: str, cause: str) -> None:
