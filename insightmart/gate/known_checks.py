@@ -1,6 +1,10 @@
 """A scan that does not have Soda read and write the same YAML each hour.
 
-The XX"""
+The text of the checks is the same in every scan of a gate; its variables are put in later. Soda reads it, and writes
+the definition and an identity of each check, with a parser in plain Python: a third of what a scan costs. Here the text
+is read once, each definition written once, and both kept beside SQLMesh's cache, under a name that says all they are
+made of. A variable is put in as text, where Soda compiles a template for each text that has one.
+"""
 
 from __future__ import annotations
 
