@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ import pytest
 from insightmart.doctor.examination import examine
 from insightmart.settings import Settings
 from insightmart.source_clocks import Clocks, compared, read_clocks
+from tests.support.web_server import Quiet, serving
 
 NOW = datetime(2026, 3, 6, 10, 5)
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
@@ -59,24 +58,15 @@ def test_nobody_who_answers_is_nobody_to_compare_with() -> None:
 def another_time(ahead: timedelta) -> Iterator[str]:
     """The address of a server that refuses everything and tells this time."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_HEAD(self) -> None:
             self.send_error(403)
 
         def date_time_string(self, _: float | None = None) -> str:
             return format_datetime(datetime.now(UTC) + ahead, usegmt=True)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as address:
+        yield address
 
 
 def test_s3_and_the_shop_tell_their_time_whatever_else_they_answer(

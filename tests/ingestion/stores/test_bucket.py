@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +19,7 @@ from ingestion.stores.csv.decode import MAX_BYTES
 from ingestion.stores.source import ingest
 from ingestion.warehouse import Warehouse
 from tests.support.store_drops import HEADER, Answer, At, counts, covered, statuses
+from tests.support.web_server import Quiet, serving
 
 if TYPE_CHECKING:
     from conftest import Drops
@@ -180,24 +179,6 @@ def test_a_refusal_with_a_page_of_a_gateway_is_named(at: At) -> None:
     with answering(lambda path: (403, b"<!DOCTYPE html><html>Forbidden</html>")) as endpoint:
         error = failure(at("2026-03-05T12:30"), StoreDrops("s3://shop/in", endpoint, attempts=1))
     assert error.cause == "access to bucket 'shop' was denied (403)"
-
-
-class Quiet(BaseHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Say nothing on standard error."""
-
-
-@contextmanager
-def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """The URL of an HTTP server."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @contextmanager
