@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import click
+from click.core import ParameterSource
 
 from ingestion.clock import utc_now
 from ingestion.warehouse import Warehouse
 from insightmart.alerts.after_cycle import Telling, tell
 from insightmart.alerts.heartbeat import beat
 from insightmart.alerts.not_running import telling_if_it_cannot_run
-from insightmart.commands.options import as_of_option
+from insightmart.commands.options import SIMULATED, as_of_option
 from insightmart.commands.session import Session, acting_clocks, writing
 from insightmart.costs.budget_watch import watch_budget
 from insightmart.damage import refuse_lost_warehouse
@@ -39,6 +40,10 @@ from insightmart.transform.restatement import apply_corrections
 from insightmart.transform.transformer import Outcome, Transformer, open_transformer
 from insightmart.watchdog import TimeIsUp, Watchdog, watched
 
+STANDS_STILL = (
+    "it still says the instant of the last cycle, so nothing new was looked for, and no sign of life is sent",
+    "Unset it where this is no simulation; in a sandbox, `insightmart sandbox advance` and take its settings again",
+)
 UNSEEN = (
     "only a part of what belongs together could be written, so readers are not shown what was written since",
     "Correct what the failing model names; the next cycle that writes all of it shows it",
@@ -47,9 +52,14 @@ UNSEEN = (
 
 @dataclass
 class CycleResult:
-    """What a cycle did. Without `problems` everything that was due is published."""
+    """What a cycle did. Without `problems` everything that was due is published.
+
+    Attributes:
+        is_again: the last cycle that went through all its steps had the same instant.
+    """
 
     as_of: datetime
+    is_again: bool = False
     rows_loaded: int = 0
     rows_rejected: int = 0
     corrections_closed: int = 0
@@ -110,7 +120,7 @@ def _cycle(
     if last is None and transformer.is_set_up():
         refuse_lost_warehouse(warehouse, settings)
     since = last or settings.history_start
-    result = CycleResult(as_of)
+    result = CycleResult(as_of, is_again=as_of == last)
     began, is_ended = utc_now(), False
     with session.recorded_run(as_of) as run:
         seconds = _seconds(settings, transformer, last, as_of)
@@ -140,7 +150,7 @@ def _cycle(
             run.summary = {
                 key: value
                 for key, value in asdict(result).items()
-                if key not in ("problems", "notices", "mails", "page")
+                if key not in ("is_again", "problems", "notices", "mails", "page")
             }
     beside = (ProblemKind.EVIDENCE, ProblemKind.LINEAGE, ProblemKind.READERS)
     later = [problem for problem in run.notices if problem.kind in beside and problem not in result.notices]
@@ -280,7 +290,10 @@ def cycle_command(as_of: datetime | None, as_json: bool) -> int:
         now, clocks = acting_clocks(settings, as_of)
         with open_cycles(settings) as cycle:
             result = cycle(now, clocks)
-    if not result.problems and (missed := beat(settings)):
+    is_set = click.get_current_context().get_parameter_source("as_of") is ParameterSource.ENVIRONMENT
+    if result.is_again and is_set:  # as long as it is forgotten there, nothing new is looked for
+        result.notices.append(RunProblem(ProblemKind.CLOCK, SIMULATED, *STANDS_STILL))
+    elif not result.problems and (missed := beat(settings)):
         result.notices.append(missed)
     if as_json:
         click.echo(json.dumps(asdict(result) | {"errors": result.errors}, default=str))

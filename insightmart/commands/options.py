@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 CLOCKS_DIFFER = timedelta(minutes=5)  # of two machines
 EARLIEST = 1970
+SIMULATED = "INSIGHTMART_AS_OF"
 
 
 class Instant(click.ParamType[datetime]):
@@ -34,32 +36,43 @@ class Instant(click.ParamType[datetime]):
         return instant.astimezone(UTC).replace(tzinfo=None) if instant.tzinfo else instant
 
 
-def _has_been(ctx: click.Context, param: click.Parameter, as_of: datetime | None) -> datetime | None:
-    """Refuse an instant to come that somebody typed.
+def has_been(ctx: click.Context, param: click.Parameter, instant: datetime | None) -> datetime | None:
+    """Refuse an instant to come that somebody typed; a callback of options.
 
-    A mistyped year would call hours complete that sources still write, keep every later run from acting before it, and
-    give up what retention keeps. Simulated time is said by the environment.
+    A mistyped year would call hours complete that sources still write, keep every later run from acting before it,
+    give up what retention keeps, and say what was known of days that nobody knows. Simulated time is said by the
+    environment.
+
+    Raises:
+        click.UsageError: it lies after the time of day, and after simulated time.
     """
     typed = param.name is not None and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE
-    if as_of is not None and typed and as_of > (now := utc_now()) + CLOCKS_DIFFER:
+    if instant is None or not typed:
+        return instant
+    simulated = os.environ.get(SIMULATED)
+    now = max(utc_now(), Instant().convert(simulated, param, ctx)) if simulated else utc_now()
+    if instant > now + CLOCKS_DIFFER:
         raise click.UsageError(
-            f"--as-of {as_of:%Y-%m-%d %H:%M} lies in the future: it is {now:%Y-%m-%d %H:%M} UTC. A simulation of days"
-            " to come sets INSIGHTMART_AS_OF",
+            f"{param.opts[0]} {instant:%Y-%m-%d %H:%M} lies in the future: it is {now:%Y-%m-%d %H:%M} UTC. A simulation"
+            f" of days to come sets {SIMULATED}",
             ctx,
         )
-    return as_of
+    return instant
 
 
 as_of_option = click.option(
     "--as-of",
     type=Instant(),
-    envvar="INSIGHTMART_AS_OF",
-    callback=_has_been,
-    help="Act as if it were this UTC instant, which must have been (default: now, or INSIGHTMART_AS_OF).",
+    envvar=SIMULATED,
+    callback=has_been,
+    help=f"Act as if it were this UTC instant, which must have been (default: now, or {SIMULATED}).",
 )
 
 as_published_option = click.option(
-    "--as-published", "as_published", type=Instant(), help="What was known and shown at this UTC instant of the past."
+    "--as-published",
+    type=Instant(),
+    callback=has_been,
+    help="What was known and shown at this UTC instant of the past.",
 )
 
 

@@ -9,7 +9,7 @@ from functools import partial
 
 import click
 
-from insightmart.commands.options import Instant
+from insightmart.commands.options import Instant, has_been
 from insightmart.commands.session import reading
 from insightmart.console_tables import print_table
 from insightmart.errors import FAILED
@@ -21,7 +21,14 @@ SHOWN = 50  # rows that differ, on a terminal
 
 @click.command()
 @click.argument("table")
-@click.option("--as-published", "instant", type=Instant(), required=True, help="As it was shown at this UTC instant.")
+@click.option(
+    "--as-published",
+    "instant",
+    type=Instant(),
+    callback=has_been,
+    required=True,
+    help="As it was shown at this UTC instant.",
+)
 @click.option("--where", help="Which cells: a SQL condition on the columns of TABLE (of a fact: part, event_hour).")
 @click.option("--commit", help="Use this commit, not the one that published it.")
 @click.option("--this-lock", is_flag=True, help="Use the packages of this environment, not those of that commit.")

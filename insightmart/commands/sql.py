@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from insightmart.commands.options import Instant
+from insightmart.commands.options import Instant, has_been
 from insightmart.console_tables import print_table, without_control, without_formula
 from insightmart.errors import ConfigurationError, InsightMartError
 from insightmart.journal.as_published import shown_at
@@ -30,6 +30,7 @@ from insightmart.settings import load_settings
 @click.option(
     "--as-published",
     type=Instant(),
+    callback=has_been,
     help="Read certified.agg_sales_daily as it was shown at this UTC instant; of certified.agg_inventory_daily the"
     " sums of each date and store.",
 )

@@ -55,6 +55,8 @@ def test_help_teaches_and_lists_every_command() -> None:
         (["ingest"], {}, "no source is configured"),
         (["cycle", "--as-of", "yesterday"], {}, "is not a timestamp"),
         (["cycle", "--as-of", "2999-03-05"], {}, "--as-of 2999-03-05 00:00 lies in the future"),
+        (["report", "--as-published", "2999-03-05"], {}, "--as-published 2999-03-05 00:00 lies in the future"),
+        (["sql", "SELECT 1", "--as-published", "2999-03-05"], {}, "--as-published 2999-03-05 00:00 lies in the future"),
         (["ingest", "--from", "2026-03-05"], {}, "--from and --to belong together"),
         (["ingest", "oltp", "--from", "2026-03-06", "--to", "2026-03-05"], {}, "--to must be later than --from"),
         (["ingest", "oltp", "--from", "2999-03-06", "--to", "2999-03-07"], {}, "--from lies in the future"),

@@ -105,6 +105,12 @@ def test_a_source_that_is_down_holds_back_only_its_own_tables(first_day: Sandbox
         place.environment["SHOPIFY_URL"] = first_day.settings["SHOPIFY_URL"]
         healed = place.run("insightmart", "cycle", "--as-of", "2026-03-06T00:10")
         assert (healed.returncode, watch.requests) == (0, [("GET", "/alive", "")]), healed.stderr
+
+        place.environment["INSIGHTMART_AS_OF"] = "2026-03-06T00:10"  # forgotten where cron finds it, an hour later
+        still = place.run("insightmart", "cycle")
+        assert (still.returncode, watch.requests) == (0, [("GET", "/alive", "")]), still.stderr
+        assert "it still says the instant of the last cycle" in " ".join(still.stderr.split())
+        del place.environment["INSIGHTMART_AS_OF"]
     title = "Sales (online), inventory (online) and products: late, or nothing certified yet"
     opened, over = (mail for mail in received(SandboxState.load(first_day.home).inbox) if title in mail["Subject"])
     assert over["In-Reply-To"] == opened["Message-ID"]
