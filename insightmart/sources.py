@@ -373,11 +373,11 @@ def source_of(settings: Settings, source: str) -> Any:
     )
 
 
-def check_as_of(warehouse: Warehouse, as_of: datetime) -> datetime | None:
+def check_as_of(warehouse: Warehouse, as_of: datetime) -> tuple[datetime | None, datetime | None]:
     """Refuse to go back in time: what an earlier run released cannot be unreleased by a clock.
 
     Returns:
-        The instant of the last cycle that went through all its steps, None where none has.
+        The instants of the last run, and of the last cycle that went through all its steps; None where none has.
 
     Raises:
         ConfigurationError: a run at a later instant has been recorded.
@@ -392,5 +392,4 @@ def check_as_of(warehouse: Warehouse, as_of: datetime) -> datetime | None:
             " INSIGHTMART_AS_OF, or by a clock that was ahead then or is behind now",
             "Use a later instant, or a fresh INSIGHTMART_HOME to replay history; set the clock, or wait until then",
         )
-    complete: datetime | None = last_cycle
-    return complete
+    return latest, last_cycle

@@ -36,6 +36,8 @@ from insightmart.source_clocks import Clocks
 from insightmart.sources import check_as_of, ingest
 from insightmart.status.facts import gather
 from insightmart.transform import history
+from insightmart.transform.correction_plans import whole_hour
+from insightmart.transform.done_hours import due_again
 from insightmart.transform.restatement import apply_corrections
 from insightmart.transform.transformer import Outcome, Transformer, open_transformer
 from insightmart.watchdog import TimeIsUp, Watchdog, watched
@@ -116,7 +118,7 @@ def _cycle(
 ) -> CycleResult:
     """Ingest, restate corrections, run the models, reconcile, report. Each step goes on with what the others left."""
     warehouse, settings = session.warehouse, session.settings
-    last = check_as_of(warehouse, as_of)
+    latest, last = check_as_of(warehouse, as_of)
     if last is None and transformer.is_set_up():
         refuse_lost_warehouse(warehouse, settings)
     since = last or settings.history_start
@@ -128,6 +130,8 @@ def _cycle(
         session.knows_models(run, transformer)
         try:
             _load(warehouse, settings, as_of, clocks, result)
+            if latest and whole_hour(latest) == whole_hour(as_of):
+                due_again(warehouse, transformer, as_of)
             _build(warehouse, transformer, since, as_of, result)
             session.knows_models(run, transformer)
             _reconcile(warehouse, settings, as_of, run, result)
