@@ -34,6 +34,7 @@ from tests.support.forked import Commands
 PLANTED = "what the business plants"  # such as an hour that a gate refuses until its source is mended
 WHOLE_LEDGER = 24  # hours after which all evidence is compared, not only what is new
 CLOSED_WITHIN = 48  # hours after its end a month must have been closed
+AGAIN_AFTER = timedelta(minutes=10)  # of a cycle that failed, where somebody starts it again
 
 
 class Soak(BaseModel):
@@ -44,9 +45,11 @@ class Soak(BaseModel):
         hours: how many cycles in all; the first and the last three have no trouble.
         seed: chooses troubles and what they hit.
         share: of the cycles that have trouble.
+        again: share of the cycles that failed which somebody starts again within the hour.
         promote_every: hours after which somebody changes a model; 0: nobody does.
         done: hours that were played.
         certified: hours after whose cycle certified held the truth of the hour.
+        repeated: cycles that were started again within their hour.
         held_back: cycles in which something was held back, and the rest was exact.
         waiting: hours that are not published yet, with what they wait for: a trouble of theirs, or an earlier one.
         played: cycles by trouble.
@@ -69,11 +72,13 @@ class Soak(BaseModel):
     hours: int
     seed: int
     share: float
+    again: float = 0.3
     size: str = "tiny"
     start: datetime = START
     promote_every: int = 0
     done: int = 0
     certified: int = 0
+    repeated: int = 0
     held_back: int = 0
     waiting: list[tuple[int, str]] = []
     played: dict[str, int] = {}
@@ -128,6 +133,9 @@ def play(soak: Soak, business: Business, commands: Commands, told: Callable[[str
     is_read = copy_path(home).exists() and not fault.takes_the_copy
     with reading(home) if is_read else nullcontext(Log()) as log:
         code = fault.play(Cycle(commands, business.environment, ("cycle", "--as-of", instant(now)), chance))
+        if code and chance.random() < soak.again:
+            soak.repeated += 1
+            code, _ = commands.run(business.environment, "cycle", "--as-of", instant(now + AGAIN_AFTER))
     soak.moments += log.moments
     soak.changes += log.changes
     soak.wrong += [f"hour {hour}, {fault.name}: a reader: {line}" for line in log.faults]
@@ -229,7 +237,7 @@ def _opened(folder: Path, asked: Soak) -> Soak:
     if not path.exists():
         return asked
     found = Soak.model_validate_json(path.read_bytes())
-    chosen = ("first", "hours", "seed", "share", "size", "start", "promote_every")
+    chosen = ("first", "hours", "seed", "share", "again", "size", "start", "promote_every")
     if differing := [name for name in chosen if getattr(found, name) != getattr(asked, name)]:
         raise click.UsageError(f"{folder} holds a soak with another {', '.join(differing)}: take another folder")
     return found
@@ -239,6 +247,7 @@ def _opened(folder: Path, asked: Soak) -> Soak:
 @click.option("--hours", type=click.IntRange(5), default=720, show_default=True, help="How many hourly cycles.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Chooses the faults and what they hit.")
 @click.option("--share", type=click.FloatRange(0, 1), default=0.4, show_default=True, help="Of cycles with a fault.")
+@click.option("--again", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Of those that fail.")
 @click.option("--size", default="tiny", show_default=True, help="Of the business.")
 @click.option("--start", type=click.DateTime(["%Y-%m-%d"]), default=f"{START:%Y-%m-%d}", help="First day of it.")
 @click.option("--promote-every", type=click.IntRange(0), default=168, show_default=True, help="Hours; 0: never.")
@@ -249,6 +258,7 @@ def main(
     hours: int,
     seed: int,
     share: float,
+    again: float,
     size: str,
     start: datetime,
     promote_every: int,
@@ -260,7 +270,9 @@ def main(
     with ExitStack() as stack:
         kept = folder.absolute() if folder else Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
         kept.mkdir(parents=True, exist_ok=True)
-        asked = Soak(hours=hours, seed=seed, share=share, size=size, start=start, promote_every=promote_every)
+        asked = Soak(
+            hours=hours, seed=seed, share=share, again=again, size=size, start=start, promote_every=promote_every
+        )
         soak = _opened(kept, asked)
         code = kept / "code"
         if not code.exists():
@@ -282,12 +294,12 @@ def main(
         json_file.write_text(json.dumps(as_json(soak), indent=1) + "\n", encoding="utf-8")
     for line in soak.wrong:
         click.echo(line)
-    again = f"--hours {hours} --seed {seed} --share {share} --size {size} --start {start:%Y-%m-%d}"
-    again = f"python -m tests.faults.soak {again} --promote-every {promote_every}"
+    same = f"--hours {hours} --seed {seed} --share {share} --again {again} --size {size} --start {start:%Y-%m-%d}"
+    same = f"python -m tests.faults.soak {same} --promote-every {promote_every}"
     if soak.wrong:
-        click.echo(f"again: {again}")
+        click.echo(f"again: {same}")
     elif not soak.is_over:
-        click.echo(f"{soak.done} of {hours} hours are played; go on: {again} --folder {folder}")
+        click.echo(f"{soak.done} of {hours} hours are played; go on: {same} --folder {folder}")
     raise SystemExit(1 if soak.wrong else 0)
 
 

@@ -80,6 +80,7 @@ def totals(soak: Soak) -> dict[str, Any]:
         "certified_hours": soak.certified,
         "hours_by_a_later_cycle": len(soak.second),
         "retries_within_a_cycle": soak.retries,
+        "repeated_within_their_hour": soak.repeated,
         "held_back_and_the_rest_exact": soak.held_back,
         "promoted": soak.promoted,
         "closed_in_hour": soak.closed,
@@ -121,7 +122,7 @@ def as_markdown(plays: Sequence[dict[str, Any]]) -> str:
         "|---" * (1 + len(plays)) + "|",
     ]
     for name in names[1:]:
-        values = (play[name] for play in plays)
+        values = (play.get(name, 0) for play in plays)
         lines.append(f"| {name.replace('_', ' ')} | " + " | ".join(_in_words(value) for value in values) + " |")
     lines += ["", "| " + " | ".join(column.rstrip(">") for column in COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
     faults: dict[str, list[dict[str, Any]]] = {}
