@@ -7,11 +7,11 @@ store is in no dimension before the next one.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ingestion.warehouse import Warehouse
-from insightmart.transform.correction_plans import whole_hour
+from insightmart.transform.correction_plans import HOUR, whole_hour
 from insightmart.transform.model_graph import PROD, layer, short_name
 
 if TYPE_CHECKING:
@@ -24,15 +24,14 @@ ANY_LOAD = "anything_loaded"  # the signal of models that wait for no source
 _LAYERS = ("core", "gate", "certified")
 
 
-def due_again(warehouse: Warehouse, transformer: Transformer, as_of: datetime) -> list[str]:
+def due_again(warehouse: Warehouse, transformer: Transformer, as_of: datetime) -> None:
     """Have the last whole hour built again of every dimension that a load has come for since it was built.
 
     Nothing is built here: it is due for the next run. It costs a few statements, so that it is for an hour that had a
     run already.
-
-    Returns:
-        The models that are due again, as people write them.
     """
+    from sqlmesh.utils.date import to_timestamp
+
     context, end = transformer.context, whole_hour(as_of)
     taking = {short_name(name): model for name, model in context.models.items() if _takes_any_load(model)}
     marks = ", ".join("?" * len(taking))
@@ -43,15 +42,13 @@ def due_again(warehouse: Warehouse, transformer: Transformer, as_of: datetime) -
     )
     loads = "SELECT COUNT(*) FROM ops.loads WHERE status = 'loaded' AND ended_at > ?"
     if known == len(taking) and not warehouse.value(loads, [built_at]):
-        return []  # of a killed run nothing is known, so that it is done again
+        return  # of a killed run nothing is known, so that it is done again
     areas = {tag for model in taking.values() for tag in model.tags}
     environment = context.state_reader.get_environment(PROD)
     found = context.state_reader.get_snapshots(environment.snapshots).values() if environment else ()
     wanted = [snapshot for snapshot in found if _is_built_in(areas, snapshot)]
-    first, last = ((instant.replace(tzinfo=UTC).timestamp()) for instant in (end - timedelta(hours=1), end))
-    hour = (int(first * 1000), int(last * 1000))
+    hour = (to_timestamp(end - HOUR), to_timestamp(end))
     context.state_sync.remove_intervals([(snapshot, hour) for snapshot in wanted], remove_shared_versions=True)
-    return sorted(short_name(snapshot.name) for snapshot in wanted)
 
 
 def _takes_any_load(model: Model) -> bool:

@@ -1,8 +1,7 @@
 """Every change to how SQLMesh behaves, and how often Python clears up.
 
-Importing this module applies them, once a process; `macros/patches.py` imports it whenever the project loads, so that
-plain `sqlmesh` has them too. A patch whose place in SQLMesh is gone stops the load: running without it would be wrong.
-All were seen to be needed on SQLMesh 0.236.4; look at each of them when its version moves.
+Importing this module applies them; `macros/patches.py` does so whenever the project loads, for plain `sqlmesh` too. A
+patch whose place is gone stops the load. All were seen to be needed on SQLMesh 0.236.4; look at each when that moves.
 """
 
 from __future__ import annotations
@@ -43,6 +42,7 @@ from insightmart.transform import shown_tables
 from insightmart.transform.alone_on_prod import planned_alone, run_alone
 from insightmart.transform.audit_queries import counted_together, noted
 from insightmart.transform.carried_over import carried_over
+from insightmart.transform.first_state import begun_again
 from insightmart.transform.merges import where_it_may_be
 from insightmart.transform.snowflake_adapter import (
     always_ours,
@@ -365,6 +365,7 @@ patch(SqlModel, "is_breaking_change", every_change_of_a_candidate_breaks)
 patch(BuiltInPlanEvaluator, "evaluate", lambda evaluate: planned_alone(known_as_a_plan(evaluate)))
 patch(GenericContext, "run", lambda run: run_alone(shown_tables.known_to_be_whole(run)))
 patch(EngineAdapterStateSync, "promote", recorded_at_once)
+patch(EngineAdapterStateSync, "migrate", begun_again)
 patch(Scheduler, "evaluate", carried_over)
 patch(
     SnapshotEvaluator, "evaluate", lambda run: left_as_they_are(tagged_with_model(shown_tables.noted_as_written(run)))

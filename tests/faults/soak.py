@@ -34,7 +34,7 @@ from tests.support.forked import Commands
 PLANTED = "what the business plants"  # such as an hour that a gate refuses until its source is mended
 WHOLE_LEDGER = 24  # hours after which all evidence is compared, not only what is new
 CLOSED_WITHIN = 48  # hours after its end a month must have been closed
-AGAIN_AFTER = timedelta(minutes=10)  # of a cycle that failed, where somebody starts it again
+AGAIN_AFTER = timedelta(minutes=10)  # of a cycle that failed, where a scheduler tries it again
 
 
 class Soak(BaseModel):
@@ -45,7 +45,7 @@ class Soak(BaseModel):
         hours: how many cycles in all; the first and the last three have no trouble.
         seed: chooses troubles and what they hit.
         share: of the cycles that have trouble.
-        again: share of the cycles that failed which somebody starts again within the hour.
+        again: share of the cycles that failed which are started again within the hour, as by a scheduler that retries.
         promote_every: hours after which somebody changes a model; 0: nobody does.
         done: hours that were played.
         certified: hours after whose cycle certified held the truth of the hour.
@@ -247,7 +247,13 @@ def _opened(folder: Path, asked: Soak) -> Soak:
 @click.option("--hours", type=click.IntRange(5), default=720, show_default=True, help="How many hourly cycles.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Chooses the faults and what they hit.")
 @click.option("--share", type=click.FloatRange(0, 1), default=0.4, show_default=True, help="Of cycles with a fault.")
-@click.option("--again", type=click.FloatRange(0, 1), default=0.3, show_default=True, help="Of those that fail.")
+@click.option(
+    "--again",
+    type=click.FloatRange(0, 1),
+    default=0.3,
+    show_default=True,
+    help="Of those that fail, started again within the hour.",
+)
 @click.option("--size", default="tiny", show_default=True, help="Of the business.")
 @click.option("--start", type=click.DateTime(["%Y-%m-%d"]), default=f"{START:%Y-%m-%d}", help="First day of it.")
 @click.option("--promote-every", type=click.IntRange(0), default=168, show_default=True, help="Hours; 0: never.")

@@ -29,7 +29,7 @@ PLANTED = {
 COLUMNS = (
     "Fault",
     "Played>",
-    "Healed in its own cycle>",
+    "Healed in its own hour>",
     "Hours by a later one>",
     "Cycles more, mean>",
     "Hours until fresh, most>",

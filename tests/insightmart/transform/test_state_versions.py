@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 
 from insightmart.settings import Settings
+from insightmart.transform.state_versions import migrate, open_state, state_versions
 from tests.support.built_homes import copy_home
 from tests.support.workshop import CommandLine
 
@@ -36,3 +37,14 @@ def test_state_of_an_earlier_sqlmesh_is_migrated_and_of_a_later_one_refused(
         code, _, err = insightmart(*command)
         assert code == 2
         assert "SQLMesh's state was written by a later version: schema 999" in err.splitlines()[-1]
+
+
+def test_a_state_whose_first_tables_a_kill_left_half_made_is_made_anew(settings: Settings) -> None:
+    with open_state(settings) as context:
+        migrate(context)
+    with duckdb.connect(str(settings.home / "state.duckdb")) as state:  # all but the last statement
+        state.execute("DELETE FROM sqlmesh._versions")
+    with open_state(settings) as context:
+        assert state_versions(context).standing == "missing"
+        migrate(context)
+        assert state_versions(context).standing == "current"
