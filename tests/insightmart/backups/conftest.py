@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
 from sqlmesh.core.state_sync.base import SCHEMA_VERSION
 
+from ingestion.clock import utc_now
 from ingestion.warehouse import open_duckdb
 from insightmart.backups.making import make_copy
 from insightmart.backups.shelf import shelf_of
@@ -78,6 +80,8 @@ def copied_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             state.execute("CREATE SCHEMA sqlmesh")
             state.execute("CREATE TABLE sqlmesh._versions (schema_version INT, sqlmesh_version VARCHAR)")
             state.execute("INSERT INTO sqlmesh._versions VALUES (?, 'as installed')", [SCHEMA_VERSION])
+        # names of copies have seconds, and a test makes the next one at once
+        patch.setattr("insightmart.backups.making.utc_now", lambda: utc_now() - timedelta(hours=1))
         make_copy(settings, shelf_of(settings), 7)
         with open_duckdb(settings.database_path) as warehouse:
             note(warehouse, settings, "gave up nothing")
