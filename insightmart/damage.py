@@ -7,6 +7,8 @@ warehouse believes that all is done.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -83,6 +85,40 @@ def refuse_lost_warehouse(warehouse: Warehouse, settings: Settings) -> None:
     if not _has_tables(warehouse, "sqlmesh__certified"):
         raise InsightMartError(
             f"the warehouse is lost: it has no table of SQLMesh's, whose state believes all is done{_UNTOUCHED}",
+            _cure(settings),
+        )
+
+
+def refuse_earlier_warehouse(
+    warehouse: Warehouse, settings: Settings, gated: Mapping[str, datetime], last: datetime | None
+) -> None:
+    """The state of a later moment than the warehouse has hours done that nobody would build any more.
+
+    What is scanned is written down before the state hears of it, so that a kill never leaves it that way: one of the
+    two was brought back without the other.
+
+    Args:
+        warehouse: open connection.
+        settings: say how both are brought back.
+        gated: gate -> end of what the state has as done, UTC (``Transformer.gated_through``).
+        last: instant of the last cycle that the warehouse knows to have gone through all its steps; None: of none.
+
+    Raises:
+        InsightMartError: the warehouse is of an earlier moment.
+    """
+    unknown = {gate: end for gate, end in gated.items() if last is None or end > last}
+    if not unknown:
+        return
+    marks = ", ".join("?" * len(unknown))
+    statement = f"SELECT area, MAX(window_end) FROM ops.check_results WHERE area IN ({marks}) GROUP BY area"
+    scanned = dict(warehouse.rows(statement, list(unknown)))
+    behind = {gate: end for gate, end in unknown.items() if gate not in scanned or scanned[gate] < end}
+    if behind:
+        gate, end = max(behind.items(), key=lambda item: item[1])
+        until = f"to {scanned[gate]:%Y-%m-%d %H:%M} UTC" if gate in scanned else "nothing"
+        raise InsightMartError(
+            f"the warehouse is of an earlier moment than SQLMesh's state, which has gate.{gate} done to"
+            f" {end:%Y-%m-%d %H:%M} UTC where the warehouse has {until}{_UNTOUCHED}",
             _cure(settings),
         )
 

@@ -36,12 +36,14 @@ class LostSince:
     Attributes:
         highest: the highest number of an entry that is known; that of the copy, where nothing later is.
         read_from: where it was read, for people; empty where there was nothing to read.
+        other: the file of another warehouse that is there, for people; empty where it is the copy's own, or none.
         done: what people did since, and what to do about it.
         erasures: customers whose personal data was erased since: source, customer_id, reason.
     """
 
     highest: int
     read_from: str = ""
+    other: str = ""
     done: list[str] = field(default_factory=list)
     erasures: list[dict[str, Any]] = field(default_factory=list)
 
@@ -53,11 +55,14 @@ def lost_since(settings: Settings, manifest: Manifest) -> LostSince:
         InsightMartError: the bucket of EVIDENCE_URL does not answer. Only it may know which numbers were given.
     """
     found = LostSince(manifest.ledger_sequence)
+    entries: list[Entry] | None = None
     for path in (settings.database_path, copy_path(settings.home)):
-        entries = _entries(path, manifest)
+        began, entries = _entries(path, manifest)
         if entries is not None:
             found.read_from = str(path)
             break
+        if began and not found.other:
+            found.other = str(path)
     for entry in entries or ():
         found.highest = max(found.highest, entry.sequence)
         kind = next((one for one in BY_PEOPLE if one == entry.kind), None)
@@ -77,15 +82,16 @@ def lost_since(settings: Settings, manifest: Manifest) -> LostSince:
     return found
 
 
-def _entries(path: Path, manifest: Manifest) -> list[Entry] | None:
-    """Entries of the same ledger since the copy; None where the file is none that can be read."""
+def _entries(path: Path, manifest: Manifest) -> tuple[str | None, list[Entry] | None]:
+    """How a file's ledger began, and its entries since the copy where it is the same; None where nothing can be read."""
+    began: str | None = None
     if not path.exists():
-        return None
+        return began, None
     with suppress(duckdb.Error, OSError), Warehouse(duckdb.connect(str(path), read_only=True), "duckdb") as warehouse:
         began = warehouse.value("SELECT entry_hash FROM ops.ledger ORDER BY sequence LIMIT 1")
         if began == manifest.ledger_began:
-            return list(entries_since(warehouse, manifest.ledger_sequence))
-    return None
+            return began, list(entries_since(warehouse, manifest.ledger_sequence))
+    return began, None
 
 
 def _in_words(entry: Entry, again: str) -> str:

@@ -34,7 +34,7 @@ RESTORE = "Put the last good copy back with `insightmart restore`"
 
 
 def make_copy(settings: Settings, shelf: Shelf, keep: int) -> tuple[Manifest, list[Manifest]]:
-    """Copy the warehouse and the state, then delete the oldest copies.
+    """Copy the warehouse and the state, then delete the oldest copies. One whose manifest says nothing is not counted.
 
     Args:
         settings: name the home.

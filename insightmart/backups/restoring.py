@@ -42,12 +42,14 @@ def chosen(settings: Settings, place: str | None) -> tuple[Shelf, list[Manifest]
 
     Raises:
         ConfigurationError: the copies are of several warehouses.
-        InsightMartError: the place cannot be read.
+        InsightMartError: the place cannot be read, or the manifest of the one that is named, or of all there are.
     """
     parent, _, last = (place or "").rstrip("/").rpartition("/")
     is_one = re.match(NAME, last) is not None
     shelf = shelf_of(settings, (parent or ".") if is_one else place)
     found = [manifest for manifest in shelf.manifests() if not is_one or manifest.name == last]
+    if not found and (error := shelf.spoilt.get(last) if is_one else next(iter(shelf.spoilt.values()), None)):
+        raise error
     if len({manifest.ledger_began for manifest in found}) > 1:
         raise ConfigurationError(
             f"{shelf.where} has copies of several warehouses", "Name one copy with --from PLACE/NAME"

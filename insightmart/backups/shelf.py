@@ -31,17 +31,30 @@ class Shelf(ABC):
 
     Attributes:
         where: the place, for people.
+        spoilt: name of a copy whose manifest says nothing -> why, of the last look at all of them. Nothing is taken
+            from it, and nobody deletes it.
     """
 
     where: str
+    spoilt: dict[str, InsightMartError]
 
-    @abstractmethod
     def manifests(self) -> list[Manifest]:
         """The copies that are there, the latest first. A leftover of one that was not finished is none.
 
         Raises:
-            InsightMartError: the place cannot be read, or a manifest cannot.
+            InsightMartError: the place cannot be read.
         """
+        found, self.spoilt = [], {}
+        for name, where, content in self._contents():
+            try:
+                found.append(manifest_of(content, where))
+            except InsightMartError as error:
+                self.spoilt[name] = error
+        return latest_first(found)
+
+    @abstractmethod
+    def _contents(self) -> Iterator[tuple[str, str, bytes]]:
+        """Manifests as they lie there: the copy, where, and what it says."""
 
     @abstractmethod
     def put(self, name: str, file_name: str, source: BufferedReader) -> CopiedFile:
@@ -80,10 +93,10 @@ class FolderShelf(Shelf):
         self.folder = folder
         self.where = str(folder)
 
-    def manifests(self) -> list[Manifest]:
+    def _contents(self) -> Iterator[tuple[str, str, bytes]]:
         with self.explained("read"):
-            found = sorted(self.folder.glob(f"[0-9]*/{MANIFEST}"))
-            return latest_first(manifest_of(path.read_bytes(), str(path)) for path in found)
+            for path in sorted(self.folder.glob(f"[0-9]*/{MANIFEST}")):
+                yield path.parent.name, str(path), path.read_bytes()
 
     def put(self, name: str, file_name: str, source: BufferedReader) -> CopiedFile:
         with self.explained("written to"):
@@ -129,23 +142,21 @@ class BucketShelf(Shelf):
         self._place = S3Place("the place of the copies", url, RIGHTS, endpoint_url, attempts=5)
         self.where = self._place.url
 
-    def manifests(self) -> list[Manifest]:
+    def _contents(self) -> Iterator[tuple[str, str, bytes]]:
         with self._place.explained("read") as answered:
             pages = self._place.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._place.bucket, Prefix=self._place.prefix, Delimiter="/"
             )
-            names = [common["Prefix"] for page in pages for common in page.get("CommonPrefixes", ())]
-            found = []
-            for name in names:
-                key = f"{name}{MANIFEST}"
+            folders = [common["Prefix"] for page in pages for common in page.get("CommonPrefixes", ())]
+            for folder in folders:
+                key = f"{folder}{MANIFEST}"
                 try:
                     body = self._place.client.get_object(Bucket=self._place.bucket, Key=key)["Body"].read()
                 except answered as error:
                     if code_of(error) not in ("NoSuchKey", "404"):
                         raise
                     continue
-                found.append(manifest_of(body, f"s3://{self._place.bucket}/{key}"))
-        return latest_first(found)
+                yield folder.rstrip("/").rpartition("/")[2], f"s3://{self._place.bucket}/{key}", body
 
     def put(self, name: str, file_name: str, source: BufferedReader) -> CopiedFile:
         digest = hashlib.file_digest(source, "sha256").hexdigest()

@@ -47,6 +47,8 @@ def backup_command(place: str | None, keep: int, as_json: bool) -> int:
     with writer_lock(settings, "backup"), step("Copying") as progress:
         made, deleted = make_copy(settings, shelf, keep)
         progress.outcome = f"{made.size / 2**20:,.1f} MiB"
+    for error in shelf.spoilt.values():
+        click.echo(f"Neither counted nor deleted: {error.cause}", err=True)
     if as_json:
         click.echo(json.dumps(made.model_dump(mode="json") | {"place": shelf.where}, indent=2))
         return 0

@@ -21,7 +21,7 @@ from insightmart.alerts.not_running import telling_if_it_cannot_run
 from insightmart.commands.options import SIMULATED, as_of_option
 from insightmart.commands.session import Session, acting_clocks, writing
 from insightmart.costs.budget_watch import watch_budget
-from insightmart.damage import refuse_lost_warehouse
+from insightmart.damage import refuse_earlier_warehouse, refuse_lost_warehouse
 from insightmart.erasure.erase import finish_begun
 from insightmart.errors import FAILED, InsightMartError
 from insightmart.gateway import open_beside
@@ -119,8 +119,10 @@ def _cycle(
     """Ingest, restate corrections, run the models, reconcile, report. Each step goes on with what the others left."""
     warehouse, settings = session.warehouse, session.settings
     latest, last = check_as_of(warehouse, as_of)
-    if last is None and transformer.is_set_up():
-        refuse_lost_warehouse(warehouse, settings)
+    if transformer.is_set_up():
+        if last is None:
+            refuse_lost_warehouse(warehouse, settings)
+        refuse_earlier_warehouse(warehouse, settings, transformer.gated_through(), last)
     since = last or settings.history_start
     result = CycleResult(as_of, is_again=as_of == last)
     began, is_ended = utc_now(), False

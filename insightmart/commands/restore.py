@@ -55,10 +55,13 @@ def restore_command(place: str | None, is_listed: bool, yes: bool, as_json: bool
         raise ON_SNOWFLAKE
     now = acting_instant(settings, as_of)
     if is_listed:
-        _show(*chosen(settings, place), as_json)
+        shelf, copies = chosen(settings, place)
+        _show(shelf, copies, as_json)
+        _tell_spoilt(shelf)
         return 0
     with writer_lock(settings, "restore"):
         shelf, copies = chosen(settings, place)
+        _tell_spoilt(shelf)
         if not copies:
             raise ConfigurationError(
                 f"there is no copy in {place or shelf.where}",
@@ -69,6 +72,12 @@ def restore_command(place: str | None, is_listed: bool, yes: bool, as_json: bool
         with nobody_else(settings):
             pass
         lost = lost_since(settings, manifest)
+        if lost.other and not (place or "").rstrip("/").endswith(manifest.name):
+            raise ConfigurationError(
+                f"the copy {manifest.name} in {shelf.where} is of another warehouse than {lost.other}",
+                "Name another place with --from; to have this one take its place all the same, name it with --from"
+                " PLACE/NAME",
+            )
         _tell(manifest, lost)
         if not yes and not click.confirm("Put it in place?"):
             return USAGE
@@ -86,11 +95,18 @@ def restore_command(place: str | None, is_listed: bool, yes: bool, as_json: bool
     return 0
 
 
+def _tell_spoilt(shelf: Shelf) -> None:
+    for error in shelf.spoilt.values():
+        click.echo(f"Left out: {error.cause}", err=True)
+
+
 def _tell(manifest: Manifest, lost: LostSince) -> None:
     through = f"{manifest.certified_through:%Y-%m-%d %H:%M} UTC" if manifest.certified_through else "nothing"
     click.echo(f"The copy {manifest.name} of {manifest.copied_at}, certified through {through}.")
     if gone := lost.highest - manifest.ledger_sequence:
         click.echo(f"Lost with what it replaces: {gone:,} entries of the ledger, up to {lost.highest:,}.")
+    if lost.other:
+        click.echo(f"It is of another warehouse than {lost.other}.")
     if not lost.read_from:
         click.echo(
             "What people did since cannot be read: what was promoted, closed, answered or erased after the copy has to"

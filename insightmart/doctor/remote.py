@@ -265,8 +265,12 @@ def _backup(settings: Settings) -> str:
     copies = shelf.manifests()
     cure = "Run `insightmart backup` by cron, once a day where no cycle runs (docs/operations.md)"
     if not copies:
-        raise Flaw(f"there is no copy in {shelf.where}", cure, "note")
+        spoilt = "".join(f"; {error.cause}" for error in shelf.spoilt.values())
+        raise Flaw(f"there is no copy in {shelf.where}{spoilt}", cure, "note")
     said = f"{len(copies)} in {shelf.where}, the last one of {copies[0].copied_at}"
+    if shelf.spoilt:
+        causes = "; ".join(error.cause for error in shelf.spoilt.values())
+        raise Flaw(f"{said}; {causes}", "Look at it, and delete its folder by hand if nothing can be made of it", "note")
     if utc_now() - copies[0].made_at > COPY_AGE:
         raise Flaw(said, cure, "note")
     if not settings.backup_url:

@@ -70,6 +70,20 @@ class Transformer:
         """Whether the prod environment exists."""
         return self.context.state_reader.get_environment(PROD) is not None
 
+    def gated_through(self) -> dict[str, datetime]:
+        """The end of what prod's gates have done as SQLMesh's state has it, by the gate's name, UTC."""
+        from sqlmesh.utils.date import to_datetime
+
+        environment = self.context.state_reader.get_environment(PROD)
+        known = environment.snapshots if environment else ()
+        gates = [found for found in known if short_name(found.name).startswith("gate.")]
+        found = self.context.state_reader.get_snapshots(gates).values() if gates else ()
+        return {
+            short_name(snapshot.name).removeprefix("gate."): to_datetime(snapshot.intervals[-1][1]).replace(tzinfo=None)
+            for snapshot in found
+            if snapshot.intervals and not snapshot.model.kind.is_view
+        }
+
     def models_hash(self) -> str | None:
         """SHA-256 over the names and fingerprints of all models in prod: what makes figures now. None without prod."""
         environment = self.context.state_reader.get_environment(PROD)

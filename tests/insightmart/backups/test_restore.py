@@ -16,6 +16,7 @@ import pytest
 from filelock import FileLock
 
 from ingestion.warehouse import open_duckdb
+from insightmart.doctor.examination import examine
 from insightmart.ledger.kept_heads import keep_head
 from insightmart.ledger.recording import enter, last_head
 from insightmart.settings import Settings, load_settings
@@ -165,6 +166,35 @@ def test_what_is_no_good_copy_changes_nothing(copied: Copied, monkeypatch: pytes
     assert "is no manifest of a copy" in copied.refused(*RESTORE)
     assert copied.files() == before
     assert [(copied.home / name).exists() for name in ("incoming", "restoring.json", "replaced")] == [False] * 3
+
+
+def test_one_that_says_nothing_of_itself_stands_in_no_others_way(copied: Copied) -> None:
+    (good,) = copied.copies
+    spoilt = good.with_name("20991231T000000Z")
+    spoilt.mkdir()
+    (spoilt / "manifest.json").write_bytes((good / "manifest.json").read_bytes()[:90])
+    (folder, (code, out, err)) = (good.name, copied.insightmart("restore", "--list", "--json"))
+    assert (code, [one["name"] for one in json.loads(out)]) == (0, [folder])
+    assert err.startswith(f"Left out: {spoilt / 'manifest.json'} is no manifest of a copy: ")
+    assert "is no manifest of a copy" in copied.refused(*RESTORE, "--from", str(spoilt))
+    made = json.loads(copied.said("backup", "--keep", "1", "--json"))
+    assert [path.name for path in copied.copies] == [made["name"], spoilt.name]  # neither counted nor deleted
+    (found,) = examine(copied.settings, ["backup"])
+    assert (found.status, "is no manifest of a copy" in found.detail) == ("note", True)
+    copied.settings.state_path.unlink()
+    assert f"The copy {made['name']} is in place." in copied.said(*RESTORE)
+
+
+def test_one_of_another_warehouse_has_to_be_named(copied: Copied) -> None:
+    with open_duckdb(copied.settings.database_path) as warehouse:
+        warehouse.execute("UPDATE ops.ledger SET entry_hash = 'f' || SUBSTRING(entry_hash, 2) WHERE sequence = 1")
+    before = copied.files()
+    (folder,) = copied.copies
+    assert "is of another warehouse than" in copied.refused(*RESTORE, code=2)
+    assert copied.files() == before
+    said = copied.said(*RESTORE, "--from", str(folder))
+    assert f"It is of another warehouse than {copied.settings.database_path}." in said
+    assert copied.files()["state.duckdb"] == (folder / "state.duckdb").read_bytes()
 
 
 def test_who_was_erased_since_the_copy_is_erased_again(copied: Copied) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,15 @@ def test_figures_are_exact_after_both_files_were_lost(
     ran, expected = played(local, "2026-03-06T02:05")
     assert ran.errors == []
 
+    # one file brought back without the other: the hours between would be nobody's to build
+    (copy,) = (home / "backups").iterdir()
+    (home / "INSIGHTMART.duckdb").unlink()
+    shutil.copy(copy / "INSIGHTMART.duckdb", home)
+    before = (home / "INSIGHTMART.duckdb").read_bytes()
+    code, out, err = insightmart("cycle", "--as-of", "2026-03-06T02:05")
+    assert (code, (home / "INSIGHTMART.duckdb").read_bytes() == before) == (1, True), err
+    assert "the warehouse is of an earlier moment than SQLMesh's state" in err
+    assert "done to 2026-03-06 02:00 UTC where the warehouse has to 2026-03-06 00:00 UTC; nothing was changed" in err
     (home / "state.duckdb").write_bytes(b"")
     (home / "INSIGHTMART.duckdb").unlink()
     code, out, err = insightmart("restore", "--yes", "--as-of", "2026-03-06T02:05")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from insightmart.damage import refuse_lost_state, refuse_lost_warehouse
+from ingestion.ops_tables import create_tables
+from insightmart.damage import refuse_earlier_warehouse, refuse_lost_state, refuse_lost_warehouse
 from insightmart.errors import InsightMartError
 from insightmart.settings import Settings
 from tests.support.both_engines import ENGINES, opened
@@ -98,3 +100,30 @@ def test_one_half_is_missed_by_the_other_on_both_engines(
         refuse_lost_warehouse(warehouse, settings)
         with pytest.raises(InsightMartError, match=f"SQLMesh's state, .*, is lost.*{cure}"):
             refuse_lost_state(warehouse, settings)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_state_of_a_later_moment_is_told_from_a_run_that_was_killed(
+    engine: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.gateway = "local" if engine == "duckdb" else engine
+    ten, eleven = datetime(2026, 3, 6, 10), datetime(2026, 3, 6, 11)
+    gated = {"sales__oltp": eleven, "inventory__stores": ten}
+    with opened(engine, tmp_path / "warehouse", monkeypatch) as warehouse:
+        create_tables(warehouse)
+
+        def refused(last: datetime | None) -> str:
+            try:
+                refuse_earlier_warehouse(warehouse, settings, gated, last)
+            except InsightMartError as error:
+                return str(error)
+            return ""
+
+        assert refused(eleven + timedelta(minutes=5)) == ""
+        assert "has gate.sales__oltp done to 2026-03-06 11:00 UTC where the warehouse has nothing" in refused(None)
+        for end in (ten, eleven):  # a refusal of the gate was written down as well
+            assert refused(ten + timedelta(minutes=5)) != ""
+            row = {"area": "sales__oltp", "window_start": end - timedelta(hours=1), "window_end": end, "outcome": "pass"}
+            warehouse.insert("ops.check_results", [row])
+        assert refused(ten + timedelta(minutes=5)) == ""
+        assert "gate.inventory__stores done to 2026-03-06 10:00" in refused(None)
