@@ -83,7 +83,7 @@ def lost_since(settings: Settings, manifest: Manifest) -> LostSince:
 
 
 def _entries(path: Path, manifest: Manifest) -> tuple[str | None, list[Entry] | None]:
-    """How a file's ledger began, and its entries since the copy where it is the same; None where nothing can be read."""
+    """How a file's ledger began, and its entries since the copy where it is the same; None: nothing can be read."""
     began: str | None = None
     if not path.exists():
         return began, None

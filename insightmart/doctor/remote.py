@@ -270,7 +270,7 @@ def _backup(settings: Settings) -> str:
     said = f"{len(copies)} in {shelf.where}, the last one of {copies[0].copied_at}"
     if shelf.spoilt:
         causes = "; ".join(error.cause for error in shelf.spoilt.values())
-        raise Flaw(f"{said}; {causes}", "Look at it, and delete its folder by hand if nothing can be made of it", "note")
+        raise Flaw(f"{said}; {causes}", "Look at it, and delete its folder by hand if it says nothing", "note")
     if utc_now() - copies[0].made_at > COPY_AGE:
         raise Flaw(said, cure, "note")
     if not settings.backup_url:

@@ -123,7 +123,12 @@ def test_a_state_of_a_later_moment_is_told_from_a_run_that_was_killed(
         assert "has gate.sales__oltp done to 2026-03-06 11:00 UTC where the warehouse has nothing" in refused(None)
         for end in (ten, eleven):  # a refusal of the gate was written down as well
             assert refused(ten + timedelta(minutes=5)) != ""
-            row = {"area": "sales__oltp", "window_start": end - timedelta(hours=1), "window_end": end, "outcome": "pass"}
+            row = {
+                "area": "sales__oltp",
+                "window_start": end - timedelta(hours=1),
+                "window_end": end,
+                "outcome": "pass",
+            }
             warehouse.insert("ops.check_results", [row])
         assert refused(ten + timedelta(minutes=5)) == ""
         assert "gate.inventory__stores done to 2026-03-06 10:00" in refused(None)
