@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from insightmart.commands.cycle import CycleResult
+from insightmart.runs import ProblemKind
+from insightmart.transform.transformer import Transformer
 from sandbox.state import SandboxState
 from tests.faults.reader import asked_between, reading
 from tests.support.built_homes import copy_home, new_home
@@ -151,6 +153,25 @@ def test_a_killed_cycle_is_finished_by_the_next_one(
     assert ("Finishing a plan that was killed" in healed.stderr) == (step == "plan")
     assert place.query("SELECT status FROM ops.runs ORDER BY started_at") == [("killed",), ("succeeded",)]
     tied_to_the_truth(place, first_day)
+
+
+def test_who_reads_is_told_that_what_is_shown_is_older(
+    sandbox: Sandbox,
+    first_cycle: Callable[[Sandbox], Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """That something is unseen happens on Snowflake only (tests/insightmart/transform/test_shown_tables.py): here it is
+    said, not so."""
+    home = copy_home(first_cycle(sandbox) / "home", sandbox.home.parent / "local")
+    settings = {**sandbox.settings, "INSIGHTMART_GATEWAY": "local", "INSIGHTMART_HOME": str(home)}
+    monkeypatch.setattr(Transformer, "is_unseen", lambda transformer: True)
+    ran, _ = played(settings, FIRST_CYCLE)
+    assert ran.errors == []
+    [notice] = [one for one in ran.notices if one.kind == ProblemKind.READERS]
+    assert "readers are not shown what was written since" in notice.line
+    assert "the next cycle that writes all of it shows it" in notice.line
+    page = (home / "status" / "index.html").read_text(encoding="utf-8")
+    assert "Readers have an older state: certified" in page
 
 
 def test_both_engines_certify_the_same_and_refuse_the_same(
