@@ -42,4 +42,7 @@ def test_a_disk_is_kept_by_what_left_it(tmp_path: Path, one_a_kind: bool, kept: 
     assert [one["number"] for one in found] == kept
     assert found[1]["before"] == done[2]
     assert (images.statements, images.taken, len(images.kinds)) == (5, 4, 3)
-    assert [(image / "home" / "file").exists() for image in sorted(folder.iterdir())] == [False, *[True] * (len(kept) - 1)]
+    assert [(image / "home" / "file").exists() for image in sorted(folder.iterdir())] == [
+        False,
+        *[True] * (len(kept) - 1),
+    ]
