@@ -13,6 +13,7 @@ from pathlib import Path
 
 import duckdb
 
+from ingestion.loading.horizon import EVIDENCE, purged_before
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
 from insightmart.settings import Settings
@@ -89,30 +90,29 @@ def refuse_lost_warehouse(warehouse: Warehouse, settings: Settings) -> None:
         )
 
 
-def refuse_earlier_warehouse(
-    warehouse: Warehouse, settings: Settings, gated: Mapping[str, datetime], last: datetime | None
-) -> None:
+def refuse_earlier_warehouse(warehouse: Warehouse, settings: Settings, gated: Mapping[str, datetime]) -> None:
     """The state of a later moment than the warehouse has hours done that nobody would build any more.
 
     What is scanned is written down before the state hears of it, so that a kill never leaves it that way: one of the
-    two was brought back without the other.
+    two was brought back without the other. That the warehouse knows of a later cycle proves nothing: an hour whose
+    source could not be read then may have been done by the one after it.
 
     Args:
         warehouse: open connection.
         settings: say how both are brought back.
         gated: gate -> end of what the state has as done, UTC (``Transformer.gated_through``).
-        last: instant of the last cycle that the warehouse knows to have gone through all its steps; None: of none.
 
     Raises:
         InsightMartError: the warehouse is of an earlier moment.
     """
-    unknown = {gate: end for gate, end in gated.items() if last is None or end > last}
-    if not unknown:
+    horizon = purged_before(warehouse, EVIDENCE)  # scans of before it were deleted
+    kept = {gate: end for gate, end in gated.items() if horizon is None or end > horizon}
+    if not kept:
         return
-    marks = ", ".join("?" * len(unknown))
+    marks = ", ".join("?" * len(kept))
     statement = f"SELECT area, MAX(window_end) FROM ops.check_results WHERE area IN ({marks}) GROUP BY area"
-    scanned = dict(warehouse.rows(statement, list(unknown)))
-    behind = {gate: end for gate, end in unknown.items() if gate not in scanned or scanned[gate] < end}
+    scanned = dict(warehouse.rows(statement, list(kept)))
+    behind = {gate: end for gate, end in kept.items() if gate not in scanned or scanned[gate] < end}
     if behind:
         gate, end = max(behind.items(), key=lambda item: item[1])
         until = f"to {scanned[gate]:%Y-%m-%d %H:%M} UTC" if gate in scanned else "nothing"

@@ -122,7 +122,7 @@ def _cycle(
     if transformer.is_set_up():
         if last is None:
             refuse_lost_warehouse(warehouse, settings)
-        refuse_earlier_warehouse(warehouse, settings, transformer.gated_through(), last)
+        refuse_earlier_warehouse(warehouse, settings, transformer.gated_through())
     since = last or settings.history_start
     result = CycleResult(as_of, is_again=as_of == last)
     began, is_ended = utc_now(), False
