@@ -9,18 +9,17 @@ share a record: one that is refused keeps no other one from being certified.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import reduce
+from functools import partial, reduce
 
 from ingestion.clock import utc_now
 from ingestion.loading.context import Window
 from ingestion.warehouse import Warehouse
 from insightmart.errors import InsightMartError
 from insightmart.runs import ProblemKind, RunProblem, problem_lines
-from insightmart.transform.correction_plans import Restatement, open_restatements, whole_hour
+from insightmart.transform.correction_plans import Restatement, open_restatements, queue_by_us, whole_hour
 from insightmart.transform.model_graph import Kind, restated_by, with_steps
 from insightmart.transform.moved_records import tied_together
 from insightmart.transform.transformer import Transformer
@@ -92,7 +91,8 @@ def apply_corrections(
         How many queue entries were closed, and per failed model why.
     """
     failures: dict[str, RunProblem] = {}
-    restatements = open_restatements(warehouse, as_of, gates_of(transformer), transformer.history_start)
+    built = partial(_is_built, transformer)
+    restatements = open_restatements(warehouse, as_of, gates_of(transformer), transformer.history_start, built)
     if restatements:  # facts take their business date from the stores' time zones: the load may have brought new ones
         failures |= transformer.run(as_of, only=["core.dim_stores__reference"]).failures
     closed, tries = 0, TRIES
@@ -110,6 +110,10 @@ def apply_corrections(
                 failures |= part.failures
         failures |= result.failures
     return closed, failures
+
+
+def _is_built(transformer: Transformer, kind: Kind, window: Window) -> bool:
+    return transformer.has_built(models_of([kind], transformer)[kind], window)
 
 
 def _parts(
@@ -219,19 +223,4 @@ def _settle(
 
 def queue_by_hand(warehouse: Warehouse, model: str, start: datetime, end: datetime, as_of: datetime) -> None:
     """Queue a window of one model."""
-    warehouse.insert(
-        "ops.correction_windows",
-        [
-            {
-                "window_id": uuid.uuid4().hex,
-                "source": BY_HAND,
-                "entity": model,
-                "window_start": start,
-                "window_end": end,
-                "reason": "restated by hand",
-                "queued_at": as_of,
-                "status": "open",
-                "attempts": 0,
-            }
-        ],
-    )
+    queue_by_us(warehouse, BY_HAND, model, start, end, as_of, "restated by hand")

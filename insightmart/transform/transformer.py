@@ -84,6 +84,19 @@ class Transformer:
             if snapshot.intervals and not snapshot.model.kind.is_view
         }
 
+    def has_built(self, models: Sequence[str], window: Window) -> bool:
+        """Whether prod's version of one of these models has some of a window done."""
+        from sqlmesh.utils.date import to_timestamp
+
+        environment = self.context.state_reader.get_environment(PROD)
+        wanted = [found for found in (environment.snapshots if environment else ()) if short_name(found.name) in models]
+        start, end = to_timestamp(window.start), to_timestamp(window.end)
+        return any(
+            first < end and last > start
+            for snapshot in (self.context.state_reader.get_snapshots(wanted).values() if wanted else ())
+            for first, last in snapshot.intervals
+        )
+
     def models_hash(self) -> str | None:
         """SHA-256 over the names and fingerprints of all models in prod: what makes figures now. None without prod."""
         environment = self.context.state_reader.get_environment(PROD)

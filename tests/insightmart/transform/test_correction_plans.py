@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from ingestion.loading.context import Window
 from insightmart.transform.correction_plans import PLAN_COST_HOURS, Restatement, cheapest_cover, open_restatements
 
 if TYPE_CHECKING:
@@ -103,3 +104,42 @@ def test_what_a_gate_holds_back_stands_in_a_plan_of_its_own_from_where_it_has_st
     ]
     business.warehouse.execute("DELETE FROM gate.sales__shopify")  # nothing of it was ever certified
     assert ({ONLINE}, datetime(2026, 3, 5), datetime(2026, 3, 6, 17), True) in plans()
+
+
+def test_hours_that_were_built_before_what_their_load_brought_to_earlier_ones_are_built_again(
+    business: Business,
+) -> None:
+    """As plain `sqlmesh run` does after `insightmart ingest`: a refund is built before its order is in staging."""
+    warehouse, now = business.warehouse, datetime(2026, 3, 6, 18, 5)
+    for load_id, first, last in (("before", 15, 17), ("late", 16, 18)):
+        load = {"load_id": load_id, "source": "shopify", "status": "loaded", "entity": "sales"}
+        hours = {"window_start": now.replace(hour=first, minute=35), "window_end": now.replace(hour=last)}
+        warehouse.insert("ops.loads", [load | hours])
+    noon = now.replace(hour=12, minute=0)
+    business.correction(
+        window_id="late", source="shopify", entity="sales", load_id="late", window_start=noon, window_end=noon + HOUR
+    )
+    asked = []
+
+    def plans(*, is_built: bool) -> list[tuple[datetime, datetime]]:
+        def answer(*hours: object) -> bool:
+            asked.append(hours)
+            return is_built
+
+        found = open_restatements(warehouse, now, GATES, datetime(2026, 3, 5), answer)
+        return [(plan.start, plan.end) for plan in found]
+
+    new = (now.replace(hour=17, minute=0), now.replace(hour=18, minute=0))
+    assert plans(is_built=False) == [(noon, noon + HOUR)]
+    assert asked == [(ONLINE, Window(*new))]
+    assert plans(is_built=True) == [(noon, noon + HOUR), new]  # the gate has let nothing of it through yet
+    assert plans(is_built=True) == [(noon, noon + HOUR), new]
+    [(reason,)] = warehouse.rows("SELECT reason FROM ops.correction_windows WHERE window_start = ?", [new[0]])
+    assert reason == "built before what came with it into earlier hours"
+    # what a gate refused was in staging when the hours after it were built
+    warehouse.execute("DELETE FROM ops.correction_windows WHERE window_start = ?", [new[0]])
+    refusal = "UPDATE ops.correction_windows SET attempts = 1, last_error = ? WHERE window_id = 'late'"
+    warehouse.execute(refusal, ["gate.sales__shopify: refused"])
+    assert plans(is_built=True) == [(noon, noon + HOUR)]
+    warehouse.execute(refusal, ["staging._shopify_sales: out of memory"])
+    assert new in plans(is_built=True)
