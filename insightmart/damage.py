@@ -90,23 +90,29 @@ def refuse_lost_warehouse(warehouse: Warehouse, settings: Settings) -> None:
         )
 
 
-def refuse_earlier_warehouse(warehouse: Warehouse, settings: Settings, gated: Mapping[str, datetime]) -> None:
+def refuse_earlier_warehouse(
+    warehouse: Warehouse, settings: Settings, gated: Mapping[str, datetime], published: datetime | None
+) -> None:
     """The state of a later moment than the warehouse has hours done that nobody would build any more.
 
     What is scanned is written down before the state hears of it, so that a kill never leaves it that way: one of the
-    two was brought back without the other. That the warehouse knows of a later cycle proves nothing: an hour whose
-    source could not be read then may have been done by the one after it.
+    two was brought back without the other. After a cycle that published all that was due there is nothing to ask; an
+    hour whose source could not be read in one may have been done by the one after it.
 
     Args:
         warehouse: open connection.
         settings: say how both are brought back.
         gated: gate -> end of what the state has as done, UTC (``Transformer.gated_through``).
+        published: instant of the last cycle that published all that was due, as the warehouse knows it; None: of none.
 
     Raises:
         InsightMartError: the warehouse is of an earlier moment.
     """
+    unknown = {gate: end for gate, end in gated.items() if published is None or end > published}
+    if not unknown:
+        return
     horizon = purged_before(warehouse, EVIDENCE)  # scans of before it were deleted
-    kept = {gate: end for gate, end in gated.items() if horizon is None or end > horizon}
+    kept = {gate: end for gate, end in unknown.items() if horizon is None or end > horizon}
     if not kept:
         return
     marks = ", ".join("?" * len(kept))

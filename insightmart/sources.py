@@ -373,17 +373,19 @@ def source_of(settings: Settings, source: str) -> Any:
     )
 
 
-def check_as_of(warehouse: Warehouse, as_of: datetime) -> tuple[datetime | None, datetime | None]:
+def check_as_of(warehouse: Warehouse, as_of: datetime) -> tuple[datetime | None, datetime | None, datetime | None]:
     """Refuse to go back in time: what an earlier run released cannot be unreleased by a clock.
 
     Returns:
-        The instants of the last run, and of the last cycle that went through all its steps; None where none has.
+        The instants of the last run, of the last cycle that went through all its steps, and of the last one that
+        published all that was due; None where none has.
 
     Raises:
         ConfigurationError: a run at a later instant has been recorded.
     """
-    [(latest, last_cycle)] = warehouse.rows(
-        "SELECT MAX(as_of), MAX(CASE WHEN command = 'cycle' AND summary <> '{}' THEN as_of END)"
+    [(latest, last_cycle, published)] = warehouse.rows(
+        "SELECT MAX(as_of), MAX(CASE WHEN command = 'cycle' AND summary <> '{}' THEN as_of END),"
+        " MAX(CASE WHEN command = 'cycle' AND status = 'succeeded' THEN as_of END)"
         " FROM ops.runs WHERE command IN ('cycle', 'ingest')"
     )
     if latest is not None and as_of < latest:
@@ -392,4 +394,4 @@ def check_as_of(warehouse: Warehouse, as_of: datetime) -> tuple[datetime | None,
             " INSIGHTMART_AS_OF, or by a clock that was ahead then or is behind now",
             "Use a later instant, or a fresh INSIGHTMART_HOME to replay history; set the clock, or wait until then",
         )
-    return latest, last_cycle
+    return latest, last_cycle, published

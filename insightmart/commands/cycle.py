@@ -118,11 +118,11 @@ def _cycle(
 ) -> CycleResult:
     """Ingest, restate corrections, run the models, reconcile, report. Each step goes on with what the others left."""
     warehouse, settings = session.warehouse, session.settings
-    latest, last = check_as_of(warehouse, as_of)
+    latest, last, published = check_as_of(warehouse, as_of)
     if transformer.is_set_up():
         if last is None:
             refuse_lost_warehouse(warehouse, settings)
-        refuse_earlier_warehouse(warehouse, settings, transformer.gated_through())
+        refuse_earlier_warehouse(warehouse, settings, transformer.gated_through(), published)
     since = last or settings.history_start
     result = CycleResult(as_of, is_again=as_of == last)
     began, is_ended = utc_now(), False
