@@ -77,7 +77,9 @@ def _tell(problems: list[Problem], now: datetime) -> None:
         for problem in [*flaws_of(routes), *send_out(settings)]:
             console.print(problem.line, markup=False, style="yellow")
     except Exception as error:  # noqa: BLE001 why the cycle cannot run says more, and is raised
-        console.print(f"nobody was told by mail: {type(error).__name__}", markup=False, style="yellow")
+        error = of_this_machine(error) or error
+        said = str(error) if isinstance(error, InsightMartError) else _without_secrets(error)
+        console.print(f"nobody was told by mail: {said}", markup=False, style="yellow")
 
 
 def _problem(error: Exception) -> Problem:

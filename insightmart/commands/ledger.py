@@ -122,7 +122,7 @@ def _print_verified(found: Verified) -> None:
         f"Compared with {found.compared} heads kept outside, which nobody can have rewritten: {anchored or 'none'}."
         if found.compared
         else "Compared with no head kept outside: a ledger rewritten as a whole would not show."
-        " Give one with --head, or set EVIDENCE_URL."
+        " Give one with --head; to a bucket that EVIDENCE_URL names every command that writes sends one."
     )
     click.echo(f"{found.entries:,} entries, {found.rows:,} rows of evidence: {_verdict(found)}.")
 

@@ -101,3 +101,14 @@ def test_where_the_home_cannot_be_written_the_same_is_still_not_told_every_hour(
         with pytest.raises(ValueError, match="x"), not_running.telling_if_it_cannot_run(None):
             raise ValueError("x")
     assert len(mailed.messages) == 1
+
+
+def test_why_nobody_is_told_is_said(
+    mailed: Inbox, insightmart: CommandLine, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    monkeypatch.setenv("INSIGHTMART_CURRENCY", "gold")
+    (settings.home / "outbox").write_text("no folder")
+    _, _, said = insightmart("cycle", "--as-of", "2026-03-06T10:05")
+    [line] = [line for line in said.splitlines() if line.startswith("nobody was told by mail: ")]
+    assert str(settings.home / "outbox") in line
+    assert mailed.messages == []
