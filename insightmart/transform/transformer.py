@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sqlmesh import Context
     from sqlmesh.core.model import Model
     from sqlmesh.core.plan import Plan
+    from sqlmesh.core.snapshot import Snapshot
 
     from insightmart.transform.recorder import Recorder
 
@@ -74,28 +75,19 @@ class Transformer:
         """The end of what prod's gates have done as SQLMesh's state has it, by the gate's name, UTC."""
         from sqlmesh.utils.date import to_datetime
 
-        environment = self.context.state_reader.get_environment(PROD)
-        known = environment.snapshots if environment else ()
-        gates = [found for found in known if short_name(found.name).startswith("gate.")]
-        found = self.context.state_reader.get_snapshots(gates).values() if gates else ()
         return {
-            short_name(snapshot.name).removeprefix("gate."): to_datetime(snapshot.intervals[-1][1]).replace(tzinfo=None)
-            for snapshot in found
-            if snapshot.intervals and not snapshot.model.kind.is_view
+            short_name(found.name).removeprefix("gate."): to_datetime(found.intervals[-1][1]).replace(tzinfo=None)
+            for found in self._in_prod(lambda name: name.startswith("gate."))
+            if found.intervals and not found.model.kind.is_view
         }
 
     def has_built(self, models: Sequence[str], window: Window) -> bool:
         """Whether prod's version of one of these models has some of a window done."""
         from sqlmesh.utils.date import to_timestamp
 
-        environment = self.context.state_reader.get_environment(PROD)
-        wanted = [found for found in (environment.snapshots if environment else ()) if short_name(found.name) in models]
         start, end = to_timestamp(window.start), to_timestamp(window.end)
-        return any(
-            first < end and last > start
-            for snapshot in (self.context.state_reader.get_snapshots(wanted).values() if wanted else ())
-            for first, last in snapshot.intervals
-        )
+        found = self._in_prod(lambda name: name in models)
+        return any(first < end and last > start for snapshot in found for first, last in snapshot.intervals)
 
     def models_hash(self) -> str | None:
         """SHA-256 over the names and fingerprints of all models in prod: what makes figures now. None without prod."""
@@ -107,9 +99,15 @@ class Transformer:
 
     def models_in_prod(self) -> list[Model]:
         """The models that prod was built of, whatever the files say."""
+        return [snapshot.model for snapshot in self._in_prod(lambda name: True)]
+
+    def _in_prod(self, is_wanted: Callable[[str], bool]) -> list[Snapshot]:
+        """Prod's version of the models of these names, with what they have done."""
         environment = self.context.state_reader.get_environment(PROD)
-        found = self.context.state_reader.get_snapshots(environment.snapshots) if environment else {}
-        return [snapshot.model for snapshot in found.values()]
+        wanted = [
+            found for found in (environment.snapshots if environment else ()) if is_wanted(short_name(found.name))
+        ]
+        return list(self.context.state_reader.get_snapshots(wanted).values()) if wanted else []
 
     def set_up(self, as_of: datetime) -> None:
         """Create the prod environment on an empty warehouse, without data: the run that follows fills it, so that a bad

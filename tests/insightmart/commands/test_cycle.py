@@ -78,8 +78,20 @@ def test_plain_sqlmesh_publishes_what_the_cycle_does_and_waits_and_refuses_as_it
     assert by_hand.run("sqlmesh", "run").returncode == 0
     assert by_hand.certified() == expected
 
+    # what is late comes with what is new, and a refund of the new hour is built before its order: the cycle mends it
+    sandbox.call("advance", "--hours", "1")
+    assert by_hand.run("insightmart", "ingest", "--as-of", "2026-03-06T01:05").returncode == 0
+    assert by_hand.run("sqlmesh", "run").returncode == 0
+    mended = by_hand.run("insightmart", "cycle", "--as-of", "2026-03-06T01:05")
+    assert mended.returncode == 0, mended.stderr
+    assert by_hand.query("SELECT COUNT(*) > 0 FROM ops.correction_windows WHERE reason LIKE 'built before%'") == [
+        (True,)
+    ]
+    tied_to_the_truth(by_hand, sandbox)
+    expected = by_hand.certified()
+
     # a bad hour: nothing of that area is published, and the exit code says so
-    sandbox.call("advance", "--hours", "17")
+    sandbox.call("advance", "--hours", "16")
     assert by_hand.run("insightmart", "ingest", "--as-of", "2026-03-06T17:05").returncode == 0
     refused = by_hand.run("sqlmesh", "run")
     assert refused.returncode != 0
