@@ -35,8 +35,8 @@ ON_SNOWFLAKE = ConfigurationError(
 def restore_command(place: str | None, is_listed: bool, yes: bool, as_json: bool, as_of: datetime | None) -> int:
     """Put the latest copy of warehouse and state back, whichever of the two is damaged or lost.
 
-    Without --from it is taken from where `insightmart backup` puts it. Each file is compared with its digest first. A copy
-    whose manifest cannot be read is left out, and one of another warehouse has to be named in full.
+    Without --from it is taken from where `insightmart backup` puts it. Each file is compared with its digest first. A
+    copy whose manifest cannot be read is left out, and one of another warehouse has to be named in full.
     What is replaced is moved to replaced/ in the home, never deleted; caches are made anew. The ledger goes on from the
     last entry of the copy, and says who put it back, and what is lost by it. Then `insightmart cycle` loads and builds
     everything since, from the sources.
